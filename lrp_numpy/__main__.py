@@ -1,0 +1,6 @@
+"""python -m lrp_numpy: see cli.py."""
+import sys
+
+from lrp_numpy.cli import main
+
+sys.exit(main())

@@ -1,0 +1,187 @@
+"""The command line: reads the arguments, calls a command, and says in one line what is wrong."""
+import argparse
+import sys
+import warnings
+
+import matplotlib
+
+from lrp_numpy import commands
+from lrp_numpy.rules import RULES
+
+ABOUT = """\
+Layer-wise Relevance Propagation by hand, on MNIST.
+
+Without a command, or with "redo": train the network of the paper, explain its
+answers with LRP-gamma and LRP-0, remove the most and the least relevant 15 % of
+the pixels, ask again, and write both tables and all five figures. The options of
+"redo" can then be given without its name.
+"""
+EXAMPLES = """\
+examples:
+  python -m lrp_numpy                                 the whole paper, 10,000 shipped digits
+  python -m lrp_numpy --activation relu --rule 0 epsilon --epsilon 0.1
+  python -m lrp_numpy --data mnist                    all 70,000 digits
+  python -m lrp_numpy train --hidden 300 100          two hidden layers
+  python -m lrp_numpy explain --network out/network.npz --digits 4 --target 9
+                                                      why not a 9?
+  python -m lrp_numpy paper --data mnist              every test image, with chance to compare
+  python -m lrp_numpy redo --help                     all options of a command
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that says what is wrong in one line."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
+
+
+def main(arguments=None):
+    """Run the command line; returns the exit status: 0, or 2 after one line about a mistake."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
+        arguments.insert(0, "redo")
+    options = _parser().parse_args(arguments)
+    matplotlib.use("Agg")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.showwarning = _say_once(set())
+            options.run(options)
+    except (ValueError, OSError, FloatingPointError, MemoryError) as error:
+        print(f"lrp_numpy: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("lrp_numpy: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _say_once(said):
+    def show(message, *where):
+        if str(message) not in said:
+            said.add(str(message))
+            print(f"lrp_numpy: warning: {message}", file=sys.stderr)
+    return show
+
+
+def _at_least(least, kind):
+    def parse(text):
+        value = kind(text)
+        if not value >= least:
+            raise argparse.ArgumentTypeError(f"must be at least {least}, got {text}")
+        return value
+    parse.__name__ = "integer" if kind is int else "number"     # argparse names it in errors
+    return parse
+
+
+def _fraction(text):
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"must lie between 0 and 1, both excluded, got {text}")
+    return value
+
+
+_fraction.__name__ = "number"
+
+
+def _output(folder):
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--out", metavar="DIR", default=folder,
+                        help="where files go (default: %(default)s)")
+    return parser
+
+
+def _parser():
+    count, size = _at_least(1, int), _at_least(0, float)
+    out = _output("out")
+
+    data = argparse.ArgumentParser(add_help=False)
+    group = data.add_argument_group("data")
+    group.add_argument("--data", choices=["mnist-10k", "mnist"], default="mnist-10k",
+                       help="mnist-10k: 10,000 digits, shipped (default); mnist: all 70,000, "
+                            "downloaded once")
+    group.add_argument("--folder", metavar="DIR",
+                       help="with --data mnist: a folder with the four IDX files, gzipped or not "
+                            "(default: what LRP_NUMPY_DATA names, else download)")
+    seed = argparse.ArgumentParser(add_help=False)
+    seed.add_argument("--seed", metavar="N", type=_at_least(0, int), default=0,
+                      help="seed of all that is random: first weights, shuffling, ties (default: "
+                           "%(default)s)")
+
+    study = argparse.ArgumentParser(add_help=False)
+    group = study.add_argument_group("study")
+    group.add_argument("--seeds", metavar="N", type=_at_least(0, int), nargs="+", default=[0, 1, 2],
+                       help="a network of each kind is trained for each of these (default: 0 1 2)")
+    group.add_argument("--hidden", metavar="N", type=count, default=500,
+                       help="hidden neurons (default: %(default)s)")
+    group.add_argument("--epochs", metavar="N", type=count, default=10,
+                       help="passes over the training digits (default: %(default)s)")
+
+    training = argparse.ArgumentParser(add_help=False)
+    group = training.add_argument_group("network and training")
+    group.add_argument("--activation", default="sigmoid",
+                       choices=["sigmoid", "relu", "tanh"],
+                       help="activation function of the hidden layers (default: %(default)s)")
+    group.add_argument("--hidden", metavar="N", type=count, nargs="+", default=[500],
+                       help="neurons of each hidden layer (default: 500, one layer)")
+    group.add_argument("--epochs", metavar="N", type=count, default=10,
+                       help="passes over the training digits (default: %(default)s)")
+    group.add_argument("--batch-size", metavar="N", type=count, default=100,
+                       help="digits to a step (default: %(default)s)")
+    group.add_argument("--learning-rate", metavar="X", type=_at_least(1e-12, float), default=1e-3,
+                       help="learning rate of Adam (default: %(default)s)")
+
+    saved = argparse.ArgumentParser(add_help=False)
+    saved.add_argument("--network", metavar="FILE",
+                       help="a network.npz saved earlier; the training options then have no "
+                            "effect (default: train one now)")
+
+    rule = argparse.ArgumentParser(add_help=False)
+    group = rule.add_argument_group("explanation")
+    group.add_argument("--digits", metavar="D", type=int, nargs="+", default=[0, 1, 2, 4, 7],
+                       choices=range(10),
+                       help="show the first test image of each of these (default: 0 1 2 4 7)")
+    group.add_argument("--rule", metavar="NAME", nargs="+", default=["gamma", "0"],
+                       help=f"one or more of {', '.join(RULES)}; names joined by commas are one "
+                            "for each layer, input side first: gamma,epsilon (default: gamma 0)")
+    group.add_argument("--zero-centred", action="store_true",
+                       help="explain the equal network whose hidden activations are f(z) - f(0)")
+    group.add_argument("--epsilon", metavar="X", type=size, default=0.25,
+                       help="stabilizer of LRP-epsilon (default: %(default)s)")
+    group.add_argument("--gamma", metavar="X", type=size, default=0.25,
+                       help="how much LRP-gamma favours positive weights (default: %(default)s)")
+
+    removal = argparse.ArgumentParser(add_help=False)
+    group = removal.add_argument_group("removal")
+    group.add_argument("--fraction", metavar="X", type=_fraction, default=0.15,
+                       help="share of the pixels to remove (default: %(default)s)")
+    group.add_argument("--fill", choices=["zero", "mean"], default="zero",
+                       help="what removed pixels become: 0, or the mean training image (default: "
+                            "%(default)s)")
+    group.add_argument("--order", choices=["signed", "absolute"], default="signed",
+                       help="rank by relevance, or by its absolute value (default: %(default)s)")
+    group.add_argument("--pixels", choices=["all", "lit"], default="all",
+                       help="rank all pixels, or only those with ink, of which the fraction is "
+                            "then taken (default: %(default)s)")
+
+    parser = Parser(prog="python -m lrp_numpy", usage="%(prog)s [COMMAND] [OPTION ...]",
+                    description=ABOUT, epilog=EXAMPLES,
+                    formatter_class=argparse.RawDescriptionHelpFormatter)
+    subparsers = parser.add_subparsers(prog=parser.prog, title="commands", metavar="COMMAND",
+                                       required=True)
+    common = [data, seed, out]
+    for name, run, parents in (
+            ("redo", commands.run_redo, [training, rule, removal, *common]),
+            ("paper", commands.run_paper, [study, data, out]),
+            ("report", commands.run_report, [study, data, _output("lessons")]),
+            ("train", commands.run_train, [training, *common]),
+            ("explain", commands.run_explain, [saved, rule, training, *common]),
+            ("remove", commands.run_remove, [saved, rule, removal, training, *common])):
+        command = subparsers.add_parser(name, help=run.__doc__, description=run.__doc__,
+                                        parents=parents)
+        command.set_defaults(run=run)
+        if name == "explain":
+            command.add_argument("--target", metavar="K", type=int, choices=range(10),
+                                 help="the class to explain (default: the predicted one)")
+    return parser

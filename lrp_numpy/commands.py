@@ -1,0 +1,258 @@
+"""What the command line can do: options -> library calls -> files and a printed report.
+
+Each command takes the parsed options of cli.py, prints its report, and ends by naming the files
+that it wrote.
+"""
+import argparse
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from lrp_numpy import plots, report, tables
+from lrp_numpy.data import Digits, load_mnist
+from lrp_numpy.explain import explain
+from lrp_numpy.network import MLP, zero_centred
+from lrp_numpy.removal import first_of_each, remove_and_measure
+from lrp_numpy.rules import RULES, parameters_of
+from lrp_numpy.training import accuracy, train
+
+LEGEND = """
+confidence: (top1 - top2) / top1 of the logits. IFRC, UFRC: the confidence after important
+features (IFR: the most relevant pixels) or unimportant ones (UFR: the least relevant)
+were removed. margin: p1 - p2 of the softmax. 0.45 [6]: misclassified as a 6.
+right: the share of right answers, intact and after each removal."""
+
+
+def run_redo(options):
+    """Redo the paper: train, explain, remove; its two tables and five figures."""
+    job = _start(options)
+    written = _train(job) + _sample_figure(job) + _remove(job)
+    _say_written(written)
+
+
+def run_paper(options):
+    """Ask the paper's question of every test image: four networks, three rules, chance, curves."""
+    out = _output_folder(options.out)
+    digits, settings = _digits(options), _settings(options)
+    networks = [report.trained_networks(digits, seed, settings) for seed in options.seeds]
+    text, written = report.removal_section(digits, networks, options.seeds[0], out)
+    print(f"\n{text}")
+    _say_written(written)
+
+
+def run_report(options):
+    """Write RESULTS.md and its figures: the study of `paper`, and inputs and neurons removed."""
+    out = _output_folder(options.out)
+    _output_folder(out / "figures")
+    digits = _digits(options)
+    _say_written(report.write_results(digits, options.data, options.seeds, _settings(options), out))
+
+
+def run_train(options):
+    """Train a network and save it."""
+    job = _start(options)
+    _say_written(_train(job) + _sample_figure(job))
+
+
+def run_explain(options):
+    """Draw where the relevance of some digits lies, and print the ledger."""
+    job = _start(options)
+    written = _train(job)
+    images, labels = job.digits.test_images[job.chosen], job.digits.test_labels[job.chosen]
+    net = _explained(job)
+    explanations = [explain(net, images, rule, options.target, **parameters)
+                    for rule, parameters in job.rules]
+    target = explanations[0].target
+    for e, (rule, parameters) in zip(explanations, job.rules):
+        print(f"\n{_title(rule, parameters)}: the ledger, in units of the logit")
+        for i, label in enumerate(labels):
+            print(f"\ndigit {label}: predicted {e.logits[i].argmax()}, explained {target[i]} "
+                  f"(logit {e.logits[i, target[i]]:+.4f})")
+            print(tables.as_text(tables.ledger_cells(e.ledger, i)))
+    figure = plots.heatmaps([e.input for e in explanations],
+                            [f"{label}: why {t}?" for label, t in zip(labels, target)],
+                            [_title(*rule, "\n") for rule in job.rules], images)
+    arrays = {f"relevance_{_file_name(rule)}": e.input
+              for e, (rule, _) in zip(explanations, job.rules)}
+    written += [plots.save(figure, job.out / "explain_heatmaps.png"),
+                job.out / "explain_relevance.npz"]
+    np.savez(written[-1], images=images, labels=labels, target=target, **arrays)
+    _say_written(written)
+
+
+def run_remove(options):
+    """Remove pixels by relevance and print the paper's tables."""
+    job = _start(options)
+    _say_written(_train(job) + _remove(job))
+
+
+# What the commands share
+
+class Job(NamedTuple):
+    """What a command works with."""
+    options: argparse.Namespace
+    out: Path
+    digits: Digits
+    net: MLP
+    chosen: list        # positions of the test images that are shown
+    rules: list         # [(rule, its parameters), ...] as `explain` takes them
+
+
+def _start(options):
+    """Check the options, load the digits and make or load the network: what is wrong shows here,
+    before a minute of training, not after it."""
+    out = _output_folder(options.out)
+    rules = [_rule(text, options) for text in options.rule] if "rule" in options else []
+    digits = _digits(options)
+    if _is_saved(options):
+        net = MLP.load(options.network)
+        if (net.sizes[0], net.sizes[-1]) != (784, 10):
+            raise ValueError("--network must have 784 inputs and 10 outputs, got "
+                             f"{options.network} with {'-'.join(map(str, net.sizes))}")
+    else:
+        net = MLP.random([784, *options.hidden, 10], options.activation, rng=options.seed)
+    chosen = first_of_each(digits.test_labels, options.digits) if rules else []
+    for rule, parameters in rules:      # tried on one image, so that a mistake shows now
+        explain(zero_centred(net), digits.test_images[:1], rule, **parameters)
+    return Job(options, out, digits, net, chosen, rules)
+
+
+def _digits(options):
+    if options.folder is not None and options.data != "mnist":
+        raise ValueError(f"--folder needs --data mnist, got --data {options.data}")
+    digits = load_mnist(options.data, options.folder)
+    print(f"{options.data}: {len(digits.train_images):,} digits for training, "
+          f"{len(digits.test_images):,} for testing")
+    return digits
+
+
+def _settings(options):
+    return report.Settings(options.hidden, options.epochs)
+
+
+def _is_saved(options):
+    return getattr(options, "network", None) is not None
+
+
+def _explained(job):
+    """The network that is explained and asked again: as it stands, or zero-centred."""
+    return zero_centred(job.net) if job.options.zero_centred else job.net
+
+
+def _train(job):
+    """Train the network unless it comes from a file; report, and write what came of it."""
+    options, digits, net = job.options, job.digits, job.net
+    name = "-".join(map(str, net.sizes))
+    if _is_saved(options):
+        right = accuracy(net, digits.test_images, digits.test_labels)
+        print(f"{options.network}: {name}, {right:.2%} of the test digits right")
+        return []
+    begin = time.perf_counter()
+    history = train(net, digits, options.epochs, options.batch_size, options.learning_rate,
+                    rng=options.seed)
+    print(f"{name} {options.activation}: {history.accuracy[-1]:.2%} of the test digits right "
+          f"after {options.epochs} epochs ({time.perf_counter() - begin:.1f} s)")
+    figure = plots.loss_curve(history.loss, options.epochs,
+                              f"Training loss, {options.activation}")
+    written = [plots.save(figure, job.out / "figure1_loss.png"),
+               job.out / "loss.csv", job.out / "network.npz"]
+    written[1].write_text(tables.as_csv([{"step": step, "loss": float(loss)}
+                                         for step, loss in enumerate(history.loss, 1)]))
+    net.save(written[2])
+    return written
+
+
+def _sample_figure(job):
+    images, labels = job.digits.test_images[:50], job.digits.test_labels[:50]
+    figure = plots.samples(images, labels, job.net.predict(images))
+    return [plots.save(figure, job.out / "figure2_samples.png")]
+
+
+def _remove(job):
+    """The removal experiment for each rule: prints the tables, writes tables and figures."""
+    options, digits, net = job.options, job.digits, _explained(job)
+    fill = 0.0 if options.fill == "zero" else digits.train_images.mean(axis=0)
+    lit = "lit " if options.pixels == "lit" else ""
+    what = (f"{100 * options.fraction:g} % of the {lit}pixels removed, {options.order} order, "
+            f"fill: {options.fill}")
+    written, markdown, removals = [], [], []
+    for number, (rule, parameters) in enumerate(job.rules, 1):
+        removal = remove_and_measure(
+            net, digits.test_images, digits.test_labels, rule, options.fraction, fill,
+            options.order, options.pixels, options.seed, **parameters)
+        numbers = tables.removal_numbers(removal, digits.test_labels, job.chosen)
+        cells = tables.removal_cells(numbers)
+        heading = f"Table {number}. {_title(rule, parameters)}: {what}"
+        print(f"\n{heading}\n{tables.as_text(cells)}")
+        markdown.append(f"{heading}\n\n{tables.as_markdown(cells)}\n")
+        written.append(job.out / f"table{number}_{_file_name(rule)}.csv")
+        written[-1].write_text(tables.as_csv(numbers))
+        removals.append(removal)
+    print(LEGEND)
+    written.append(job.out / "tables.md")
+    written[-1].write_text("\n".join(markdown) + LEGEND)
+    return written + _removal_figures(job, net, removals)
+
+
+def _removal_figures(job, net, removals):
+    """Figures 3 to 5, for the chosen images."""
+    images, labels = job.digits.test_images[job.chosen], job.digits.test_labels[job.chosen]
+    variants, predictions = [images], [removals[0].intact.prediction[job.chosen]]
+    titles, after = ["intact"], []
+    for (rule, parameters), removal in zip(job.rules, removals):
+        for part in ("important", "unimportant"):
+            variants.append(getattr(removal, f"without_{part}")[job.chosen])
+            predictions.append(getattr(removal, f"{part}_removed").prediction[job.chosen])
+            titles.append(f"{_title(rule, {})}\n{part}\nremoved")
+            after.append(explain(net, variants[-1], rule, **parameters))
+    intact = [removal.relevance[job.chosen] for removal in removals]
+    figures = {
+        "figure3_relevance.png": plots.heatmaps(
+            intact, labels, [_title(*rule, "\n") for rule in job.rules], images),
+        "figure4_removed.png": plots.removals(variants, predictions, labels, titles),
+        "figure5_relevance_after.png": plots.heatmaps(
+            [e.input for e in after], labels, titles[1:], targets=[e.target for e in after])}
+    return [plots.save(figure, job.out / name) for name, figure in figures.items()]
+
+
+def _rule(text, options):
+    """(rule, its parameters) for one word of --rule: NAME, or NAME,NAME,... for the layers."""
+    names = text.split(",")
+    for name in names:
+        if name not in RULES:
+            raise ValueError(f"--rule must be one of {', '.join(RULES)}, or one for each layer "
+                             f"joined by commas, got {text!r}")
+    taken = {parameter for name in names for parameter in parameters_of(name)}
+    parameters = {key: getattr(options, key) for key in ("epsilon", "gamma") if key in taken}
+    return (names[0] if len(names) == 1 else names), parameters
+
+
+def _title(rule, parameters, separator=" "):
+    name = f"LRP-{rule if isinstance(rule, str) else ','.join(rule)}"
+    settings = ", ".join(f"{key}={value:g}" for key, value in parameters.items())
+    return name + (f"{separator}({settings})" if settings else "")
+
+
+def _file_name(rule):
+    return rule if isinstance(rule, str) else "_".join(rule)
+
+
+def _output_folder(path):
+    """`path` as a folder that can be written; found out before any work is done."""
+    out, probe = Path(path), Path(path) / ".lrp_numpy_probe"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise ValueError(f"--out must be a folder that can be written, got {path!r}: "
+                         f"{error.strerror}") from error
+    return out
+
+
+def _say_written(paths):
+    print("\nwritten:")
+    for path in paths:
+        print(f"  {path}")

@@ -1,0 +1,186 @@
+"""Arrays -> figures; measures nothing.
+
+Images are drawn black on white, relevance with symmetric limits: red for, blue against, white 0.
+On grey paper red and blue look alike, so what speaks against bears a dot as well.
+A draw_... function fills given axes; the others return a new Figure; `save` writes and closes it.
+"""
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+
+RELEVANCE = LinearSegmentedColormap.from_list("relevance", ["#2f6dff", "#ffffff", "#b40000"])
+FRAME = "#c00000"       # around what is misclassified; the title says it too, for grey paper
+
+
+def save(figure, path):
+    """Write a figure as PNG, making the folder if need be, and close it. Returns the path."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+    return path
+
+
+def draw_image(axes, image, title=""):
+    """One image (D,) with D = side * side, black on white."""
+    axes.imshow(_square(image), cmap="gray_r", vmin=0, vmax=1)
+    _bare(axes, title)
+
+
+def draw_relevance(axes, R, title=""):
+    """One image's relevance (D,): red for, blue and dotted against, white 0; limits ±max|R|."""
+    limit = np.abs(R).max() or 1
+    R = _square(R)
+    axes.imshow(R, cmap=RELEVANCE, vmin=-limit, vmax=limit)
+    rows, columns = np.nonzero(R < -limit / 20)
+    axes.scatter(columns, rows, s=1.2, color="black", linewidths=0)     # the sign on grey paper
+    _bare(axes, title)
+
+
+def loss_curve(loss, epochs, title="Cross-entropy of each batch"):
+    """Figure 1 of the paper: loss (steps,) over the iterations, with a running mean."""
+    figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
+    steps = np.arange(1, len(loss) + 1)
+    window = min(len(loss), max(1, len(loss) // 50))
+    mean = np.convolve(loss, np.full(window, 1 / window), mode="valid")
+    axes.plot(steps, loss, color="0.75", linewidth=0.7, label="each batch",
+              marker="." if len(loss) == 1 else None)
+    axes.plot(steps[window - 1:], mean, color="0", label=f"mean of the last {window}")
+    for epoch in range(1, epochs):
+        axes.axvline(epoch * len(loss) / epochs, color="0.9", linewidth=0.7, zorder=0)
+    axes.set(xlabel="step (grey lines: epochs)", ylabel="loss (nats)", title=title, ylim=(0, None))
+    axes.legend()
+    return figure
+
+
+def samples(images, labels, predictions, columns=10):
+    """Figure 2 of the paper: images with what the network says; what is wrong stands in a frame."""
+    rows = -(-len(images) // columns)
+    figure, grid = _grid(rows, columns, cell=0.85)
+    for axes in grid.flat[len(images):]:
+        axes.set_axis_off()
+    for axes, image, label, said in zip(grid.flat, images, labels, predictions):
+        draw_image(axes, image, str(said) if said == label else f"{said}, is {label}")
+        if said != label:
+            axes.title.set(color=FRAME, fontweight="bold")
+            _frame(axes)
+    return figure
+
+
+def heatmaps(relevances, row_titles, column_titles, images=None, targets=None):
+    """Figures 3 and 5 of the paper: a row for each digit, a column for each way to explain it.
+
+    relevances: a list of arrays (N, D), one a column; images (N, D), if given, are drawn to their
+    left; targets: the explained classes, a list of arrays (N,), one a column. Each heatmap has
+    limits of its own, which stand beneath it in units of the logit.
+    """
+    first = 0 if images is None else 1
+    figure, grid = _grid(len(row_titles), first + len(relevances))
+    for i, row in enumerate(grid):
+        if images is not None:
+            draw_image(row[0], images[i])
+        for column, (axes, R) in enumerate(zip(row[first:], relevances)):
+            draw_relevance(axes, R[i])
+            why = "" if targets is None else f"why {targets[column][i]}?  "
+            axes.set_xlabel(f"{why}±{np.abs(R[i]).max():.2g}", fontsize=8)
+        row[0].set_ylabel(row_titles[i])
+    for axes, title in zip(grid[0][first:], column_titles):
+        axes.set_title(title, fontsize=9)
+    return figure
+
+
+def removals(variants, predictions, labels, column_titles):
+    """Figure 4 of the paper: a row for each image, a column for each variant of it.
+
+    variants: a list of arrays (N, D), one a column; predictions: a list of arrays (N,), what the
+    network says to each; what is wrong stands in a frame.
+    """
+    figure, grid = _grid(len(labels), len(variants))
+    for i, row in enumerate(grid):
+        for axes, images, said in zip(row, variants, predictions):
+            draw_image(axes, images[i])
+            axes.set_xlabel(f"says {said[i]}", fontsize=8)
+            if said[i] != labels[i]:
+                _frame(axes)
+                axes.xaxis.label.set(color=FRAME, fontweight="bold")
+        row[0].set_ylabel(f"{labels[i]}")
+    for axes, title in zip(grid[0], column_titles):
+        axes.set_title(title, fontsize=9)
+    return figure
+
+
+def perturbation(results, of, label):
+    """Curves of what is left, against the share removed: a row for each fill, a column a network.
+
+    results: {(network, rule, fill): study.Curves}; of: "accuracy" or "probability"; label: of the
+    vertical axis. Least relevant first is drawn solid, most relevant first dashed, chance dotted.
+    """
+    names, rules, fills = (list(dict.fromkeys(part)) for part in zip(*results))
+    figure, grid = plt.subplots(len(fills), len(names), squeeze=False, sharex=True, sharey=True,
+                                figsize=(2.6 * len(names), 2.3 * len(fills) + 0.4),
+                                layout="constrained")
+    for (name, rule, fill), curves in results.items():
+        axes = grid[fills.index(fill), names.index(name)]
+        marker, grey = "o^s"[rules.index(rule) % 3], f"{0.35 * rules.index(rule):.2f}"
+        for first, style in (("least", "-"), ("most", "--")):
+            axes.plot(100 * curves.fractions, getattr(curves, of)[first], style, color=grey,
+                      marker=marker, markersize=3, linewidth=1,
+                      label=f"LRP-{rule}" if first == "least" else None)
+        if rule == rules[0]:
+            axes.plot(100 * curves.fractions, getattr(curves, of)["random"], ":", color="black",
+                      label="by lot")
+    for axes, name in zip(grid[0], names):
+        axes.set_title(name, fontsize=9)
+    for row, fill in zip(grid, fills):
+        row[0].set_ylabel(f"{label}\n(fill: {fill})", fontsize=9)
+    for axes in grid[-1]:
+        axes.set_xlabel("pixels removed (%)", fontsize=9)
+    grid[0, -1].legend(fontsize=7)
+    return figure
+
+
+def kept(rows, what):
+    """Accuracy against the number of inputs or neurons kept: a line for each ranking.
+
+    rows: dicts with "ranking", "kept", "accuracy" and "retrained" (None where it was not done),
+    as report.pruning_rows gives them; what: "inputs", say, for the horizontal axis.
+    """
+    rankings = list(dict.fromkeys(row["ranking"] for row in rows))
+    figure, grid = plt.subplots(1, 2, figsize=(8.5, 3.4), sharey=True, layout="constrained")
+    for axes, key in zip(grid, ("accuracy", "retrained")):
+        for i, ranking in enumerate(rankings):
+            points = [(row["kept"], 100 * row[key]) for row in rows
+                      if row["ranking"] == ranking and row[key] is not None]
+            axes.plot(*zip(*points), ["-", "--", "-.", ":", "-", "--"][i % 6],
+                      color=["0", "0", "0.3", "0.3", "0.6", "0.6"][i % 6], marker="osv^Dx"[i % 6],
+                      markersize=4, label=ranking)
+        axes.set(xlabel=f"{what} kept", title={"accuracy": "as they were cut",
+                                               "retrained": "retrained"}[key])
+    grid[0].set_ylabel("right (%)")
+    grid[1].legend(fontsize=7)
+    return figure
+
+
+def _grid(rows, columns, cell=1.4):
+    """Room for square images of `cell` inches, a line of text each, and three above them all."""
+    return plt.subplots(rows, columns, squeeze=False, layout="constrained",
+                        figsize=(cell * columns + 0.6, (cell + 0.25) * rows + 0.7))
+
+
+def _square(image):
+    side = int(np.sqrt(image.size))
+    if side * side != image.size:
+        raise ValueError(f"an image must be square to be drawn, got {image.size} pixels")
+    return image.reshape(side, side)
+
+
+def _bare(axes, title):
+    axes.set(xticks=[], yticks=[])
+    axes.set_title(title, fontsize=9)
+
+
+def _frame(axes):
+    for spine in axes.spines.values():
+        spine.set(color=FRAME, linewidth=2.5)

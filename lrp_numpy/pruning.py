@@ -1,0 +1,118 @@
+"""Remove inputs or hidden neurons for good: rank them, build the smaller network, retrain it.
+
+Nothing is masked: the columns of the images and the rows and columns of the weights are gone.
+"""
+import time
+
+import numpy as np
+
+from lrp_numpy.explain import explain
+from lrp_numpy.network import MLP, check_inputs
+
+
+def importance(net, x, by, rule="0", rng=0, **parameters):
+    """How important each input of `net` is over a sample of images x (N, D): (D,), larger is more.
+
+    by = "mean relevance":            1/N sum_n R[n, j]      for the predicted classes, under `rule`
+         "mean absolute relevance":   1/N sum_n |R[n, j]|
+         "variance":                  of a_j over the sample
+         "activation times weight":   1/N sum_n |a[n, j]| sum_k |W[j, k]|
+         "random":                    by lot, from `rng`
+
+    Relevance is in units of the logit. Raises ValueError for another `by` or a misfit of x.
+    """
+    return neuron_importance(net, x, 0, by, rule, rng, **parameters)
+
+
+def neuron_importance(net, x, layer, by, rule="0", rng=0, **parameters):
+    """The same for what enters layer number `layer`: 0 the inputs, 1 the first hidden neurons."""
+    check_inputs(x, net.sizes[0])
+    _check_layer(net, layer)
+    if by in ("mean relevance", "mean absolute relevance"):
+        R = explain(net, x, rule, **parameters).relevance[layer]
+        return (np.abs(R) if by == "mean absolute relevance" else R).mean(axis=0, dtype=np.float64)
+    if by == "variance":
+        return net.activations(x)[layer].var(axis=0, dtype=np.float64)
+    if by == "activation times weight":
+        a = net.activations(x)[layer]
+        return np.abs(a).mean(axis=0, dtype=np.float64) * np.abs(net.layers[layer].W).sum(axis=1)
+    if by == "random":
+        return np.random.default_rng(rng).random(net.sizes[layer])
+    raise ValueError("by must be one of 'mean relevance', 'mean absolute relevance', 'variance', "
+                     f"'activation times weight', 'random', got {by!r}")
+
+
+def keep_most(importance, count, rng=0):
+    """The places of the `count` largest of importance (D,), in rising order; equals by lot."""
+    if not 1 <= count <= len(importance):
+        raise ValueError(f"count must lie in 1..{len(importance)}, got {count!r}")
+    lot = np.random.default_rng(rng).random(len(importance))
+    return np.sort(np.lexsort((lot, -np.asarray(importance)))[:count])
+
+
+def keep_inputs(net, kept):
+    """The smaller network that has only the inputs `kept`: rows of the first W are gone.
+
+        z_k = sum_{j in kept} a_j W[j, k] + b_k
+
+    It says of x[:, kept] what `net` says of x with all other inputs set to 0. A copy.
+    """
+    return keep_neurons(net, 0, kept)
+
+
+def keep_neurons(net, layer, kept):
+    """The smaller network in which only the neurons `kept` enter layer number `layer`.
+
+    Rows of that layer's W are gone and, if they are hidden neurons, so are the columns of W and b
+    of the layer below that made them. A copy. Raises ValueError for places that do not exist.
+    """
+    _check_layer(net, layer)
+    kept = np.asarray(kept)
+    if kept.ndim != 1 or kept.dtype.kind not in "iu" or len(kept) == 0 or (
+            len(set(kept.tolist())) < len(kept) or not 0 <= kept.min() <= kept.max()
+            < net.sizes[layer]):
+        raise ValueError(f"kept must hold different places in 0..{net.sizes[layer] - 1}, got "
+                         f"{kept.tolist()}")
+    layers = list(net.layers)
+    layers[layer] = layers[layer]._replace(W=layers[layer].W[kept])
+    if layer > 0:
+        below = layers[layer - 1]
+        layers[layer - 1] = below._replace(W=below.W[:, kept], b=below.b[kept])
+    return MLP(layers)
+
+
+def keep_pixels(digits, kept):
+    """The same digits with only the pixels `kept`: the other columns are gone. A copy."""
+    return digits._replace(train_images=np.ascontiguousarray(digits.train_images[:, kept]),
+                           test_images=np.ascontiguousarray(digits.test_images[:, kept]))
+
+
+def parameters_count(net):
+    """How many numbers the network has: D K + K for each layer."""
+    return sum(layer.W.size + layer.b.size for layer in net.layers)
+
+
+def multiplications(net):
+    """How many multiplications the forward pass of one image takes: D K for each layer."""
+    return sum(layer.W.size for layer in net.layers)
+
+
+def microseconds_per_image(nets, images, repetitions=15):
+    """Median time of the forward pass, per image, of several networks on their own images.
+
+    nets and images are lists; the networks take turns, so that a slow moment of the machine meets
+    all of them. Compare the numbers of one call with each other only.
+    """
+    times = np.zeros((repetitions, len(nets)))
+    for turn in range(-1, repetitions):         # turn -1 warms up
+        for i, (net, x) in enumerate(zip(nets, images)):
+            begin = time.perf_counter()
+            net.activations(x)
+            if turn >= 0:
+                times[turn, i] = (time.perf_counter() - begin) / len(x)
+    return 1e6 * np.median(times, axis=0)
+
+
+def _check_layer(net, layer):
+    if not isinstance(layer, (int, np.integer)) or not 0 <= layer < len(net.layers):
+        raise ValueError(f"layer must lie in 0..{len(net.layers) - 1}, got {layer!r}")

@@ -1,0 +1,156 @@
+"""Remove pixels by relevance, and measure what the network still knows."""
+from numbers import Real
+from typing import NamedTuple
+
+import numpy as np
+
+from lrp_numpy.explain import explain
+from lrp_numpy.network import check_inputs
+from lrp_numpy.training import check_labels, softmax
+
+
+class Outcome(NamedTuple):
+    """What the network says about N images."""
+    prediction: np.ndarray      # (N,) class with the largest logit
+    correct: np.ndarray         # (N,) bool: is it the label
+    confidence: np.ndarray      # (N,) (top1 - top2) / top1 of the logits, as in the paper
+    margin: np.ndarray          # (N,) top1 - top2 of the softmax, in [0, 1]
+
+
+class Removal(NamedTuple):
+    """One removal experiment: the relevance it went by, the images it made, and three outcomes."""
+    relevance: np.ndarray           # (N, D) of the pixels, for the class predicted at first
+    without_important: np.ndarray   # (N, D) images without their most relevant pixels
+    without_unimportant: np.ndarray     # (N, D) images without their least relevant pixels
+    intact: Outcome
+    important_removed: Outcome      # its confidence is the paper's IFRC
+    unimportant_removed: Outcome    # its confidence is the paper's UFRC
+
+
+def confidence(logits):
+    """The paper's confidence (top1 - top2) / top1 of the logits (N, K), one number an image (N,).
+
+    Beware: logits can be negative, so it exceeds 1 as soon as the second is, and is negative as
+    soon as the first is. Where the first is 0 it is infinite, or NaN if the second is 0 as well.
+    `margin` has none of this.
+    """
+    top2, top1 = np.sort(logits, axis=1)[:, -2:].T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (top1 - top2) / top1
+
+
+def margin(logits):
+    """The softmax margin p_top1 - p_top2 (N,), in [0, 1], from logits (N, K)."""
+    top2, top1 = np.sort(softmax(logits), axis=1)[:, -2:].T
+    return top1 - top2
+
+
+def measure(net, x, labels):
+    """The `Outcome` for images x (N, D) with the given labels (N,).
+
+    Raises ValueError for images or labels that do not fit the network, and for a network with a
+    single output, which has no second to compare the first with.
+    """
+    if net.sizes[-1] < 2:
+        raise ValueError("net must have at least 2 outputs, got 1")
+    check_labels(labels, len(x), net.sizes[-1])
+    logits = net.forward(x)
+    prediction = logits.argmax(axis=1)
+    return Outcome(prediction, prediction == labels, confidence(logits), margin(logits))
+
+
+def rank(x, relevance, which, order="signed", pixels="all", rng=0):
+    """In what order the pixels of images x (N, D) go: their places, 0 for the first (N, D).
+
+    relevance (N, D): of each pixel; which: "most" or "least" relevant first; order: by "signed"
+    relevance (evidence against is least relevant) or by "absolute" relevance; pixels: "all", or the
+    "lit" ones (x > 0) before all others. Pixels of equal relevance are ranked by lot, drawn from
+    `rng` (a seed or a numpy.random.Generator), never by where they stand. With one seed, "most" is
+    "least" from its other end.
+
+    Raises ValueError for anything that is not one of these.
+    """
+    check_inputs(x, np.shape(x)[-1] if np.ndim(x) == 2 else "D")
+    check_inputs(relevance, x.shape[1], "relevance")
+    if relevance.shape != x.shape:
+        raise ValueError(f"relevance must have the shape of x, {x.shape}, got {relevance.shape}")
+    _check_choice("which", which, ("most", "least"))
+    _check_choice("order", order, ("signed", "absolute"))
+    _check_choice("pixels", pixels, ("all", "lit"))
+    key = np.abs(relevance) if order == "absolute" else relevance
+    lot = np.random.default_rng(rng).random(x.shape)
+    if which == "most":     # the same order from its other end: no pixel is both most and least
+        key, lot = -key, -lot
+    dark = np.zeros(x.shape, bool) if pixels == "all" else x <= 0
+    places = np.empty(x.shape, np.int64)
+    in_order = np.lexsort((lot, key, dark))         # by dark, then by key, then by lot
+    np.put_along_axis(places, in_order, np.arange(x.shape[1])[None], axis=1)
+    return places
+
+
+def remove_ranked(x, places, fraction, fill=0.0, pixels="all"):
+    """Images x (N, D) with the first `fraction` of their ranked pixels replaced by `fill`.
+
+    places (N, D): what `rank` gave for these images and the same `pixels`; fraction: of "all"
+    pixels, or of the "lit" ones (x > 0), rounded to whole pixels; fill: a number, or one for each
+    pixel (D,), such as the mean of the training images.
+
+    Returns a new array. Raises ValueError for a fraction outside (0, 1) or a fill of another kind.
+    """
+    if not (isinstance(fraction, Real) and 0 < fraction < 1):
+        raise ValueError(f"fraction must lie between 0 and 1, both excluded, got {fraction!r}")
+    if np.asarray(fill).dtype.kind not in "iuf" or not np.isfinite(fill).all() or (
+            np.shape(fill) not in ((), (x.shape[1],))):
+        raise ValueError(f"fill must be a finite number or one for each of the {x.shape[1]} "
+                         f"pixels, got {fill!r}")
+    candidates = (x > 0).sum(axis=1, keepdims=True) if pixels == "lit" else x.shape[1]
+    return np.where(places < np.rint(fraction * candidates), np.asarray(fill, x.dtype), x)
+
+
+def remove(x, relevance, which, fraction=0.15, fill=0.0, order="signed", pixels="all", rng=0):
+    """Images x (N, D) with the most or least relevant pixels of each replaced by `fill`.
+
+    This is `rank`, then `remove_ranked`; see there for the arguments and what is refused.
+    """
+    return remove_ranked(x, rank(x, relevance, which, order, pixels, rng), fraction, fill, pixels)
+
+
+def as_many_lit_at_random(x, variant, fill=0.0, rng=0):
+    """A fair chance: from each image x (N, D) as many lit pixels as `variant` has lost, by lot.
+
+    Any pixels would not be fair to compare with, since most are dark and do not matter.
+    """
+    places = rank(x, np.zeros_like(x), "most", pixels="lit", rng=rng)
+    count = ((x > 0) & (variant != x)).sum(axis=1, keepdims=True)
+    return np.where(places < count, np.asarray(fill, x.dtype), x)
+
+
+def remove_and_measure(net, x, labels, rule="0", fraction=0.15, fill=0.0, order="signed",
+                       pixels="all", rng=0, **parameters):
+    """The paper's experiment on images x (N, D): explain the predicted class, remove, ask again.
+
+    labels (N,): the true classes; rule and parameters as in `explain`; the rest as in `remove`.
+    Both variants are made from the intact images. Returns a `Removal`.
+    """
+    relevance = explain(net, x, rule, **parameters).input
+    variants = [remove(x, relevance, which, fraction, fill, order, pixels, rng)
+                for which in ("most", "least")]
+    return Removal(relevance, *variants,
+                   *(measure(net, images, labels) for images in (x, *variants)))
+
+
+def first_of_each(labels, digits):
+    """The position of the first image of each digit: [0, 7] -> where the first 0 and 7 are.
+
+    Raises ValueError for a digit that is not among the labels (N,).
+    """
+    labels = np.asarray(labels)
+    for digit in digits:
+        if not (labels == digit).any():
+            raise ValueError(f"digits must be classes that occur among the labels, got {digit!r}")
+    return [int(np.argmax(labels == digit)) for digit in digits]
+
+
+def _check_choice(name, value, allowed):
+    if value not in allowed:
+        raise ValueError(f"{name} must be {' or '.join(map(repr, allowed))}, got {value!r}")

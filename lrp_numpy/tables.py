@@ -1,0 +1,96 @@
+"""Results -> tables, as text for a terminal, as Markdown and as CSV; computes only averages.
+
+A table is a list of rows; a row is a dict from column to cell, the same columns in every row.
+"""
+import csv
+import io
+
+import numpy as np
+
+OUTCOMES = ("intact", "important_removed", "unimportant_removed")
+PAPER_NAMES = ("confidence", "IFRC", "UFRC")    # what the paper calls the three confidences
+
+
+def removal_numbers(removal, labels, chosen):
+    """The paper's table in full precision: one row for each position in `chosen`, then two means.
+
+    removal: a removal.Removal of N images with the given labels (N,). The row "mean" averages the
+    chosen images, the row "all" all N; their predictions are the fraction that is right.
+    """
+    outcomes = [getattr(removal, name) for name in OUTCOMES]
+    rows = []
+    for i in chosen:
+        row = {"digit": int(labels[i]), "image": int(i)}
+        for name, paper_name, outcome in zip(OUTCOMES, PAPER_NAMES, outcomes):
+            row |= {paper_name: float(outcome.confidence[i]),
+                    f"margin_{name}": float(outcome.margin[i]),
+                    f"prediction_{name}": int(outcome.prediction[i])}
+        rows.append(row)
+    for title, part in (("mean", list(chosen)), ("all", slice(None))):
+        row = {"digit": title, "image": len(labels[part])}
+        for name, paper_name, outcome in zip(OUTCOMES, PAPER_NAMES, outcomes):
+            row |= {paper_name: float(outcome.confidence[part].mean()),
+                    f"margin_{name}": float(outcome.margin[part].mean()),
+                    f"prediction_{name}": float(outcome.correct[part].mean())}
+        rows.append(row)
+    return rows
+
+
+def removal_cells(numbers):
+    """The rows of `removal_numbers` as a person reads them.
+
+    "0.4514 [6]" is a confidence of 0.4514 in the wrong class 6. Under each row of means stands how
+    many of its predictions are right.
+    """
+    rows = []
+    for row in numbers:
+        is_mean = row["digit"] in ("mean", "all")
+        cells = {"digit": f"mean of {row['image']:,}" if is_mean else str(row["digit"])}
+        right = {"digit": f"right of {row['image']:,}"}
+        for name, paper_name in zip(OUTCOMES, PAPER_NAMES):
+            prediction = row[f"prediction_{name}"]
+            wrong = not is_mean and prediction != row["digit"]
+            cells[paper_name] = f"{row[paper_name]:.4f}" + f" [{prediction}]" * wrong
+            right[paper_name] = f"{prediction:.1%}"
+        for name, paper_name in zip(OUTCOMES, ("margin", "margin IFR", "margin UFR")):
+            cells[paper_name] = f"{row[f'margin_{name}']:.4f}"
+            right[paper_name] = ""
+        rows += [cells, right] if is_mean else [cells]
+    return rows
+
+
+def ledger_cells(ledger, image):
+    """The ledger of one image, logits first, as it is handed down: one row a layer."""
+    rows = []
+    for number, row in reversed(list(enumerate(ledger))):
+        cells = {"layer": str(number + 1)}
+        cells |= {name: f"{part[image]:+.4f}" for name, part in row._asdict().items()}
+        rows.append(cells)
+    return rows
+
+
+def as_text(rows):
+    """Columns of equal width, for a terminal."""
+    return "\n".join("  ".join(line).rstrip() for line in _padded(rows))
+
+
+def as_markdown(rows):
+    """A Markdown table, its columns of equal width for those who read it as it is."""
+    head, *body = _padded(rows)
+    rule = ["-" * max(3, len(cell)) for cell in head]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *body))
+
+
+def _padded(rows):
+    lines = [list(rows[0])] + [[str(cell) for cell in row.values()] for row in rows]
+    widths = np.max([[len(cell) for cell in line] for line in lines], axis=0)
+    return [[cell.ljust(width) for cell, width in zip(line, widths)] for line in lines]
+
+
+def as_csv(rows):
+    """Comma-separated values with a header line."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

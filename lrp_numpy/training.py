@@ -1,0 +1,142 @@
+"""Cross-entropy, Adam and the training loop."""
+from numbers import Real
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from lrp_numpy import kernels
+from lrp_numpy.network import check_inputs
+
+
+class History(NamedTuple):
+    """What training looked like."""
+    loss: np.ndarray        # (steps,) cross-entropy of each batch, in nats
+    accuracy: np.ndarray    # (epochs,) fraction of the test images that is right after each epoch
+
+
+def log_softmax(logits):
+    """log p_k = logit_k - log sum_k' exp(logit_k'), row by row (N, K)."""
+    shifted = logits - logits.max(axis=1, keepdims=True)    # the same p, and exp cannot overflow
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def softmax(logits):
+    """p_k = exp(logit_k) / sum_k' exp(logit_k'), row by row (N, K)."""
+    return np.exp(log_softmax(logits))
+
+
+def cross_entropy(logits, labels):
+    """The loss of a batch and its derivative, from logits (N, K) and labels (N,) in 0..K-1.
+
+        loss    = -1/N sum_n log p[n, labels[n]]                (nats)
+        dlogits = 1/N (p - one_hot(labels))                     (N, K)
+    """
+    log_p = log_softmax(logits)
+    rows = np.arange(len(labels))
+    loss = -log_p[rows, labels].mean()
+    dlogits = np.exp(log_p)
+    dlogits[rows, labels] -= 1
+    return loss, dlogits / len(labels)
+
+
+def adam_step(w, gradient, m, v, t, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    """Step t = 1, 2, ... of Adam; changes w, m and v (arrays of one shape) in place.
+
+        m <- beta1 m + (1 - beta1) g            running mean of the gradient
+        v <- beta2 v + (1 - beta2) g^2          and of its square
+        m^ = m / (1 - beta1^t),  v^ = v / (1 - beta2^t)
+        w <- w - learning_rate m^ / (sqrt(v^) + epsilon)
+
+    Source: Kingma and Ba 2015, "Adam: A Method for Stochastic Optimization", algorithm 1.
+    """
+    m[...] = beta1 * m + (1 - beta1) * gradient
+    v[...] = beta2 * v + (1 - beta2) * gradient**2
+    m_hat = m / (1 - beta1**t)
+    v_hat = v / (1 - beta2**t)
+    w -= learning_rate * m_hat / (np.sqrt(v_hat) + epsilon)
+
+
+def accuracy(net, images, labels):
+    """The fraction of images (N, D) whose largest logit is that of the label (N,)."""
+    return float((net.predict(images) == labels).mean())
+
+
+def train(net, digits, epochs=10, batch_size=100, learning_rate=1e-3, rng=0, progress=True):
+    """Train `net` in place with Adam on the cross-entropy, and return its `History`.
+
+    digits: anything with train_images (N, D), train_labels (N,), test_images, test_labels. Every
+    epoch shuffles the training images with `rng` (a seed or a numpy.random.Generator); the last
+    batch may be smaller. progress=False hides the bar on stderr.
+
+    Each step is forward, cross_entropy, backward and adam_step (its twin in kernels.py).
+
+    Raises ValueError for settings or digits that do not fit, and FloatingPointError when the loss
+    or a weight is no longer finite; `net` is then of no more use.
+    """
+    _check_positive(epochs=epochs, batch_size=batch_size)
+    if not (isinstance(learning_rate, Real) and 0 < learning_rate < np.inf):
+        raise ValueError(f"learning_rate must be a finite number above 0, got {learning_rate!r}")
+    for part in ("train", "test"):
+        images, labels = getattr(digits, f"{part}_images"), getattr(digits, f"{part}_labels")
+        check_inputs(images, net.sizes[0], f"{part}_images")
+        if len(images) == 0:
+            raise ValueError(f"{part}_images must hold at least one image, got none")
+        check_labels(labels, len(images), net.sizes[-1], f"{part}_labels")
+
+    rng = np.random.default_rng(rng)
+    batch_size, learning_rate = int(batch_size), float(learning_rate)
+    images, labels = digits.train_images, np.asarray(digits.train_labels)
+    parameters = [_flat(array) for layer in net.layers for array in (layer.W, layer.b)]
+    moments = [(np.zeros_like(w), np.zeros_like(w)) for w in parameters]
+    losses, accuracies = [], []
+    N = len(images)
+    with tqdm(total=epochs * -(-N // batch_size), desc="training", unit="step",
+              disable=not progress) as bar:
+        for _ in range(epochs):
+            order = rng.permutation(N)
+            for start in range(0, N, batch_size):
+                batch = order[start:start + batch_size]
+                a = net.activations(images[batch])
+                loss, dlogits = cross_entropy(a[-1], labels[batch])
+                losses.append(loss)
+                if not np.isfinite(loss):
+                    raise _diverged(f"the loss is {loss}", losses, learning_rate)
+                gradients = [array for pair in net.backward(a, dlogits) for array in pair]
+                for w, gradient, (m, v) in zip(parameters, gradients, moments):
+                    kernels.adam_step(w, gradient.reshape(-1), m, v, len(losses), learning_rate)
+                bar.update()
+            if not all(np.isfinite(w).all() for w in parameters):
+                raise _diverged("a weight is not finite", losses, learning_rate)
+            accuracies.append(accuracy(net, digits.test_images, np.asarray(digits.test_labels)))
+            bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracies[-1]:.2%}")
+    return History(np.array(losses), np.array(accuracies))
+
+
+def _flat(array):
+    """`array` as one row of numbers, changed in place with it."""
+    if not array.flags.c_contiguous:
+        raise ValueError("W and b must be C-contiguous to be trained, as MLP makes them")
+    return array.reshape(-1)
+
+
+def _diverged(what, losses, learning_rate):
+    return FloatingPointError(f"training diverged: {what} at step {len(losses)}, with "
+                              f"learning_rate={learning_rate}; try a smaller one")
+
+
+def _check_positive(**values):
+    for name, value in values.items():
+        if not isinstance(value, (int, np.integer)) or value < 1:
+            raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
+
+
+def check_labels(labels, count, classes, name="labels"):
+    """Raise ValueError unless labels are `count` integers in 0..classes-1."""
+    labels = np.asarray(labels)
+    if labels.shape != (count,) or labels.dtype.kind not in "iu":
+        raise ValueError(f"{name} must be {count} integers, one for each image, got "
+                         f"{labels.dtype} of shape {labels.shape}")
+    if count and not 0 <= labels.min() <= labels.max() < classes:
+        wrong = labels[(labels < 0) | (labels >= classes)][0]
+        raise ValueError(f"{name} must lie in 0..{classes - 1}, got {wrong}")
