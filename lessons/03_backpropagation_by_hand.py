@@ -1,0 +1,199 @@
+# %% [markdown]
+# # 3. Backpropagation by hand
+#
+# **Question.** How does a network know which weight to change, and which way?
+#
+# **Running time.** 3 seconds. **Before it.** [2. A forward pass by hand](02_forward_by_hand.py).
+#
+# The forward pass went from pixels to logit. Now we go back, and ask every number on the way: if
+# you were a little larger, by how much would the output grow? That is a derivative, and the chain
+# rule gives all of them in one sweep. LRP (lesson 5) will go back the same way, with another
+# question.
+#
+# ## The small network again
+
+# %%
+import numpy as np
+
+x = np.array([[1.0, 1.0]])
+W1, b1 = np.array([[2.0, 1.0], [1.0, -1.0]]), np.array([0.0, 1.0])
+W2, b2 = np.array([[1.0], [2.0]]), np.array([-1.0])
+
+z = x @ W1 + b1
+a = np.maximum(z, 0)
+logit = a @ W2 + b2
+print("z =", z, " a =", a, " logit =", logit)
+assert logit == 4
+
+# %% [markdown]
+# ## One step back
+#
+# The logit is a₁·1 + a₂·2 - 1. So:
+#
+# - with respect to the weights of this layer, its derivatives are what came in: a = [3, 1];
+# - with respect to what came in, they are the weights: [1, 2];
+# - with respect to the bias, 1.
+
+# %%
+dlogit = np.array([[1.0]])          # d logit / d logit, where every chain begins
+dW2 = a.T @ dlogit
+db2 = dlogit.sum(axis=0)
+da = dlogit @ W2.T
+print("dW2 =", dW2.ravel(), " db2 =", db2, " da =", da)
+assert dW2.ravel().tolist() == [3, 1] and da.tolist() == [[1, 2]]
+
+# %% [markdown]
+# We write `dW2` for "the derivative with respect to W2". Each has the shape of what it belongs to.
+#
+# ## Through ReLU
+#
+# ReLU passes z on where z > 0, with slope 1. Where z < 0 it is flat: slope 0, nothing comes back.
+# Both of our neurons are on.
+
+# %%
+dz = da * (z > 0)
+print("dz =", dz)
+assert dz.tolist() == [[1, 2]]
+
+# %% [markdown]
+# ## The lower layer is the same three lines
+
+# %%
+dW1 = x.T @ dz
+db1 = dz.sum(axis=0)
+dx = dz @ W1.T
+print("dW1 =\n", dW1, "\ndb1 =", db1, " dx =", dx)
+assert dW1.tolist() == [[1, 2], [1, 2]] and dx.tolist() == [[4, -1]]
+
+# %% [markdown]
+# ## Do we believe it?
+#
+# A derivative makes a promise that can be checked: change one weight by a little h, and the logit
+# changes by h times the derivative. We ask every weight of the first layer. Both ways, +h and -h,
+# so that the error is tiny.
+
+
+# %%
+def logit_with(W1):
+    return (np.maximum(x @ W1 + b1, 0) @ W2 + b2)[0, 0]
+
+
+h = 1e-6
+for j in range(2):
+    for k in range(2):
+        nudge = np.zeros((2, 2))
+        nudge[j, k] = h
+        measured = (logit_with(W1 + nudge) - logit_with(W1 - nudge)) / (2 * h)
+        print(f"W1[{j}, {k}]: measured {measured:.6f}, computed {dW1[j, k]:.6f}")
+        assert abs(measured - dW1[j, k]) < 1e-6
+
+# %% [markdown]
+# This check is called **finite differences**. It knows nothing of the chain rule, which makes it a
+# good judge. The package's tests do it for every weight of many networks.
+#
+# ## The loss
+#
+# In training we do not want a large logit. We want the right class to be likely. The
+# **cross-entropy** measures how far we are from it: minus the logarithm of the right class's
+# probability,
+#
+# $$\text{loss} = -\log p_\text{label} .$$
+#
+# For a batch it is the mean over the images. Here is one image with three logits, and the right
+# class is the first:
+
+# %%
+from lrp_numpy.training import cross_entropy, softmax
+
+logits = np.array([[2.0, 1.0, 0.0]])
+label = np.array([0])
+p = softmax(logits)
+loss, dlogits = cross_entropy(logits, label)
+print("p =", p.round(3), f" loss = {loss:.3f} = -log({p[0, 0]:.3f})")
+print("dlogits =", dlogits.round(3))
+assert np.isclose(loss, -np.log(p[0, 0]))
+
+# %% [markdown]
+# Look at `dlogits` next to `p`. It is p, with 1 taken away from the right class. The loss pulls the
+# right logit up, and pushes each wrong one down by as much as the network believes in it.
+
+# %%
+assert np.allclose(dlogits, p - np.array([[1.0, 0.0, 0.0]]))
+print("they sum to", abs(dlogits.sum()).round(12), ": what one class wins, the others lose")
+
+# %% [markdown]
+# ## Ten classes, 784 pixels
+#
+# `net.backward` is these four lines, layer after layer:
+#
+# ```
+# dz = da * f'(z);   dW = a.T @ dz;   db = sum dz;   da = dz @ W.T
+# ```
+#
+# We take a network in float64, ask it for all 397,510 derivatives on 100 digits, and check twenty
+# of the weights between pixels and hidden neurons, drawn at random where there is ink.
+
+# %%
+import lrp_numpy as lrp
+
+digits = lrp.load_mnist()
+images, labels = digits.train_images[:100].astype(np.float64), digits.train_labels[:100]
+net = lrp.MLP.random([784, 500, 10], activation="sigmoid", rng=0, dtype=np.float64)
+activations = net.activations(images)
+loss, dlogits = cross_entropy(activations[-1], labels)
+(dW1, db1), (dW2, db2) = net.backward(activations, dlogits)
+print("shapes:", dW1.shape, db1.shape, dW2.shape, db2.shape)
+
+rng = np.random.default_rng(0)
+lit = np.flatnonzero(images.mean(axis=0) > 0.3)
+W = net.layers[0].W
+worst = 0
+for j, k in zip(rng.choice(lit, 20), rng.integers(0, 500, 20)):
+    value, measured = W[j, k], []
+    for step in (1e-5, -1e-5):
+        W[j, k] = value + step
+        measured.append(cross_entropy(net.forward(images), labels)[0])
+    W[j, k] = value
+    difference = abs((measured[0] - measured[1]) / 2e-5 - dW1[j, k])
+    worst = max(worst, difference / abs(dW1[j, k]))
+print(f"largest relative difference of 20: {worst:.1e}")
+assert worst < 1e-3
+
+# %% [markdown]
+# ## What a gradient looks like
+#
+# `dW1 = a.T @ dz` is a sum over the batch: each image, times how fast the loss grows with the
+# neuron's z. So each column of dW1 is a picture, made of the pictures in the batch.
+
+# %%
+import matplotlib.pyplot as plt
+from lrp_numpy import plots
+from course import show
+
+busiest = np.argsort(-np.abs(dW1).sum(axis=0))[:6]
+figure, grid = plt.subplots(1, 6, figsize=(9, 1.8), layout="constrained")
+for axes, k in zip(grid, busiest):
+    plots.draw_relevance(axes, dW1[:, k], f"neuron {k}")
+    axes.set_xlabel(f"±{np.abs(dW1[:, k]).max():.1g}", fontsize=8)
+show(figure, "03_gradients")
+never_lit = (images == 0).all(axis=0)
+print(f"{never_lit.sum()} pixels are empty in all 100 images; their derivatives are all 0:",
+      (dW1[never_lit] == 0).all())
+assert (dW1[never_lit] == 0).all()
+
+# %% [markdown]
+# ![gradients of six hidden neurons](figures/03_gradients.png)
+#
+# Red: a larger weight would raise the loss. Blue, with dots for those who print in grey: it would
+# lower it. White: no opinion. The corners are white, since no image has ink there. A weight that
+# never sees ink never learns.
+#
+# ## Try it
+#
+# - Set b1 to [0, -1] in the small network. Neuron 2 is then off. Which derivatives become 0?
+# - Break `dz` on purpose (leave `* (z > 0)` out, with the b1 above and the asserts on the numbers
+#   of the old network commented out). Do the finite differences notice?
+# - Why are these derivatives smaller than those of a ReLU network? Print
+#   `(activations[1] * (1 - activations[1])).max()`: what is the largest value it can ever have?
+#
+# Next: [4. Adam and training](04_adam_and_training.py).

@@ -1,0 +1,182 @@
+# %% [markdown]
+# # 4. Adam and training
+#
+# **Question.** How do 397,510 random numbers become a network that reads digits?
+#
+# **Running time.** 8 seconds. **Before it.**
+# [3. Backpropagation by hand](03_backpropagation_by_hand.py).
+#
+# We know the derivative of the loss for each weight. Now we walk downhill. First with one weight,
+# then on a valley with two, then with all of them. At the end stand figures 1 and 2 of the paper.
+#
+# ## One weight, two steps
+#
+# Plain gradient descent takes a step of learning rate times gradient. **Adam** remembers two
+# things about each weight: m, a running mean of its gradient, and v, a running mean of the
+# gradient's square. It steps by m / √v: the direction of the mean, and a size that no longer
+# depends on how steep the hill is.
+#
+# ```
+# m <- beta1 m + (1 - beta1) g            m^ = m / (1 - beta1^t)
+# v <- beta2 v + (1 - beta2) g^2          v^ = v / (1 - beta2^t)
+# w <- w - learning_rate m^ / (sqrt(v^) + epsilon)
+# ```
+#
+# The usual values are beta1 = 0.9 and beta2 = 0.999. (Adam's epsilon is only there so that nothing
+# is divided by 0. It has nothing to do with the epsilon of LRP.) m and v begin at 0, so at first
+# they are too small. The hats correct that. By hand, with gradient g = 5 in step t = 1: m = 0.1 ·
+# 5 = 0.5, m^ = 0.5 / 0.1 = 5; v = 0.001 · 25 = 0.025, v^ = 0.025 / 0.001 = 25. The step is 5 / √25
+# = 1 times the learning rate.
+
+# %%
+import numpy as np
+from lrp_numpy.training import adam_step
+
+w, m, v = np.array([2.0]), np.zeros(1), np.zeros(1)
+adam_step(w, np.array([5.0]), m, v, t=1, learning_rate=0.1)
+print("m =", m, " v =", v, " w =", w)
+assert np.isclose(m, 0.5) and np.isclose(v, 0.025) and np.isclose(w, 2 - 0.1)
+
+# %% [markdown]
+# Would a gradient of 5000 have made a larger first step? No.
+
+# %%
+w, m, v = np.array([2.0]), np.zeros(1), np.zeros(1)
+adam_step(w, np.array([5000.0]), m, v, t=1, learning_rate=0.1)
+print("w =", w)
+assert np.isclose(w, 2 - 0.1)
+
+# %% [markdown]
+# ## A narrow valley
+#
+# Two weights, and a loss that is fifty times steeper in one of them: loss = (w₁² + 50 w₂²) / 2.
+# Gradient descent has one learning rate for both. It must be small, or it bounces off the steep
+# walls; and then it crawls along the flat ground.
+
+
+# %%
+def gradient_at(w):
+    return np.array([1.0, 50.0]) * w
+
+
+def loss_at(w):
+    return (w[..., 0] ** 2 + 50 * w[..., 1] ** 2) / 2
+
+
+start = np.array([-8.0, 1.0])
+descent, adam = [start.copy()], [start.copy()]
+w, m, v = start.copy(), np.zeros(2), np.zeros(2)
+for t in range(1, 61):
+    descent.append(descent[-1] - 0.035 * gradient_at(descent[-1]))
+    adam_step(w, gradient_at(w), m, v, t, learning_rate=0.4)
+    adam.append(w.copy())
+descent, adam = np.array(descent), np.array(adam)
+print(f"loss after 60 steps: gradient descent {loss_at(descent[-1]):.3f}, "
+      f"Adam {loss_at(adam[-1]):.3f}")
+assert loss_at(adam[-1]) < loss_at(descent[-1])
+
+# %%
+import matplotlib.pyplot as plt
+from course import show
+
+w1, w2 = np.meshgrid(np.linspace(-9, 3, 121), np.linspace(-1.6, 1.6, 81))
+figure, axes = plt.subplots(figsize=(6.5, 3), layout="constrained")
+axes.contour(w1, w2, loss_at(np.stack([w1, w2], axis=-1)), levels=[0.5, 2, 5, 10, 20, 35, 55],
+             colors="0.8")
+axes.plot(*descent.T, "--", color="0.5", marker=".", markersize=4, label="gradient descent")
+axes.plot(*adam.T, "-", color="black", marker=".", markersize=4, label="Adam")
+axes.plot(0, 0, "x", color="black")
+axes.set(xlabel="w₁ (flat)", ylabel="w₂ (steep)", title="60 steps towards the cross")
+axes.legend()
+show(figure, "04_valley")
+
+# %% [markdown]
+# ![gradient descent and Adam in a narrow valley](figures/04_valley.png)
+#
+# Gradient descent zigzags and then crawls. Adam goes at both weights at the same pace, swings
+# around the cross, and comes nearer. Both learning rates were chosen to suit; Adam needs a good
+# one too.
+#
+# ## The network of the paper
+#
+# 784 pixels, 500 hidden sigmoid neurons, 10 logits. Batches of 100 images, learning rate 0.001, ten
+# times through all 8,000 digits (ten **epochs**): 800 steps. Each step is the three things we know:
+# forward, backward, Adam.
+
+# %%
+import lrp_numpy as lrp
+
+digits = lrp.load_mnist()
+net = lrp.MLP.random([784, 500, 10], activation="sigmoid", rng=0)
+history = lrp.train(net, digits, epochs=10, batch_size=100, learning_rate=1e-3, rng=0)
+print("steps:", history.loss.shape, " first loss:", history.loss[0].round(3),
+      " last epoch's mean:", history.loss[-80:].mean().round(3))
+print("right after each epoch:", (100 * history.accuracy).round(1))
+assert len(history.loss) == 800 and history.accuracy[-1] > 0.9
+
+# %% [markdown]
+# An untrained network has no preference, so it gives each class about 1/10. Its loss is then
+# log(10).
+
+# %%
+print(f"log(10) = {np.log(10):.3f}")
+assert abs(history.loss[0] - np.log(10)) < 0.2
+
+# %% [markdown]
+# Figure 1 of the paper: the loss over the iterations.
+
+# %%
+from lrp_numpy import plots
+
+show(plots.loss_curve(history.loss, epochs=10, title="Figure 1: loss, sigmoid"), "04_figure1_loss")
+
+# %% [markdown]
+# ![loss over the iterations](figures/04_figure1_loss.png)
+#
+# Most is learned in the first epoch. The thin jagged line does not come to rest: each batch has its
+# own hard digits.
+#
+# Figure 2: test digits with what the network says. A frame marks what it gets wrong.
+
+# %%
+images, labels = digits.test_images, digits.test_labels
+predictions = net.predict(images)
+show(plots.samples(images[:50], labels[:50], predictions[:50]), "04_figure2_samples")
+wrong = np.flatnonzero(predictions != labels)
+print(f"{len(wrong)} of {len(labels)} are wrong; in the figure: {(wrong < 50).sum()}")
+assert len(wrong) < 0.1 * len(labels)
+
+# %% [markdown]
+# ![test digits, the misclassified ones framed](figures/04_figure2_samples.png)
+#
+# Some of these you might have missed as well. Lesson 1's nearest mean had one in five wrong.
+#
+# With more digits to learn from it gets better. If you have all 60,000, or a network connection,
+# see how far it comes: `python -m lrp_numpy train --data mnist`.
+#
+# ## Keep it
+#
+# A network is saved as plain arrays. There is no pickle in the file, so loading one from a stranger
+# can run no code.
+
+# %%
+import tempfile
+from pathlib import Path
+
+with tempfile.TemporaryDirectory() as folder:
+    path = Path(folder) / "network.npz"
+    net.save(path)
+    again = lrp.MLP.load(path)
+    print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB, activations and arrays",
+          sorted(np.load(path)))
+assert (again.forward(images) == net.forward(images)).all()
+
+# %% [markdown]
+# ## Try it
+#
+# - Train with `activation="relu"`. Is it better?
+# - Make the learning rate 0.1, then 0.00001. How does figure 1 change?
+# - In the valley, set Adam's learning rate to 0.8, then also `beta1=0.0`. What does the memory of
+#   the direction do for Adam? And is it so at 0.4 as well?
+#
+# Next: [5. LRP by hand](05_lrp_by_hand.py).

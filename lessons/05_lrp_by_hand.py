@@ -1,0 +1,263 @@
+# %% [markdown]
+# # 5. LRP by hand
+#
+# **Question.** The network says 4. Which pixel is how much to blame?
+#
+# **Running time.** 4 seconds. **Before it.** [2. A forward pass by hand](02_forward_by_hand.py);
+# lessons 3 and 4 can wait.
+#
+# Layer-wise Relevance Propagation answers with bookkeeping. The logit is an amount that has been
+# earned. We hand it back, layer by layer, and each neuron passes on what it got to those who
+# contributed, **in proportion to their contribution**. There is no more to it than that. The method
+# is by Bach et al. 2015.
+#
+# ## The network from lesson 2
+
+# %%
+import numpy as np
+
+x = np.array([[1.0, 1.0]])
+W1, b1 = np.array([[2.0, 1.0], [1.0, -1.0]]), np.array([0.0, 1.0])
+W2, b2 = np.array([[1.0], [2.0]]), np.array([-1.0])
+
+a = np.maximum(x @ W1 + b1, 0)
+logit = a @ W2 + b2
+print("x =", x, " a =", a, " logit =", logit)
+assert a.tolist() == [[3, 1]] and logit.tolist() == [[4]]
+
+# %% [markdown]
+# ## Upper layer: who made the 4?
+#
+# The logit is a sum of three parts. That is the whole trick: a sum tells who contributed.
+#
+# | from | contribution |
+# |---|---|
+# | neuron 1 | 3 · 1 = 3 |
+# | neuron 2 | 1 · 2 = 2 |
+# | bias | -1 |
+# | **logit** | **4** |
+
+# %%
+contributions = a * W2.T
+print("neurons:", contributions, " bias:", b2, " sum:", contributions.sum() + b2)
+assert contributions.tolist() == [[3, 2]]
+
+# %% [markdown]
+# We have a relevance of R = 4 to hand out, and the contributions sum to z = 4. So each unit of
+# contribution is worth s = R / z = 1, and the relevance of the hidden neurons is R = [3, 2]. The
+# bias has earned -1. Nothing is lost: 3 + 2 - 1 = 4.
+
+# %%
+R_output = logit
+z = a @ W2 + b2
+s = R_output / z
+R_hidden = a * (s @ W2.T)
+print("s =", s, " R_hidden =", R_hidden)
+assert R_hidden.tolist() == [[3, 2]]
+
+# %% [markdown]
+# ## Lower layer: the same again, for each neuron
+#
+# Neuron 1 has z = 3 and a relevance of 3 to hand out. So s = 1: each unit is worth 1.
+#
+# Neuron 2 has z = 1, but a relevance of 2, since the layer above values it highly. So s = 2: each
+# unit is worth 2.
+#
+# | from | to neuron 1 | worth | to neuron 2 | worth | relevance |
+# |---|---|---|---|---|---|
+# | pixel 1 | 1 · 2 = 2 | · 1 | 1 · 1 = 1 | · 2 | 2 + 2 = **4** |
+# | pixel 2 | 1 · 1 = 1 | · 1 | 1 · (-1) = -1 | · 2 | 1 - 2 = **-1** |
+# | bias | 0 | · 1 | 1 | · 2 | 0 + 2 = **2** |
+#
+# First with loops, one contribution at a time:
+
+# %%
+z = x @ W1 + b1
+R_pixels, R_bias = np.zeros((1, 2)), 0.0
+for k in range(2):
+    s_k = R_hidden[0, k] / z[0, k]
+    print(f"neuron {k + 1}: z = {z[0, k]:g}, R = {R_hidden[0, k]:g}, each unit is worth {s_k:g}")
+    for j in range(2):
+        R_pixels[0, j] += x[0, j] * W1[j, k] * s_k
+    R_bias += b1[k] * s_k
+print("pixels:", R_pixels, " bias:", R_bias)
+assert R_pixels.tolist() == [[4, -1]] and R_bias == 2
+
+# %% [markdown]
+# Pixel 1 speaks for the output, pixel 2 against it. Of the 4 that came out, 4 came from pixel 1, -1
+# from pixel 2, and 2 - 1 = 1 from the biases.
+
+# %%
+print("4 =", R_pixels.sum(), "from pixels +", R_bias + b2[0], "from biases")
+assert R_pixels.sum() + R_bias + b2[0] == logit[0, 0]
+
+# %% [markdown]
+# ## The four lines
+#
+# The loops are two matrix products. This is all of LRP-0, and the other rules are these four lines
+# with other weights, or a larger denominator.
+
+
+# %%
+def lrp_0(a, W, b, R):
+    z = a @ W + b       # 1. what was contributed to each neuron, in all
+    s = R / z           # 2. what a unit of contribution is worth
+    c = s @ W.T         # 3. what a unit of each input has earned
+    return a * c        # 4. what each input has earned
+
+
+R_hidden = lrp_0(a, W2, b2, R_output)
+R_pixels = lrp_0(x, W1, b1, R_hidden)
+print(R_output, "->", R_hidden, "->", R_pixels)
+assert R_hidden.tolist() == [[3, 2]] and R_pixels.tolist() == [[4, -1]]
+
+# %% [markdown]
+# Set a formula next to it, as one finds it in papers, here with the bias written out:
+#
+# $$R_j = \sum_k \frac{a_j w_{jk}}{\sum_{j'} a_{j'} w_{j'k} + b_k} R_k$$
+#
+# The denominator is line 1; dividing R by it is line 2; the sum over k is line 3; and since a_j
+# does not depend on k, it waits until line 4.
+#
+# Here it is as a picture: forward on the left, where arrows carry contributions; back on the
+# right, where the same arrows carry relevance.
+
+# %%
+from course import draw_network, show
+
+forward = [x.T * W1, a.T * W2]
+back = [x.T * W1 * (R_hidden / (x @ W1 + b1)), a.T * W2 * (R_output / (a @ W2 + b2))]
+for contribution, relevance in zip(forward, back):
+    print("forward", contribution.tolist(), " back", relevance.tolist())
+show(draw_network([("forward: contributions (biases: 0, 1; -1)", [x[0], a[0], logit[0]], forward),
+                   ("back: relevance (to biases: 0, 2; -1)",
+                    [R_pixels[0], R_hidden[0], R_output[0]], back)]), "05_by_hand")
+assert np.allclose(back[0].sum(axis=1), R_pixels) and np.allclose(back[1].sum(axis=1), R_hidden)
+
+# %% [markdown]
+# ![the 2-2-1 network, forward and back](figures/05_by_hand.png)
+#
+# And what about the activation function? ReLU has one input and one output, so there is nothing to
+# divide: what the output gets, the input gets. LRP steps over it.
+#
+# ## In the package
+#
+# `explain` does what we did. Its `ledger` has one row a layer, and says where the relevance went:
+# to the inputs, to the bias, and in two more places that are empty here and that we shall meet
+# soon.
+
+# %%
+import lrp_numpy as lrp
+
+net = lrp.MLP.from_arrays([W1, W2], [b1, b2], activation="relu")
+e = lrp.explain(net, x, rule="0")
+for name, R in zip(("pixels", "hidden", "output"), e.relevance):
+    print(f"{name}: {R}")
+for number in (1, 0):
+    row = e.ledger[number]
+    print(f"layer {number + 1}: received {row.received[0]:g} = inputs {row.inputs[0]:g} "
+          f"+ bias {row.bias[0]:g} + epsilon {row.epsilon[0]:g} + dropped {row.dropped[0]:g}")
+    assert row.received == row.inputs + row.bias + row.epsilon + row.dropped
+assert e.input.tolist() == [[4, -1]] and e.ledger[1].received == 4
+
+# %% [markdown]
+# "Why does my heatmap not sum to the logit?" is often asked. Here you read the answer off: the
+# pixels got 3, and the biases 2 - 1 = 1.
+
+# %%
+assert e.input.sum() == 3 and e.ledger[0].bias + e.ledger[1].bias == 1
+print("pixels:", e.input.sum(), " biases:", e.ledger[0].bias + e.ledger[1].bias)
+
+# %% [markdown]
+# ## A pixel that is 0 gets 0
+#
+# Line 4 multiplies by a. So an empty pixel gets no relevance, whatever comes back to it. LRP-0
+# never says "there is no ink here, and that is why".
+
+# %%
+e = lrp.explain(net, np.array([[1.0, 0.0]]), rule="0")
+print(f"pixel 1 gets {e.input[0, 0]:g} of {e.logits[0, 0]:g}; pixel 2 gets 0:", e.input[0, 1] == 0)
+assert e.input[0, 1] == 0
+
+# %% [markdown]
+# ## Where z is small, units are dear
+#
+# s = R / z. What if z is nearly 0, but R is not? Take one neuron, with contributions 1 and -0.99.
+
+# %%
+R = lrp.rules.lrp_0(np.array([[1.0, 1.0]]), np.array([[1.0], [-0.99]]), np.array([0.0]),
+                    np.array([[1.0]]))
+print("R =", R.round(1), " sum:", R.sum().round(6))
+assert np.allclose(R, [[100, -99]])
+
+# %% [markdown]
+# A relevance of 1 is handed out as 100 and -99. The sum is right and the parts are absurd. The
+# other rules, in lesson 6, are ways to mend this.
+#
+# And if z is exactly 0, as with contributions 1 and -1? Then R / z has no value, and there is no
+# proportion to go by. The package hands out nothing and writes into the ledger: **dropped**.
+
+# %%
+ledger = []
+R = lrp.rules.lrp_0(np.array([[1.0, 1.0]]), np.array([[1.0], [-1.0]]), np.array([0.0]),
+                    np.array([[1.0]]), ledger=ledger)
+print("R =", R, f" received {ledger[0].received[0]:g}, dropped {ledger[0].dropped[0]:g}")
+assert (R == 0).all() and ledger[0].dropped[0] == 1
+
+# %% [markdown]
+# ## A real digit
+#
+# Now the same four lines for 784 pixels. We train a ReLU network and let it explain the first
+# test digits of five classes.
+
+# %%
+digits = lrp.load_mnist()
+net = lrp.MLP.random([784, 500, 10], activation="relu", rng=0)
+history = lrp.train(net, digits, epochs=5, rng=0)
+chosen = [int(np.argmax(digits.test_labels == k)) for k in (0, 2, 3, 4, 7)]
+images, labels = digits.test_images[chosen], digits.test_labels[chosen]
+e = lrp.explain(net, images, rule="0")
+print(f"right: {history.accuracy[-1]:.1%}; predicted {e.target}, labels {labels}")
+print("relevance:", [R.shape for R in e.relevance])
+assert history.accuracy[-1] > 0.9
+
+# %%
+import matplotlib.pyplot as plt
+from lrp_numpy import plots
+
+figure, grid = plt.subplots(2, 5, figsize=(8, 3.6), layout="constrained")
+for n in range(5):
+    plots.draw_image(grid[0, n], images[n], f"says {e.target[n]}")
+    plots.draw_relevance(grid[1, n], e.input[n])
+    grid[1, n].set_xlabel(f"±{np.abs(e.input[n]).max():.2g}", fontsize=8)
+grid[0, 0].set_ylabel("image")
+grid[1, 0].set_ylabel("LRP-0")
+show(figure, "05_heatmaps")
+
+# %% [markdown]
+# ![five digits and their relevance](figures/05_heatmaps.png)
+#
+# Red speaks for the class that the network names, blue against it (with a dot, so that you see it
+# on grey paper too). Each heatmap has its own scale, which stands under it, in units of the logit.
+# Notice that colour lies only where there is ink.
+
+# %%
+assert (e.input[images == 0] == 0).all()
+for n in range(5):
+    first, last = e.ledger[0], e.ledger[-1]
+    print(f"digit {labels[n]}: logit {last.received[n]:6.3f} = pixels {first.inputs[n]:6.3f} "
+          f"+ biases {first.bias[n] + last.bias[n]:6.3f}")
+total = e.ledger[0].inputs + e.ledger[0].bias + e.ledger[1].bias
+assert np.allclose(total, e.ledger[1].received, atol=1e-3)
+
+# %% [markdown]
+# ## Try it
+#
+# - In the 2-2-1 network, set b1 to [0, 0]. Then neuron 2 has z = 0 and a = 0. What relevance has
+#   it, and what would our own `lrp_0` do with 0 / 0? (Try both `lrp_0` and `lrp.rules.lrp_0`.)
+# - Set all biases to 0 and x to [1, 0.5]. Then double all weights of the first layer. What happens
+#   to the logit, and what to the *shares* of the pixels?
+# - Explain the 4 as a 9: `lrp.explain(net, images[3:4], target=9)`.
+# - Lesson 3 found dx = [4, -1] for x = [1, 1]. Coincidence? Lesson 6 has the answer.
+#
+# Next: [6. The rules](06_rules.py).

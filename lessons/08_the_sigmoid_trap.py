@@ -1,0 +1,201 @@
+# %% [markdown]
+# # 8. The sigmoid trap
+#
+# **Question.** One network, written in two ways, gets two heatmaps: which is right?
+#
+# **Running time.** 7 seconds. **Before it.** [7. The ledger](07_the_ledger.py).
+#
+# The paper uses sigmoid neurons. LRP works on any activation function, one reads. This lesson shows
+# where it goes wrong with the sigmoid, why, and how a small rewriting mends it.
+#
+# ## A neuron that has nothing to say
+#
+# Two inputs contribute 1 and -0.99. So z = 0.01: the neuron has hardly been moved. What does it
+# say? σ(0.01) = 0.5025. A half, as in lesson 2. It passes this on with a weight of 1, and the
+# output has no other neuron. So its relevance is 0.5025, and it has to hand that out to its
+# inputs.
+
+# %%
+import numpy as np
+from lrp_numpy.network import sigmoid
+from lrp_numpy.rules import lrp_0
+
+x, W, b = np.array([[1.0, 1.0]]), np.array([[1.0], [-0.99]]), np.zeros(1)
+z = x @ W + b
+a = sigmoid(z)
+R_hidden = a * 1.0
+R_pixels = lrp_0(x, W, b, R_hidden)
+print("z =", z, " a =", a.round(4), " R_pixels =", R_pixels.round(2))
+assert np.allclose(R_pixels, [[50.2, -49.7]], atol=0.1)
+
+# %% [markdown]
+# 50 and -50, for a neuron that was hardly moved. The output is 0.5, whatever the pixels do. They
+# are not to blame for it: the half was there before them.
+#
+# ## The pole
+#
+# LRP-0 hands out R / z to each unit of contribution, and R is a = σ(z) times what is asked from
+# above. So all depends on σ(z) / z. Here it is, for some z:
+
+# %%
+for value in (2.0, 0.5, 0.1, 0.01, -0.01, -0.1, -0.5, -2.0):
+    print(f"z = {value:5}: sigmoid(z) / z = {sigmoid(np.array(value)) / value:7.2f}")
+assert sigmoid(np.array(0.01)) / 0.01 > 50 and sigmoid(np.array(-0.01)) / -0.01 < -49
+
+# %% [markdown]
+# Two things are wrong with it. Near z = 0 it has no bound: that is a **pole**. And below 0 it is
+# **negative**: there the neuron says a little more than 0, and LRP blames those inputs that raised
+# it.
+#
+# ## The rewriting
+#
+# A half is not something that the inputs have done. It is a constant, and constants belong into the
+# bias. So let the neuron say σ(z) - 1/2 instead, and give the half to the bias of the next layer:
+#
+# $$\sum_j \sigma(z_j)\, w_{jk} + b_k = \sum_j \left(\sigma(z_j) - \tfrac12\right) w_{jk} +
+# \underbrace{b_k + \tfrac12 \sum_j w_{jk}}_{\text{new bias}}$$
+#
+# Nothing else changes, and no output does. What LRP now divides is (σ(z) - 1/2) / z.
+
+# %%
+import matplotlib.pyplot as plt
+from course import show
+
+z_axis = np.linspace(-6, 6, 1200)
+plain, centred = sigmoid(z_axis) / z_axis, (sigmoid(z_axis) - 0.5) / z_axis
+figure, grid = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
+grid[0].plot(z_axis, np.where(np.abs(z_axis) < 0.03, np.nan, plain), color="black")
+grid[0].set(title="σ(z) / z", ylim=(-8, 8))
+grid[1].plot(z_axis, centred, color="black")
+grid[1].set(title="(σ(z) - 1/2) / z", ylim=(0, 0.3))
+for axes in grid:
+    axes.axhline(0, color="0.8", zorder=0)
+    axes.axvline(0, color="0.8", zorder=0)
+    axes.set(xlabel="pre-activation z", ylabel="worth of a unit")
+show(figure, "08_pole")
+print(f"(sigmoid(z) - 1/2) / z lies between {centred.min():.3f} and {centred.max():.3f}")
+assert (centred > 0).all() and centred.max() <= 0.25
+
+# %% [markdown]
+# ![the pole, and the curve without it](figures/08_pole.png)
+#
+# Note the scales. The right curve is positive, smooth and at most 1/4, which is the sigmoid's
+# slope at 0. (It is tanh(z/2) / (2z): the sigmoid is a tanh in disguise.) The neuron from the
+# beginning now says 0.0025, and that is all there is to hand out:
+
+# %%
+R_pixels = lrp_0(x, W, b, (a - 0.5) * 1.0)
+print("R_pixels =", R_pixels.round(4), " and 0.5 for the bias of the output")
+assert np.allclose(R_pixels, [[0.25, -0.2475]], atol=1e-4)
+
+# %% [markdown]
+# ## The network of the paper
+#
+# `zero_centred` does the rewriting. And `explain` says so when it is needed:
+
+# %%
+import warnings
+
+import lrp_numpy as lrp
+
+digits = lrp.load_mnist()
+images, labels = digits.test_images, digits.test_labels
+net = lrp.MLP.random([784, 500, 10], activation="sigmoid", rng=0)
+lrp.train(net, digits, epochs=10, rng=0)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    plain = lrp.explain(net, images, "0")
+print("explain says:", caught[0].message)
+assert "zero_centred" in str(caught[0].message)
+
+# %% [markdown]
+# First: is it really the same network?
+
+# %%
+rewritten = lrp.zero_centred(net)
+centred = lrp.explain(rewritten, images, "0")
+difference = np.abs(rewritten.forward(images) - net.forward(images)).max()
+print(f"largest difference of all {net.forward(images).size:,} logits: {difference:.1e}")
+print("hidden activations: from", net.activations(images)[1].min().round(3), "to",
+      net.activations(images)[1].max().round(3), "- now from",
+      rewritten.activations(images)[1].min().round(3), "to",
+      rewritten.activations(images)[1].max().round(3))
+assert difference < 1e-4
+
+# %% [markdown]
+# It is. And the heatmaps?
+
+# %%
+from lrp_numpy import plots
+
+chosen = [int(np.argmax(labels == k)) for k in (0, 1, 2, 4, 7)]
+show(plots.heatmaps([plain.input[chosen], centred.input[chosen]], labels[chosen],
+                    ["as it stands", "zero-centred"], images[chosen]), "08_heatmaps")
+similar = [np.corrcoef(one, other)[0, 1] for one, other in zip(plain.input, centred.input)]
+size = [np.median(np.abs(e.input).max(axis=1)) for e in (plain, centred)]
+print(f"largest |R| of an image, median: {size[0]:.2f} as it stands, {size[1]:.2f} zero-centred")
+print(f"correlation of the two heatmaps of an image, median: {np.median(similar):.2f}")
+assert size[0] > 2 * size[1] and np.median(similar) < 0.6
+
+# %% [markdown]
+# ![five digits, explained twice](figures/08_heatmaps.png)
+#
+# The same images, the same logits, and two different stories. Look at the ledger of the first
+# layer: both add up. So the sum cannot tell which story is right.
+
+# %%
+for name, e in (("as it stands", plain), ("zero-centred", centred)):
+    for number, row in enumerate(e.ledger, start=1):
+        print(f"{name:13} layer {number}: received {row.received.mean():6.3f} = inputs "
+              f"{row.inputs.mean():6.3f} + bias {row.bias.mean():6.3f}")
+        assert np.allclose(row.received, row.inputs + row.bias, atol=0.1)
+
+# %% [markdown]
+# ## The test
+#
+# A heatmap makes a claim: these pixels speak for the answer, those against it. So remove 15 % of
+# the pixels, once the most and once the least relevant, and ask the network again. (Lesson 9 takes
+# this test apart.)
+
+# %%
+right = {}
+for name, e in (("as it stands", plain), ("zero-centred", centred)):
+    for which in ("most", "least"):
+        without = lrp.remove(images, e.input, which, fraction=0.15)
+        right[name, which] = (net.predict(without) == labels).mean()
+intact = (net.predict(images) == labels).mean()
+print(f"intact: {intact:.1%} right")
+print(f"{'':13} most relevant removed   least relevant removed")
+for name in ("as it stands", "zero-centred"):
+    print(f"{name:13} {right[name, 'most']:21.1%}   {right[name, 'least']:22.1%}")
+assert right["as it stands", "least"] < 0.8 and right["as it stands", "most"] > 0.1
+assert right["zero-centred", "least"] > intact - 0.005 and right["zero-centred", "most"] < 0.05
+
+# %% [markdown]
+# It is the same network that is asked in both rows; only the choice of pixels differs. As it
+# stands, LRP removes pixels as "least relevant" that the network needs badly. Zero-centred,
+# removing the least relevant costs nothing, and removing the most relevant costs everything.
+#
+# ## What we have learned
+#
+# - LRP sees how a network is written, not only what it computes.
+# - It treats z = 0 as "nothing was contributed". So an activation with f(0) ≠ 0 must be rewritten
+#   first.
+# - ReLU and tanh have f(0) = 0 and need nothing.
+
+# %%
+for activation in ("relu", "tanh"):
+    other = lrp.MLP.random([784, 50, 10], activation=activation, rng=0)
+    same = lrp.zero_centred(other)
+    print(activation, "stays as it is:", [layer.activation for layer in same.layers])
+    assert all((one.b == two.b).all() for one, two in zip(other.layers, same.layers))
+
+# %% [markdown]
+# ## Try it
+#
+# - Explain the network as it stands with `rule="epsilon"`. Why does that help? And gamma?
+# - The softplus log(1 + exp(z)) is a smooth ReLU. What is its f(0)? Add it to
+#   `lrp_numpy.network.ACTIVATIONS` and let `zero_centred` treat it.
+# - Shift by 0.3 instead of 0.5 (work out the new bias by hand). Where is the pole now?
+#
+# Next: [9. Removing pixels](09_removing_pixels.py).
