@@ -1,0 +1,43 @@
+"""What several test files need: random networks with non-zero biases, and the digits."""
+import os
+
+import numpy as np
+import pytest
+
+os.environ["MPLBACKEND"] = "Agg"
+os.environ.pop("LRP_NUMPY_DATA", None)      # the tests see the same data everywhere
+
+import lrp_numpy as lrp  # noqa: E402
+
+SHAPES = [[3, 2], [5, 4, 3], [1, 7, 2], [6, 1, 5], [9, 8, 7, 4]]
+
+
+@pytest.fixture(scope="session")
+def digits():
+    return lrp.load_mnist()
+
+
+@pytest.fixture(scope="session")
+def trained(digits):
+    """A ReLU network that knows its digits, trained quickly."""
+    net = lrp.MLP.random([784, 60, 10], "relu", rng=1)
+    lrp.train(net, digits, epochs=3, rng=1, progress=False)
+    return net
+
+
+@pytest.fixture
+def random_case():
+    """case(sizes, activation, seed, N): a float64 network with non-zero biases, and N inputs."""
+    def case(sizes, activation, seed, N=6):
+        rng = np.random.default_rng(seed)
+        weights = [rng.normal(size=(D, K)) for D, K in zip(sizes[:-1], sizes[1:])]
+        biases = [rng.normal(size=K) for K in sizes[1:]]
+        x = rng.random((N, sizes[0]))
+        x[rng.random(x.shape) < 0.3] = 0        # black pixels
+        return lrp.MLP.from_arrays(weights, biases, activation), x
+    return case
+
+
+def arrays_of(net):
+    """([W1, W2, ...], [b1, b2, ...]) as copies."""
+    return [layer.W.copy() for layer in net.layers], [layer.b.copy() for layer in net.layers]

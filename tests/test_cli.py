@@ -1,0 +1,273 @@
+"""The command line: what it prints and writes, and what it says to wrong input."""
+import csv
+import inspect
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import lrp_numpy as lrp
+from lrp_numpy import cli, plots
+from lrp_numpy.removal import first_of_each
+
+QUICK = ["--hidden", "20", "--epochs", "1"]
+
+
+def run(*arguments, cwd):
+    return subprocess.run([sys.executable, "-m", "lrp_numpy", *arguments], cwd=cwd, text=True,
+                          capture_output=True, timeout=300)
+
+
+def test_the_main_job(tmp_path):
+    """With no arguments at all: in an empty folder, as a user runs it."""
+    result = run(cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    for line in ("8,000 digits for training", "784-500-10 sigmoid", "Table 1. LRP-gamma",
+                 "Table 2. LRP-0", "mean of 5", "right of 2,000", "written:"):
+        assert line in result.stdout
+    assert "training: 100%" in result.stderr and "training" not in result.stdout.split("\n", 1)[1]
+    warning, = re.findall("lrp_numpy: warning: .*", result.stderr)
+    assert warning.startswith("lrp_numpy: warning: sigmoid(0) is 0.5")
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"figure1_loss.png", "figure2_samples.png", "figure3_relevance.png",
+                     "figure4_removed.png", "figure5_relevance_after.png", "loss.csv",
+                     "network.npz", "table1_gamma.csv", "table2_0.csv", "tables.md"}
+    assert all(f"out/{name}" in result.stdout for name in names)
+    net, digits = lrp.MLP.load(tmp_path / "out" / "network.npz"), lrp.load_mnist()
+    assert net.sizes == [784, 500, 10]
+    right = (net.predict(digits.test_images) == digits.test_labels).mean()
+    assert right >= 0.91 and f"{right:.2%} of the test digits right" in result.stdout
+    with open(tmp_path / "out" / "table2_0.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["digit"] for row in rows] == ["0", "1", "2", "4", "7", "mean", "all"]
+    # What the table says of one image is what the library says
+    chosen = int(rows[3]["image"])
+    removal = lrp.remove_and_measure(net, digits.test_images, digits.test_labels, "0")
+    assert digits.test_labels[chosen] == 4
+    assert float(rows[3]["IFRC"]) == pytest.approx(
+        removal.important_removed.confidence[chosen], rel=1e-5)
+    assert float(rows[6]["prediction_unimportant_removed"]) == pytest.approx(
+        removal.unimportant_removed.correct.mean())
+
+
+def test_every_choice_is_an_option(tmp_path, capsys):
+    arguments = ["--activation", "relu", "--hidden", "30", "20", "--epochs", "2", "--batch-size",
+                 "50", "--learning-rate", "0.002", "--rule", "epsilon", "gamma,0,epsilon",
+                 "--epsilon", "0.1", "--gamma", "2", "--fraction", "0.3", "--fill", "mean",
+                 "--order", "absolute", "--pixels", "lit", "--digits", "3", "8", "--seed", "5",
+                 "--out", str(tmp_path / "a" / "b")]
+    assert cli.main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "784-30-20-10 relu" in out and "after 2 epochs" in out
+    assert "Table 1. LRP-epsilon (epsilon=0.1): 30 % of the lit pixels removed, absolute order, " \
+           "fill: mean" in out
+    assert "Table 2. LRP-gamma,0,epsilon (epsilon=0.1, gamma=2)" in out
+    digits, net = lrp.load_mnist(), lrp.MLP.random([784, 30, 20, 10], "relu", rng=5)
+    lrp.train(net, digits, 2, 50, 0.002, rng=5, progress=False)
+    saved = lrp.MLP.load(tmp_path / "a" / "b" / "network.npz")
+    for ours, theirs in zip(net.layers, saved.layers):
+        np.testing.assert_array_equal(ours.W, theirs.W)
+    removal = lrp.remove_and_measure(
+        net, digits.test_images, digits.test_labels, ["gamma", "0", "epsilon"], 0.3,
+        digits.train_images.mean(axis=0), "absolute", "lit", 5, epsilon=0.1, gamma=2)
+    with open(tmp_path / "a" / "b" / "table2_gamma_0_epsilon.csv") as file:
+        row = list(csv.DictReader(file))[-1]
+    assert float(row["UFRC"]) == pytest.approx(removal.unimportant_removed.confidence.mean(),
+                                               rel=1e-5)
+
+
+def test_the_single_steps(tmp_path, capsys):
+    out, network = str(tmp_path), str(tmp_path / "network.npz")
+    assert cli.main(["train", *QUICK, "--out", out]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "figure1_loss.png", "figure2_samples.png", "loss.csv", "network.npz"}
+    capsys.readouterr()
+
+    assert cli.main(["explain", "--network", network, "--digits", "4", "--target", "9",
+                     "--rule", "gamma", "epsilon", "--out", out]) == 0
+    printed = capsys.readouterr()
+    assert "explained 9" in printed.out and "received" in printed.out
+    assert printed.err.count("\n") == printed.err.count("warning: sigmoid(0) is 0.5") == 1
+    saved = np.load(tmp_path / "explain_relevance.npz")
+    e = lrp.explain(lrp.MLP.load(network), saved["images"], "gamma", 9, gamma=0.25)
+    np.testing.assert_array_equal(saved["relevance_gamma"], e.input)
+    assert saved["target"].tolist() == [9] and saved["labels"].tolist() == [4]
+    assert f"{e.ledger[1].received[0]:+.4f}" in printed.out
+
+    assert cli.main(["remove", "--network", network, "--rule", "0", "--out", out]) == 0
+    assert "Table 1. LRP-0" in capsys.readouterr().out
+    assert (tmp_path / "table1_0.csv").exists() and (tmp_path / "figure4_removed.png").exists()
+
+
+def test_zero_centred(tmp_path, capsys):
+    """The same accuracy, another table, and no warning."""
+    cli.main(["train", "--epochs", "3", "--hidden", "100", "--out", str(tmp_path)])
+    capsys.readouterr()
+    last = {}
+    for option in ("--network", "--zero-centred"):
+        assert cli.main(["remove", "--network", str(tmp_path / "network.npz"), "--rule", "0",
+                         "--out", str(tmp_path), *([option] if option != "--network" else [])]) == 0
+        printed = capsys.readouterr()
+        last[option] = re.search(r"right of 2,000 +([\d.]+)% +([\d.]+)% +([\d.]+)%", printed.out)
+        assert ("warning" in printed.err) == (option == "--network")
+    intact, _, least = (float(part) for part in last["--network"].groups())
+    centred_intact, centred_most, centred_least = map(float, last["--zero-centred"].groups())
+    assert intact == centred_intact > least + 5
+    assert centred_most < 5 and centred_least > intact - 1
+
+
+def test_the_same_seed_gives_the_same_files(tmp_path):
+    for folder in ("a", "b"):
+        assert cli.main([*QUICK, "--rule", "0", "--out", str(tmp_path / folder)]) == 0
+    for path in (tmp_path / "a").iterdir():
+        if path.suffix != ".npz":           # a zip file holds the time
+            assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--rule", "zennit"], "--rule must be one of 0, epsilon, gamma.*got 'zennit'"),
+    (["--rule", "gamma,0,0"], "one for each of the 2 layers, got 3"),
+    (["--fraction", "1.5"], "--fraction: must lie between 0 and 1, both excluded, got 1.5"),
+    (["--fraction", "0"], "--fraction: must lie between 0 and 1"),
+    (["--fraction", "nan"], "--fraction: must lie between 0 and 1"),
+    (["--hidden", "0"], "--hidden: must be at least 1, got 0"),
+    (["--hidden", "many"], "--hidden: invalid integer value: 'many'"),
+    (["--hidden", "1000000000000"], "Unable to allocate"),
+    (["--fraction", "half"], "--fraction: invalid number value: 'half'"),
+    (["--epochs", "0"], "--epochs: must be at least 1"),
+    (["--batch-size", "-3"], "--batch-size: must be at least 1"),
+    (["--learning-rate", "0"], "--learning-rate: must be at least 1e-12, got 0"),
+    (["--learning-rate", "inf"], "learning_rate must be a finite number above 0, got inf"),
+    (["--data", "mnist", "--folder", "/nowhere", "--rule", "nope"], "--rule must be one of"),
+    (["--epsilon", "-1"], "--epsilon: must be at least 0, got -1"),
+    (["--gamma", "inf"], "gamma must be a finite number of at least 0, got inf"),
+    (["--seed", "-1"], "--seed: must be at least 0"),
+    (["--digits", "10"], "--digits: invalid choice: 10"),
+    (["--data", "cifar"], "--data: invalid choice: 'cifar'"),
+    (["--data", "mnist", "--folder", "/nowhere"], "folder must name a folder, got '/nowhere'"),
+    (["--folder", "/nowhere"], "--folder needs --data mnist, got --data mnist-10k"),
+    (["explain", "--target", "10"], "--target: invalid choice: 10"),
+    (["explain", "--network", "/nowhere/net.npz"], "/nowhere/net.npz is not a network"),
+    (["dance"], "invalid choice: 'dance'"),
+    (["--bogus"], "unrecognized arguments: --bogus")])
+def test_wrong_input(tmp_path, capsys, arguments, message):
+    """One line that names the option, exit status 2, and no minute of training before it."""
+    try:
+        status = cli.main([*arguments, "--out", str(tmp_path)])
+    except SystemExit as stop:
+        status = stop.code
+    printed = capsys.readouterr()
+    assert status == 2
+    assert printed.err.count("\n") == 1
+    assert re.search(message, printed.err), printed.err
+    assert "right" not in printed.out and list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        assert cli.main([*QUICK, "--out", str(out)]) == 2
+        error = capsys.readouterr().err
+        assert "--out must be a folder that can be written" in error and error.count("\n") == 1
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_a_network_for_other_images(tmp_path, capsys):
+    lrp.MLP.random([5, 3]).save(tmp_path / "net.npz")
+    assert cli.main(["remove", "--network", str(tmp_path / "net.npz"), "--rule", "0",
+                     "--out", str(tmp_path)]) == 2
+    assert "--network must have 784 inputs and 10 outputs, got" in capsys.readouterr().err
+
+
+def test_the_paper_on_every_test_image(tmp_path, capsys):
+    assert cli.main(["paper", "--hidden", "20", "--epochs", "1", "--seeds", "3",
+                     "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr()
+    assert "as many lit (least)" in printed.out and "area (probability)" in printed.out
+    assert "warning" not in printed.err
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "removal.csv", "results_accuracy.png", "results_probability.png"}
+    with open(tmp_path / "removal.csv") as file:
+        rows = list(csv.DictReader(file))
+    net = lrp.MLP.random([784, 20, 10], "relu", rng=3)
+    history = lrp.train(net, lrp.load_mnist(), epochs=1, rng=3, progress=False)
+    row, = (row for row in rows if row["network"] == "relu" and row["removed"] == "intact")
+    assert float(row["accuracy_mean"]) == pytest.approx(history.accuracy[-1])
+
+
+def test_divergence_is_one_line(tmp_path, capsys):
+    with np.errstate(all="ignore"):
+        assert cli.main(["train", *QUICK, "--learning-rate", "1e39", "--out", str(tmp_path)]) == 2
+    assert "lrp_numpy: error: training diverged" in capsys.readouterr().err
+    assert not (tmp_path / "network.npz").exists()
+
+
+def test_the_figures_show_what_was_removed(tmp_path, monkeypatch, capsys):
+    """Each figure gets the arrays that belong to it, none swapped."""
+    drawn = {}
+    for name in ("samples", "heatmaps", "removals", "loss_curve"):
+        def record(*arguments, _name=name, _draw=getattr(plots, name), **settings):
+            drawn.setdefault(_name, []).append((arguments, settings))
+            return _draw(*arguments, **settings)
+        monkeypatch.setattr(plots, name, record)
+    assert cli.main(["--hidden", "30", "--epochs", "2", "--activation", "relu", "--rule", "0",
+                     "--digits", "3", "5", "--seed", "4", "--fill", "mean",
+                     "--out", str(tmp_path)]) == 0
+    capsys.readouterr()
+    digits, net = lrp.load_mnist(), lrp.MLP.load(tmp_path / "network.npz")
+    chosen = first_of_each(digits.test_labels, [3, 5])
+    removal = lrp.remove_and_measure(net, digits.test_images, digits.test_labels, "0",
+                                     fill=digits.train_images.mean(axis=0), rng=4)
+    variants = [digits.test_images[chosen], removal.without_important[chosen],
+                removal.without_unimportant[chosen]]
+    (shown, labels, said), _ = drawn["samples"][0]
+    np.testing.assert_array_equal(said, net.predict(shown))
+    np.testing.assert_array_equal(labels, digits.test_labels[:50])
+    (pictures, predictions, _, titles), _ = drawn["removals"][0]
+    for picture, prediction, variant in zip(pictures, predictions, variants):
+        np.testing.assert_array_equal(picture, variant)
+        np.testing.assert_array_equal(prediction, net.predict(variant))
+    assert [title.split("\n")[-2:] for title in titles[1:]] == [["important", "removed"],
+                                                                ["unimportant", "removed"]]
+    figure3, figure5 = drawn["heatmaps"]
+    np.testing.assert_array_equal(figure3[0][0][0], removal.relevance[chosen])
+    for heatmap, target, variant in zip(figure5[0][0], figure5[1]["targets"], variants[1:]):
+        e = lrp.explain(net, variant, "0")
+        np.testing.assert_array_equal(heatmap, e.input)
+        np.testing.assert_array_equal(target, e.target)
+    steps = (tmp_path / "loss.csv").read_text().splitlines()
+    assert steps[1].startswith("1,") and len(steps) == 1 + len(drawn["loss_curve"][0][0][0]) == 161
+
+
+def test_the_defaults_are_the_paper_s(capsys):
+    options = cli._parser().parse_args(["redo"])
+    assert vars(options) | {"run": None} == {
+        "activation": "sigmoid", "hidden": [500], "epochs": 10, "batch_size": 100,
+        "learning_rate": 0.001, "digits": [0, 1, 2, 4, 7], "rule": ["gamma", "0"],
+        "epsilon": 0.25, "gamma": 0.25, "zero_centred": False, "fraction": 0.15, "fill": "zero",
+        "order": "signed", "pixels": "all", "data": "mnist-10k", "folder": None, "out": "out",
+        "seed": 0, "run": None}
+    defaults = {name: parameter.default for name, parameter in
+                inspect.signature(lrp.train).parameters.items()}
+    assert [defaults[name] for name in ("epochs", "batch_size", "learning_rate")] == [10, 100, 1e-3]
+    assert cli._parser().parse_args(["report"]).out == "lessons"
+
+
+def test_ctrl_c(tmp_path, capsys, monkeypatch):
+    def interrupted(*arguments, **settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lrp_numpy.commands.train", interrupted)
+    assert cli.main([*QUICK, "--out", str(tmp_path)]) == 130
+    assert capsys.readouterr().err == "lrp_numpy: interrupted\n"
+
+
+@pytest.mark.parametrize("command", ["", "redo", "paper", "report", "train", "explain", "remove"])
+def test_help(capsys, command):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([*command.split(), "--help"])
+    out = capsys.readouterr().out
+    assert stop.value.code == 0 and "usage: python -m lrp_numpy" in out
+    assert max(map(len, out.splitlines())) <= 100

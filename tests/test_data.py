@@ -1,0 +1,290 @@
+"""The digits: the shipped file, IDX files good and bad, and downloads from a real local server."""
+import concurrent.futures
+import gzip
+import hashlib
+import http.server
+import struct
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lrp_numpy import data
+
+RNG = np.random.default_rng(0)
+IMAGES = [RNG.integers(0, 256, (N, 28, 28), dtype=np.uint8) for N in (7, 3)]
+LABELS = [np.arange(7, dtype=np.uint8), np.array([9, 0, 5], np.uint8)]
+ARRAYS = [IMAGES[0], LABELS[0], IMAGES[1], LABELS[1]]
+NAMES = [file.name for file in data.FILES]
+
+
+def idx(array):
+    """An IDX file's bytes, written from the format's definition."""
+    header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+    return header + array.tobytes()
+
+
+CONTENTS = {name: idx(array) for name, array in zip(NAMES, ARRAYS)}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, content in CONTENTS.items():
+        (tmp_path / name).write_bytes(content)
+    return tmp_path
+
+
+def assert_these_digits(digits):
+    for images, array in ((digits.train_images, IMAGES[0]), (digits.test_images, IMAGES[1])):
+        assert images.dtype == np.float32
+        np.testing.assert_allclose(images, array.reshape(-1, 784) / 255, rtol=1e-7)
+    for labels, array in ((digits.train_labels, LABELS[0]), (digits.test_labels, LABELS[1])):
+        assert labels.dtype == np.int64 and labels.tolist() == array.tolist()
+
+
+def test_the_shipped_digits(digits):
+    assert [array.shape for array in digits] == [(8000, 784), (8000,), (2000, 784), (2000,)]
+    for images in (digits.train_images, digits.test_images):
+        assert images.dtype == np.float32 and images.min() == 0 and images.max() == 1
+        assert 0.12 < images.mean() < 0.14          # 0.1307 over all of MNIST
+        assert 0.78 < (images == 0).mean() < 0.83
+    counts = np.bincount(np.concatenate([digits.train_labels, digits.test_labels]))
+    assert len(counts) == 10 and counts.min() > 850
+    shipped = Path(data.__file__).with_name("mnist_10k.npz").read_bytes()
+    assert hashlib.sha256(shipped).hexdigest() == (
+        "7c9dfa016afdf6fd17f866159412cce3afe51c86d0025b8c47ed67212e5aa362")
+
+
+@pytest.mark.parametrize("zipped", [(), NAMES[:1], NAMES])
+def test_a_folder_gzipped_or_not(folder, zipped, monkeypatch):
+    for name in zipped:
+        (folder / name).unlink()
+        (folder / f"{name}.gz").write_bytes(gzip.compress(CONTENTS[name]))
+    assert_these_digits(data.load_mnist("mnist", folder))
+    monkeypatch.setenv("LRP_NUMPY_DATA", str(folder))
+    assert_these_digits(data.load_mnist("mnist"))
+
+
+def test_the_argument_goes_before_the_variable(folder, monkeypatch):
+    monkeypatch.setenv("LRP_NUMPY_DATA", "/nowhere")
+    assert_these_digits(data.load_mnist("mnist", str(folder)))
+
+
+def header(*shape):
+    return struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape)
+
+
+@pytest.mark.parametrize("number, content, message", [
+    (0, b"", "is truncated: 4 bytes expected, 0 found"),
+    (0, CONTENTS[NAMES[0]][:-1], "is truncated: 5488 bytes expected, 5487 found"),
+    (0, CONTENTS[NAMES[0]] + b"\0", "goes on after the 5488 bytes"),
+    (0, gzip.compress(CONTENTS[NAMES[0]])[:-500], "cannot be read"),
+    (0, gzip.compress(CONTENTS[NAMES[0]])[:10], "cannot be read"),
+    (0, b"\x1f\x8bnonsense", "cannot be read"),
+    (0, b"<html>not found</html>", "is not an IDX file"),
+    (0, b"\0\0\x0d\3" + CONTENTS[NAMES[0]][4:], "0 0 8 3 or 0 0 8 1, got 0 0 13 3"),
+    (0, b"\0\1\x08\3" + CONTENTS[NAMES[0]][4:], "got 0 1 8 3"),
+    (1, idx(np.zeros(0, np.uint8)), "holds 0 labels for 7 images"),
+    (0, header(7, 32, 32) + bytes(7 * 1024), "28 x 28 images, its header says 7 x 32 x 32"),
+    (0, header(2**32 - 1, 28, 28), "at most 1000000"),
+    (1, header(2**32 - 1), "at most 1000000"),
+    (0, CONTENTS[NAMES[1]], "must hold images, got labels"),
+    (1, CONTENTS[NAMES[0]], "must hold labels, got images"),
+    (1, CONTENTS[NAMES[3]], "holds 3 labels for 7 images"),
+    (1, idx(np.full(7, 10, np.uint8)), "labels must be 0..9.*the largest 10"),
+    (3, CONTENTS[NAMES[1]], "holds 7 labels for 3 images")])
+def test_damaged_files_are_refused(folder, number, content, message):
+    (folder / NAMES[number]).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{NAMES[number]}.*{message}"):
+        data.load_mnist("mnist", folder)
+
+
+def test_missing_and_unreadable_files_are_refused(folder, monkeypatch):
+    (folder / NAMES[2]).unlink()
+    with pytest.raises(ValueError, match=f"neither {NAMES[2]} nor {NAMES[2]}.gz is there"):
+        data.load_mnist("mnist", folder)
+    with pytest.raises(ValueError, match="cannot be read: .*directory"):
+        data.read_idx(folder)
+    with pytest.raises(ValueError, match="folder must name a folder, got '/nowhere'"):
+        data.load_mnist("mnist", "/nowhere")
+    monkeypatch.setenv("LRP_NUMPY_DATA", "/nowhere")
+    with pytest.raises(ValueError, match="LRP_NUMPY_DATA must name a folder, got '/nowhere'"):
+        data.load_mnist("mnist")
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (("fashion",), "name must be 'mnist-10k' or 'mnist', got 'fashion'"),
+    (("mnist-10k", "/tmp"), "folder goes with name='mnist' only, got folder='/tmp'")])
+def test_arguments_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        data.load_mnist(*arguments)
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves {path: bytes or an exception-like status}; keeps a list of what was asked for."""
+
+    def __init__(self):
+        self.answers, self.asked = {}, []
+        super().__init__(("127.0.0.1", 0), Handler)
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        answer = self.server.answers.get(self.path, 404)
+        if isinstance(answer, int):
+            self.send_error(answer)
+            return
+        promised, content = answer if isinstance(answer, tuple) else (len(answer), answer)
+        self.send_response(200)
+        self.send_header("Content-Length", str(promised))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    """A server with the whole small data set under /good/, an empty cache, and no other mirror."""
+    server = Server()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    files = tuple(data.IDXFile(name, len(content), hashlib.sha256(content).hexdigest())
+                  for name, content in CONTENTS.items())
+    monkeypatch.setattr(data, "FILES", files)
+    monkeypatch.setattr(data, "TIMEOUT", (2, 2))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    server.answers = {f"/good/{name}.gz": gzip.compress(content)
+                      for name, content in CONTENTS.items()}
+    server.mirror = f"http://127.0.0.1:{server.server_address[1]}"
+    monkeypatch.setattr(data, "MIRRORS", (f"{server.mirror}/good/",))
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def cached(tmp_path):
+    return sorted(path.name for path in (tmp_path / "lrp_numpy").iterdir())
+
+
+def test_download_then_cache(server, tmp_path, capfd):
+    assert_these_digits(data.load_mnist("mnist"))
+    assert server.asked == [f"/good/{name}.gz" for name in NAMES]
+    assert cached(tmp_path) == sorted(NAMES)
+    assert_these_digits(data.load_mnist("mnist"))
+    assert len(server.asked) == 4           # the second time, nothing was asked for
+    assert capfd.readouterr().out == ""
+
+
+def test_the_cache_is_checked(server, tmp_path):
+    data.load_mnist("mnist")
+    wrong = tmp_path / "lrp_numpy" / NAMES[0]
+    wrong.write_bytes(wrong.read_bytes()[:-1] + b"?")
+    assert_these_digits(data.load_mnist("mnist"))
+    assert server.asked[4:] == [f"/good/{NAMES[0]}.gz"]
+    server.answers.clear()
+    wrong.write_bytes(b"wrong")
+    with pytest.raises(data.DownloadError):
+        data.load_mnist("mnist")
+    assert cached(tmp_path) == sorted(NAMES[1:])
+
+
+whole = gzip.compress(CONTENTS[NAMES[0]])
+changed = CONTENTS[NAMES[0]][:-1] + b"?"
+BAD_ANSWERS = {
+    "404": (404, "404"), "500": (500, "500"),
+    "html": (b"<html>sign in to the hotel network</html>", "incorrect header"),
+    "truncated": (whole[:-300], "ended before the file did"),
+    "cut": ((len(whole), whole[:-300]), "."),
+    "wrong checksum": (gzip.compress(changed), "SHA-256"),
+    "too short": (gzip.compress(CONTENTS[NAMES[0]][:100]), "100 bytes for 5504"),
+    "bomb": (gzip.compress(bytes(50_000_000)), "more bytes than the published file"),
+    "empty": (b"", "ended before the file did")}
+
+
+@pytest.mark.parametrize("fault", BAD_ANSWERS)
+def test_a_bad_mirror_is_passed_over(server, tmp_path, monkeypatch, fault):
+    server.answers[f"/bad/{NAMES[0]}.gz"] = BAD_ANSWERS[fault][0]
+    monkeypatch.setattr(data, "MIRRORS", (f"{server.mirror}/bad/", f"{server.mirror}/good/"))
+    assert_these_digits(data.load_mnist("mnist"))
+    assert server.asked[:2] == [f"/bad/{NAMES[0]}.gz", f"/good/{NAMES[0]}.gz"]
+    assert cached(tmp_path) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("fault", BAD_ANSWERS)
+def test_only_bad_mirrors_leave_nothing(server, tmp_path, monkeypatch, fault):
+    answer, message = BAD_ANSWERS[fault]
+    server.answers[f"/bad/{NAMES[0]}.gz"] = answer
+    monkeypatch.setattr(data, "MIRRORS", (f"{server.mirror}/bad/",))
+    with pytest.raises(ValueError, match=f"{NAMES[0]} could not be downloaded.*{message}"):
+        data.load_mnist("mnist")
+    assert cached(tmp_path) == []
+
+
+def test_unpacking_is_bounded(server, monkeypatch):
+    """A bomb of 50 MB is not unpacked into memory, not even for a moment."""
+    sizes = []
+    whole = data.zlib.decompressobj
+
+    class Watched:
+        def __init__(self, wbits):
+            self.unzip = whole(wbits)
+
+        def decompress(self, *arguments):
+            piece = self.unzip.decompress(*arguments)
+            sizes.append(len(piece))
+            return piece
+
+    monkeypatch.setattr(data.zlib, "decompressobj", Watched)
+    server.answers[f"/good/{NAMES[0]}.gz"] = gzip.compress(bytes(50_000_000))
+    with pytest.raises(data.DownloadError, match="more bytes than the published file"):
+        data.load_mnist("mnist")
+    assert max(sizes) <= len(CONTENTS[NAMES[0]]) + 1
+
+
+def test_bytes_after_the_end_are_not_read(server):
+    server.answers[f"/good/{NAMES[0]}.gz"] = whole + bytes(10_000_000)
+    assert_these_digits(data.load_mnist("mnist"))
+
+
+def test_a_cache_that_cannot_be_used(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(data.DownloadError, match="the cache folder .* cannot be used .*LRP_NUMPY_"):
+        data.load_mnist("mnist")
+
+
+def test_the_cache_is_in_the_home_folder(monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert data._cache_folder() == Path.home() / ".cache" / "lrp_numpy"
+
+
+def test_several_at_once(server, tmp_path):
+    """Four threads on an empty cache: each gets the digits, and nothing is left over."""
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for digits in [pool.submit(data.load_mnist, "mnist") for _ in range(12)]:
+            assert_these_digits(digits.result())
+    assert cached(tmp_path) == sorted(NAMES)
+
+
+def test_offline_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(data, "MIRRORS", ("http://127.0.0.1:9/", "http://127.0.0.1:9/other/"))
+    with pytest.raises(OSError) as error:
+        data.load_mnist("mnist")
+    for word in ("'mnist-10k'", "LRP_NUMPY_DATA", "--folder", "127.0.0.1:9/other/",
+                 "connection failed"):
+        assert word in str(error.value)
+    assert cached(tmp_path) == []
+
+
+def test_the_published_table():
+    """Sizes follow from the format: a header, and 784 bytes an image or 1 a label."""
+    assert [file.size for file in data.FILES] == [16 + 60000 * 784, 8 + 60000, 16 + 10000 * 784,
+                                                  8 + 10000]
+    assert all(len(file.sha256) == 64 for file in data.FILES) and len(data.MIRRORS) >= 2
+    assert all(mirror.startswith("https://") and mirror.endswith("/") for mirror in data.MIRRORS)

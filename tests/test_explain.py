@@ -1,0 +1,180 @@
+"""explain: a network by hand, targets, a rule for each layer, the ledger from logits to pixels."""
+import warnings
+
+import numpy as np
+import pytest
+
+import lrp_numpy as lrp
+from conftest import SHAPES
+from lrp_numpy import rules
+
+
+def hand_network():
+    """2-2-1: hidden a = [3, 1], logit = 4, LRP-0 gives the pixels 4 and -1 and the biases 1."""
+    return lrp.MLP.from_arrays([np.array([[2., 1.], [1., -1.]]), np.array([[1.], [2.]])],
+                               [np.array([0., 1.]), np.array([-1.])], "relu")
+
+
+def test_a_2_2_1_network_by_hand():
+    x = np.array([[1., 1.]])
+    e = lrp.explain(hand_network(), x, "0")
+    # z = [2 + 1 + 0, 1 - 1 + 1] = [3, 1]; logit = 3 * 1 + 1 * 2 - 1 = 4
+    assert e.logits.tolist() == [[4]] and e.relevance[2].tolist() == [[4]]
+    # s = 4 / 4 = 1: hidden [3, 2], bias -1
+    assert e.relevance[1].tolist() == [[3, 2]]
+    # s = [3 / 3, 2 / 1] = [1, 2]: pixels [2 + 2, 1 - 2] = [4, -1], bias 0 * 1 + 1 * 2 = 2
+    assert e.relevance[0].tolist() == [[4, -1]] and e.input is e.relevance[0]
+    rows = [[float(part[0]) for part in row] for row in e.ledger]
+    assert rows == [[5, 3, 2, 0, 0], [4, 5, -1, 0, 0]]
+    e = lrp.explain(hand_network(), x, "epsilon", epsilon=1.0)
+    # s = 4 / 5: hidden [2.4, 1.6]; s = [2.4 / 4, 1.6 / 2] = [0.6, 0.8]
+    np.testing.assert_allclose(e.relevance[1], [[2.4, 1.6]], rtol=1e-15)
+    np.testing.assert_allclose(e.relevance[0], [[2.0, -0.2]], rtol=1e-14)
+    e = lrp.explain(hand_network(), x, "gamma", gamma=1.0)
+    # upper: w = [2, 4], b = -1: z = 6 + 4 - 1 = 9, hidden [24/9, 16/9]
+    # lower: w = [[4, 2], [2, -1]], b = [0, 2]: z = [6, 3]; s = [4/9, 16/27]
+    np.testing.assert_allclose(e.relevance[1], [[24 / 9, 16 / 9]], rtol=1e-15)
+    np.testing.assert_allclose(e.relevance[0], [[16 / 9 + 32 / 27, 8 / 9 - 16 / 27]], rtol=1e-14)
+
+
+@pytest.mark.parametrize("sizes", SHAPES, ids=str)
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+@pytest.mark.parametrize("rule, parameters", [("0", {}), ("epsilon", {"epsilon": 0.1}),
+                                              ("gamma", {"gamma": 0.5})])
+def test_the_ledger_from_logit_to_pixels(random_case, sizes, activation, rule, parameters):
+    net, x = random_case(sizes, activation, seed=3)
+    e = lrp.explain(net, x, rule, **parameters)
+    assert len(e.ledger) == len(net.layers) and len(e.relevance) == len(net.layers) + 1
+    explained = e.logits[np.arange(len(x)), e.target]
+    np.testing.assert_allclose(e.ledger[-1].received, explained, rtol=1e-12)
+    for number, row in enumerate(e.ledger):
+        scale = np.abs(np.array(row)).max()
+        np.testing.assert_allclose(row.received, sum(row[1:]), rtol=1e-10, atol=1e-12 * scale)
+        np.testing.assert_allclose(row.inputs, e.relevance[number].sum(axis=1), rtol=1e-10,
+                                   atol=1e-12 * scale)
+        np.testing.assert_allclose(row.received, e.relevance[number + 1].sum(axis=1), rtol=1e-10,
+                                   atol=1e-12 * scale)
+        assert e.relevance[number].shape == (len(x), sizes[number])
+
+
+def test_targets(random_case):
+    net, x = random_case([9, 8, 7, 4], "relu", seed=0)
+    logits = net.forward(x)
+    predicted = lrp.explain(net, x)
+    assert (predicted.target == logits.argmax(axis=1)).all()
+    all_2 = lrp.explain(net, x, target=2)
+    each = lrp.explain(net, x, target=np.array([2, 2, 2, 0, 1, 3]))
+    for e, classes in ((all_2, [2] * 6), (each, [2, 2, 2, 0, 1, 3])):
+        start = np.zeros_like(logits)
+        start[range(6), classes] = logits[range(6), classes]
+        assert (e.relevance[-1] == start).all()
+    assert (all_2.input[:3] == each.input[:3]).all()
+    assert (all_2.input[3:] != each.input[3:]).any(axis=1).all()        # the class matters
+
+
+def test_weights_matter(random_case):
+    """Relevance that ignores the weights of any layer would stay as it is."""
+    net, x = random_case([9, 8, 7, 4], "relu", seed=0)
+    before = lrp.explain(net, x, target=1).input
+    for layer in net.layers:
+        layer.W[...] = layer.W[::-1]
+        after = lrp.explain(net, x, target=1).input
+        assert (np.abs(after - before).max(axis=1) > 1e-3).mean() > 0.5
+        before = after
+
+
+def test_one_by_one_equals_the_batch(random_case):
+    net, x = random_case([9, 8, 7, 4], "tanh", seed=1)
+    whole = lrp.explain(net, x, "epsilon")
+    for n in range(len(x)):
+        one = lrp.explain(net, x[n:n + 1], "epsilon")
+        for ours, theirs in zip(one.relevance, whole.relevance):
+            np.testing.assert_allclose(ours[0], theirs[n], rtol=1e-12, atol=1e-14)
+
+
+def test_a_rule_for_each_layer_is_input_side_first(random_case):
+    net, x = random_case([5, 4, 3], "relu", seed=0)
+    e = lrp.explain(net, x, ["gamma", "epsilon"], gamma=0.5, epsilon=0.1)
+    lower, upper = net.layers
+    a0, a1, _ = net.activations(x)
+    hidden = rules.lrp_epsilon(a1, upper.W, upper.b, e.relevance[2], epsilon=0.1)
+    np.testing.assert_array_equal(e.relevance[1], hidden)
+    np.testing.assert_array_equal(
+        e.relevance[0], rules.lrp_gamma(a0, lower.W, lower.b, hidden, gamma=0.5))
+    other_way = lrp.explain(net, x, ["epsilon", "gamma"], gamma=0.5, epsilon=0.1)
+    assert (np.abs(other_way.input - e.input) > 1e-6).any()
+
+
+def test_names_are_the_rules():
+    assert rules.RULES == {name: getattr(rules, f"lrp_{name}") for name in rules.RULES}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_type_is_kept_and_nothing_is_changed(random_case, dtype):
+    net = lrp.MLP.random([5, 4, 3], "relu", dtype=dtype)
+    x = np.random.default_rng(0).random((6, 5)).astype(dtype)
+    before = x.copy()
+    x.flags.writeable = False
+    e = lrp.explain(net, x, "gamma")
+    assert {R.dtype for R in e.relevance} == {np.dtype(dtype)}
+    assert (x == before).all() and not np.shares_memory(e.input, x)
+
+
+def test_no_images():
+    e = lrp.explain(hand_network(), np.zeros((0, 2)), target=0)
+    assert e.input.shape == (0, 2) and e.ledger[0].received.shape == (0,)
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ({"rule": "gama"}, "rule must be one of '0', 'epsilon', 'gamma', got 'gama'"),
+    ({"rule": ["0", "0", "0"]}, "one for each of the 2 layers, got 3"),
+    ({"rule": 0}, "rule must be one of '0', 'epsilon', 'gamma', got 0"),
+    ({"rule": None}, "rule must be one of '0', 'epsilon', 'gamma', got None"),
+    ({"W": 1}, "W is not a parameter of rule 0"),
+    ({"ledger": []}, "ledger is not a parameter of rule 0"),
+    ({"rule": ["0", "zennit"]}, "got 'zennit'"),
+    ({"rule": "gamma", "epsilon": 0.1}, "epsilon is not a parameter of rule gamma, got .*0.1"),
+    ({"rule": "0", "ledgers": []}, "ledgers is not a parameter"),
+    ({"rule": "gamma", "gamma": -1}, "gamma must be a finite number of at least 0, got -1"),
+    ({"target": 3}, "target must lie in 0..2, got 3"),
+    ({"target": -1}, "target must lie in 0..2, got -1"),
+    ({"target": [0, 1]}, "target must be 6 integers"),
+    ({"target": 1.0}, "target must be 6 integers.*float64")])
+def test_refused(random_case, arguments, message):
+    net, x = random_case([5, 4, 3], "relu", 0)
+    with pytest.raises(ValueError, match=message):
+        lrp.explain(net, x, **arguments)
+
+
+def test_a_half_at_zero_is_warned_of(random_case):
+    """Once a call, naming the cure; a zero-centred network, ReLU and tanh are silent."""
+    net, x = random_case([5, 4, 4, 3], "sigmoid", 0)
+    with pytest.warns(UserWarning, match=r"sigmoid\(0\) is 0.5.*zero_centred\(net\)") as warned:
+        lrp.explain(net, x)
+    assert len(warned) == 1 and warned[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        lrp.explain(lrp.zero_centred(net), x)
+        for activation in ("relu", "tanh"):
+            lrp.explain(random_case([5, 4, 3], activation, 0)[0], x)
+
+
+@pytest.mark.parametrize("rule, parameters", [("0", {}), ("epsilon", {"epsilon": 0.1}),
+                                              ("gamma", {"gamma": 0.5})])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_zero_centred_sigmoid_is_a_tanh(random_case, rule, parameters, seed):
+    """The same logits and the same LRP-0 as the tanh network with halved weights. Its ledger adds
+    up, and a unit is never worth more than (sigmoid(z) - 1/2) / z <= 1/4 allows."""
+    net, x = random_case([9, 8, 4], "sigmoid", seed)
+    centred = lrp.zero_centred(net)
+    (W1, b1, _), (W2, b2, _) = net.layers
+    tanh = lrp.MLP.from_arrays([W1 / 2, W2 / 2], [b1 / 2, b2 + W2.sum(axis=0) / 2], "tanh")
+    ours, theirs = lrp.explain(centred, x, rule, **parameters), lrp.explain(tanh, x, "0")
+    if rule == "0":
+        np.testing.assert_allclose(ours.input, theirs.input, rtol=1e-9, atol=1e-12)
+        z = x @ W1 + b1
+        worth = np.abs(ours.relevance[1] / z)
+        assert (worth <= 0.25 * np.abs(W2[:, ours.target].T) + 1e-12).all()
+    for row in ours.ledger:
+        scale = np.abs(np.array(row)).max()
+        np.testing.assert_allclose(row.received, sum(row[1:]), rtol=1e-10, atol=1e-12 * scale)

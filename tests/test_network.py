@@ -1,0 +1,270 @@
+"""The network: hand calculations, finite differences, files, and what it refuses."""
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lrp_numpy as lrp
+from conftest import SHAPES, arrays_of
+from lrp_numpy.network import ACTIVATIONS, Activation, Dense, sigmoid
+from lrp_numpy.training import cross_entropy
+
+
+def test_forward_by_hand():
+    net = lrp.MLP.from_arrays([np.array([[1., -1.], [2., 0.5]]), np.array([[3.], [-2.]])],
+                              [np.array([0.5, -1.]), np.array([0.25])], "relu")
+    # z = [1*1 + 2*2 + 0.5, 1*-1 + 2*0.5 - 1] = [5.5, -1]; a = [5.5, 0]; logit = 16.5 + 0.25
+    x, hidden, logits = net.activations(np.array([[1., 2.]]))
+    assert hidden.tolist() == [[5.5, 0.0]]
+    assert logits.tolist() == [[16.75]]
+
+
+@pytest.mark.parametrize("name, values", [
+    ("relu", [0, 0, 2]), ("identity", [-1, 0, 2]),
+    ("sigmoid", [1 / (1 + np.e), 0.5, 1 / (1 + np.exp(-2))]),
+    ("tanh", [(1 - np.e**2) / (1 + np.e**2), 0, (np.e**4 - 1) / (np.e**4 + 1)])])
+def test_activation_values(name, values):
+    np.testing.assert_allclose(ACTIVATIONS[name].f(np.array([-1., 0., 2.])), values, rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sigmoid_at_the_ends(dtype):
+    with np.errstate(all="raise", under="ignore"):
+        ends = sigmoid(np.array([-1e4, 1e4], dtype))
+    assert ends.dtype == dtype and ends.tolist() == [0, 1]
+    assert np.isnan(sigmoid(np.array([np.nan]))).all()
+
+
+@pytest.mark.parametrize("sizes", SHAPES, ids=str)
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+def test_gradients_by_finite_differences(random_case, sizes, activation):
+    net, x = random_case(sizes, activation, seed=5)
+    labels = np.arange(len(x)) % sizes[-1]
+    a = net.activations(x)
+    gradients = net.backward(a, cross_entropy(a[-1], labels)[1])
+    for layer, pair in zip(net.layers, gradients):
+        for parameter, gradient in zip((layer.W, layer.b), pair):
+            assert parameter.shape == gradient.shape
+            for place in np.ndindex(parameter.shape):
+                loss, step, value = [], 1e-5, parameter[place]
+                for h in (step, -step):
+                    parameter[place] = value + h
+                    loss.append(cross_entropy(net.forward(x), labels)[0])
+                parameter[place] = value
+                assert gradient[place] == pytest.approx((loss[0] - loss[1]) / (2 * step),
+                                                        rel=1e-5, abs=1e-8)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_types_are_kept(dtype):
+    net = lrp.MLP.random([4, 3, 2], "sigmoid", rng=0, dtype=dtype)
+    a = net.activations(np.ones((5, 4), dtype))
+    arrays = a + [array for pair in net.backward(a, np.ones((5, 2), dtype)) for array in pair]
+    assert {array.dtype for array in arrays} == {np.dtype(dtype)}
+
+
+def test_random_start_depends_on_rng_alone():
+    W, again, other = (lrp.MLP.random([30, 20], rng=rng).layers[0].W
+                       for rng in (3, np.random.default_rng(3), 4))
+    assert (W == again).all() and (W != other).any()
+    assert np.abs(W).max() <= 1 / np.sqrt(30) < 1.1 * np.abs(W).max()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_weights_are_copied(order):
+    W, b = np.ones((3, 2), order=order), np.zeros(2)
+    net = lrp.MLP.from_arrays([W], [b], "relu")
+    W[:], b[:] = 7, 7
+    assert (net.layers[0].W == 1).all() and (net.layers[0].b == 0).all()
+    assert net.layers[0].W.flags.c_contiguous      # training walks over them as flat arrays
+
+
+def test_the_random_start_has_biases():
+    biases = [layer.b for layer in lrp.MLP.random([30, 200, 100], rng=0).layers]
+    assert all(np.abs(b).max() > 0.9 / np.sqrt(D) and abs(b.mean()) < 0.2 / np.sqrt(D)
+               for b, D in zip(biases, (30, 200)))
+
+
+@pytest.mark.parametrize("sizes", SHAPES, ids=str)
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+def test_save_and_load(tmp_path, random_case, sizes, activation):
+    net, x = random_case(sizes, activation, seed=2)
+    net.save(tmp_path / "net.npz")
+    back = lrp.MLP.load(tmp_path / "net.npz")
+    assert (back.forward(x) == net.forward(x)).all()
+    assert [layer.activation for layer in back.layers] == [layer.activation for layer in net.layers]
+    assert [path.name for path in tmp_path.iterdir()] == ["net.npz"]
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+    net = lrp.MLP.random([2, 2])
+    net.save(tmp_path / "net.npz")
+    before = (tmp_path / "net.npz").read_bytes()
+
+    def fails_half_way(file, **arrays):
+        file.write(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(np, "savez", fails_half_way)
+    with pytest.raises(OSError, match="disk full"):
+        lrp.MLP.random([2, 2], rng=1).save(tmp_path / "net.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["net.npz"]
+    assert (tmp_path / "net.npz").read_bytes() == before
+
+
+def write_text(path):
+    path.write_text("hello")
+
+
+MARK = Path(tempfile.gettempdir()) / "lrp_numpy_was_unpickled"
+
+
+class Trap:
+    """Unpickling it leaves a mark."""
+    def __reduce__(self):
+        return Path.touch, (MARK,)
+
+
+def write_pickle(path):
+    """A whole network but for one array, which runs code when it is unpickled."""
+    np.savez(path, activations=np.array(["identity"]), W0=np.array(Trap(), dtype=object),
+             b0=np.ones(2))
+
+
+def write_damaged(path):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("activations.npy", bytes(5000))
+    content = bytearray(path.read_bytes())
+    content[45:55] = b"0123456789"
+    path.write_bytes(content)
+
+
+def write_half(path):
+    lrp.MLP.random([50, 2]).save(path)
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def write_other_arrays(path):
+    np.savez(path, something=np.ones(3))
+
+
+def write_misfit(path):
+    np.savez(path, activations=np.array(["relu", "identity"]), W0=np.ones((3, 2)), b0=np.ones(2),
+             W1=np.ones((5, 1)), b1=np.ones(1))
+
+
+@pytest.mark.parametrize("write", [write_text, write_pickle, write_half, write_damaged,
+                                   write_other_arrays, write_misfit, lambda path: None])
+def test_load_refuses(tmp_path, write):
+    write(tmp_path / "net.npz")
+    MARK.unlink(missing_ok=True)
+    with pytest.raises(ValueError, match="net.npz is not a network saved by MLP.save"):
+        lrp.MLP.load(tmp_path / "net.npz")
+    assert not MARK.exists()
+
+
+@pytest.mark.parametrize("sizes", [[784, 0, 10], [784], [], [784, 2.5, 10], [3, -1]])
+def test_sizes_refused(sizes):
+    with pytest.raises(ValueError, match="sizes must be at least two integers.*got"):
+        lrp.MLP.random(sizes)
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda W, b: (W, b, "softplus"), "activation must be one of relu.*'softplus'"),
+    (lambda W, b: (W[:1], b[:1], "softplus"), "activation must be one of relu.*'softplus'"),
+    (lambda W, b: (W, b, ["relu"]), "activation must be one of relu.*'relu'"),
+    (lambda W, b: ([W[0], W[1].T], b, "relu"), "W of layer 1 must have 4 rows"),
+    (lambda W, b: (W, [b[0][1:], b[1]], "relu"), r"b of layer 0 must have shape \(4,\)"),
+    (lambda W, b: ([W[0] * np.nan, W[1]], b, "relu"), "W of layer 0 must be finite"),
+    (lambda W, b: ([W[0].astype(int), W[1]], b, "relu"), "must be float32 or float64, got int64"),
+    (lambda W, b: (W, b[:1], "relu"), "equally many, got 2 and 1"),
+    (lambda W, b: ([], [], "relu"), "at least one layer"),
+    (lambda W, b: ([W[0][0], W[1]], b, "relu"), r"must have shape \(D, K\)")])
+def test_arrays_refused(random_case, change, message):
+    weights, biases = arrays_of(random_case([5, 4, 3], "relu", 0)[0])
+    with pytest.raises(ValueError, match=message):
+        lrp.MLP.from_arrays(*change(weights, biases))
+
+
+@pytest.mark.parametrize("x, message", [
+    (np.ones((2, 6)), r"x must be an array of shape \(N, 5\), one row an image, got \(2, 6\)"),
+    (np.ones(5), r"got \(5,\)"),
+    ([[1.0] * 5], "x must be a NumPy array, got list"),
+    (np.ma.masked_array(np.ones((2, 5))), "x must be a NumPy array, got MaskedArray"),
+    (np.ones((2, 5), np.float16), "float32 or float64, got float16$"),
+    (np.ones((2, 5), np.uint8), "float32 or float64, got uint8 .divide bytes by 255"),
+    (np.array([[0, 0, 0, 0, 0], [0, 0, np.nan, 0, 0]]), "got nan in row 1, column 2"),
+    (np.full((1, 5), np.inf), "got inf in row 0")])
+def test_inputs_refused(random_case, x, message):
+    net, _ = random_case([5, 4, 3], "relu", 0)
+    for call in (net.forward, net.predict, lambda x: lrp.explain(net, x)):
+        with pytest.raises(ValueError, match=message):
+            call(x)
+
+
+@pytest.mark.parametrize("sizes", SHAPES, ids=str)
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+@pytest.mark.parametrize("seed", range(3))
+def test_zero_centring_changes_no_output(random_case, sizes, activation, seed):
+    net, x = random_case(sizes, activation, seed)
+    before = arrays_of(net)
+    centred = lrp.zero_centred(net)
+    np.testing.assert_allclose(centred.forward(x), net.forward(x), rtol=1e-12, atol=1e-12)
+    assert all((one == other).all() for pair in zip(before, arrays_of(net))
+               for one, other in zip(*pair))
+    for a, centred_a in zip(net.activations(x)[1:-1], centred.activations(x)[1:-1]):
+        f0 = 0.5 if activation == "sigmoid" else 0.0
+        np.testing.assert_allclose(centred_a, a - f0, atol=1e-15)
+    assert all(ACTIVATIONS[layer.activation].f(np.zeros(1)) == 0 for layer in centred.layers)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_zero_centred_network_trains_and_is_saved(tmp_path, dtype):
+    net = lrp.MLP.random([5, 4, 3], "sigmoid", dtype=dtype)
+    centred = lrp.zero_centred(net)
+    x = np.random.default_rng(0).random((6, 5)).astype(dtype)
+    a, centred_a = net.activations(x), centred.activations(x)
+    dlogits = np.random.default_rng(1).normal(size=(6, 3)).astype(dtype)
+    for (dW, db), (centred_dW, centred_db) in zip(net.backward(a, dlogits)[:1],
+                                                  centred.backward(centred_a, dlogits)[:1]):
+        np.testing.assert_allclose(centred_dW, dW, rtol=1e-4)
+        np.testing.assert_allclose(centred_db, db, rtol=1e-4)
+    centred.save(tmp_path / "net.npz")
+    back = lrp.MLP.load(tmp_path / "net.npz")
+    assert (back.forward(x) == centred.forward(x)).all() and back.forward(x).dtype == dtype
+
+
+def test_any_activation_can_be_centred(monkeypatch):
+    """Softplus, log(1 + exp(z)), added by a user: f(0) = log 2."""
+    monkeypatch.setitem(ACTIVATIONS, "softplus", Activation(
+        lambda z: np.logaddexp(0, z), lambda a: 1 - np.exp(-a)))
+    rng = np.random.default_rng(0)
+    net = lrp.MLP.from_arrays([rng.normal(size=(4, 3)), rng.normal(size=(3, 3)),
+                               rng.normal(size=(3, 2))], [rng.normal(size=K) for K in (3, 3, 2)],
+                              "softplus")
+    x = rng.random((5, 4))
+    centred = lrp.zero_centred(net)
+    np.testing.assert_allclose(centred.forward(x), net.forward(x), rtol=1e-12)
+    np.testing.assert_allclose(centred.activations(x)[1], net.activations(x)[1] - np.log(2))
+    a, centred_a = net.activations(x), centred.activations(x)
+    for pair, centred_pair in zip(net.backward(a, np.ones((5, 2))),
+                                  centred.backward(centred_a, np.ones((5, 2)))):
+        np.testing.assert_allclose(centred_pair[1], pair[1], rtol=1e-12)
+    monkeypatch.delitem(ACTIVATIONS, "zero_centred_softplus")
+
+
+def test_centring_twice_is_centring_once(random_case):
+    net, x = random_case([5, 4, 3], "sigmoid", 0)
+    once = lrp.zero_centred(net)
+    twice = lrp.zero_centred(once)
+    for one, other in zip(once.layers, twice.layers):
+        assert (one.W == other.W).all() and (one.b == other.b).all()
+        assert one.activation == other.activation
+
+
+def test_the_last_layer_must_go_through_zero():
+    net = lrp.MLP([Dense(np.ones((2, 2)), np.zeros(2), "sigmoid")])
+    with pytest.raises(ValueError, match="must end in a layer with f.0. = 0.*got sigmoid"):
+        lrp.zero_centred(net)

@@ -1,0 +1,118 @@
+"""What a user meets: the README, the lessons, the wheel, the import."""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LESSONS = sorted((ROOT / "lessons").glob("[0-9]*.py"))
+README = (ROOT / "README.md").read_text()
+COURSE = (ROOT / "lessons" / "README.md").read_text()
+
+
+def run(*command, cwd, **environment):
+    result = subprocess.run([sys.executable, *command], cwd=cwd, text=True, capture_output=True,
+                            timeout=600, env={**os.environ, **environment})
+    assert result.returncode == 0, result.stderr
+    return result
+
+
+def cells(lesson):
+    """[(is it prose, its text), ...]"""
+    parts = re.split(r"^# %%(.*)\n", lesson.read_text(), flags=re.MULTILINE)
+    assert parts[0] == ""
+    return [("[markdown]" in kind, text) for kind, text in zip(parts[1::2], parts[2::2])]
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+def test_a_lesson_runs(tmp_path, lesson):
+    """From another folder, without a cache or a network, and without a word on stderr but the
+    progress bar. Its figures are those that its text shows."""
+    shutil.copytree(ROOT / "lessons", tmp_path / "lessons",
+                    ignore=shutil.ignore_patterns("figures", "__pycache__"))
+    result = run(str(tmp_path / "lessons" / lesson.name), cwd=tmp_path,
+                 XDG_CACHE_HOME=str(tmp_path), HTTPS_PROXY="http://127.0.0.1:9")
+    assert "Warning" not in result.stderr and "Traceback" not in result.stderr
+    made = {path.name for path in (tmp_path / "lessons" / "figures").iterdir()}
+    shown = set(re.findall(r"\(figures/(.*?)\)", lesson.read_text()))
+    assert made == shown and made <= {path.name for path in (ROOT / "lessons/figures").iterdir()}
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+def test_a_lesson_is_well_made(lesson):
+    title, *rest = cells(lesson)
+    assert title[0] and re.match(rf"# # {int(lesson.stem[:2])}\. ", title[1])
+    assert "**Question.**" in title[1] and "**Running time.**" in title[1]
+    for is_prose, text in rest:
+        lines = text.strip().splitlines()
+        if is_prose:
+            assert all(line.startswith("#") for line in lines), text
+        else:
+            assert not lines[0].startswith("#"), text
+            assert "print(" in text or "show(" in text or "tell(" in text, text
+    assert sum("assert " in text for _, text in rest) >= 5
+    for target in re.findall(r"\]\(([^)]*)\)", lesson.read_text()):
+        assert (lesson.parent / target).exists(), target
+
+
+def test_the_tables_of_contents_are_complete():
+    for lesson in LESSONS:
+        number_and_title = re.match(r"# # (.*)", cells(lesson)[0][1])[1]
+        question = re.search(r"\*\*Question\.\*\* (.*)", lesson.read_text())[1]
+        assert f"| [{number_and_title}]({lesson.name}) | {question} |" in COURSE
+        assert f"| [{number_and_title}](lessons/{lesson.name}) | {question} |" in README
+    for text, folder in ((README, ROOT), (COURSE, ROOT / "lessons")):
+        for target in re.findall(r"\]\(([^)]*)\)", text):
+            assert target.startswith("https://") or (folder / target).exists(), target
+
+
+def test_the_readme_s_snippet_prints_what_it_says(tmp_path):
+    snippet, printed = re.search(r"```python\n(.*?)```\n\nprints\n\n```\n(.*?)```", README,
+                                 re.DOTALL).groups()
+    (tmp_path / "snippet.py").write_text(snippet)
+    output = run("snippet.py", cwd=tmp_path).stdout
+    number = r"-?\d+\.?\d*"
+    assert re.sub(number, "#", output) == re.sub(number, "#", printed)
+    # Numbers agree to 2 %: another machine's float32 sums end on other last digits
+    for ours, theirs in zip(re.findall(number, output), re.findall(number, printed)):
+        assert float(ours) == pytest.approx(float(theirs), rel=0.02, abs=0.02)
+
+
+def test_the_wheel_runs(tmp_path):
+    """Built from a copy, unpacked elsewhere, and run from there: the digits are inside."""
+    source = tmp_path / "source"
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(
+        ".git", "build", "out", "*.egg-info", "__pycache__", "lessons", "tests"))
+    run("-m", "pip", "wheel", ".", "--no-deps", "--no-build-isolation", "-w", str(tmp_path),
+        cwd=source)
+    wheel, = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    assert {path.name for path in (tmp_path / "site").iterdir() if path.suffix != ".dist-info"} == {
+        "lrp_numpy"}
+    place = run("-c", "import lrp_numpy; print(lrp_numpy.__file__)", cwd=tmp_path,
+                PYTHONPATH=str(tmp_path / "site")).stdout
+    assert place.startswith(str(tmp_path / "site"))
+    result = run("-m", "lrp_numpy", "train", "--hidden", "10", "--epochs", "1", cwd=tmp_path,
+                 PYTHONPATH=str(tmp_path / "site"))
+    assert (tmp_path / "out" / "network.npz").exists() and "784-10-10" in result.stdout
+
+
+def test_a_left_cache_does_not_hide_the_package(tmp_path):
+    """`pip install .`, a run, `pip install -e .`: pip leaves numba's cache files behind, and with
+    them a folder of the package's name without a package in it."""
+    (tmp_path / "lrp_numpy" / "__pycache__").mkdir(parents=True)
+    run("-c", "import lrp_numpy; lrp_numpy.load_mnist", cwd=ROOT / "tests", PYTHONPATH=str(tmp_path))
+
+
+def test_what_is_imported():
+    """Nothing but the promised libraries: no torch, no scikit-learn; and nothing is printed."""
+    program = "import sys, lrp_numpy; print(*{name.split('.')[0] for name in sys.modules})"
+    result = run("-c", program, cwd=ROOT)
+    assert not {"torch", "sklearn", "captum", "pandas", "scipy"} & set(result.stdout.split())
+    assert result.stdout.count("\n") == 1 and result.stderr == ""

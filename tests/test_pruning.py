@@ -1,0 +1,117 @@
+"""Inputs and neurons removed for good: the smaller network says what it should."""
+import numpy as np
+import pytest
+
+import lrp_numpy as lrp
+from conftest import SHAPES, arrays_of
+from lrp_numpy import pruning
+
+
+@pytest.mark.parametrize("sizes", [sizes for sizes in SHAPES if sizes[0] > 2], ids=str)
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+def test_fewer_inputs_are_inputs_set_to_0(random_case, sizes, activation):
+    net, x = random_case(sizes, activation, 0)
+    before = arrays_of(net)
+    kept = np.array([0, sizes[0] - 1])
+    small = pruning.keep_inputs(net, kept)
+    masked = np.zeros_like(x)
+    masked[:, kept] = x[:, kept]
+    assert small.sizes == [2, *sizes[1:]]
+    np.testing.assert_allclose(small.forward(x[:, kept]), net.forward(masked), rtol=1e-12)
+    small.layers[0].W[:] = 7            # a copy
+    assert all((one == other).all() for pair in zip(before, arrays_of(net))
+               for one, other in zip(*pair))
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+@pytest.mark.parametrize("layer", [1, 2])
+def test_fewer_neurons_are_neurons_that_say_0(random_case, activation, layer):
+    net, x = random_case([9, 8, 7, 4], activation, 0)
+    kept = [4, 0, 5]
+    small = pruning.keep_neurons(net, layer, kept)
+    a = net.activations(x)[layer]
+    masked = np.zeros_like(a)
+    masked[:, kept] = a[:, kept]
+    for later in net.layers[layer:]:
+        masked = later.forward(masked)
+    assert small.sizes[layer] == 3
+    np.testing.assert_allclose(small.forward(x), masked, rtol=1e-12, atol=1e-13)
+
+
+def test_importance_as_defined(random_case):
+    net, x = random_case([9, 8, 4], "relu", 1)
+    R = lrp.explain(net, x, "epsilon", epsilon=0.1).relevance
+    a = net.activations(x)
+    for layer in (0, 1):
+        W = net.layers[layer].W
+        expected = {
+            "mean relevance": [np.mean(R[layer][:, j]) for j in range(len(W))],
+            "mean absolute relevance": [np.mean(abs(R[layer][:, j])) for j in range(len(W))],
+            "variance": [np.mean((a[layer][:, j] - a[layer][:, j].mean())**2)
+                         for j in range(len(W))],
+            "activation times weight": [np.mean(abs(a[layer][:, j])) * sum(abs(W[j]))
+                                        for j in range(len(W))]}
+        for by, values in expected.items():
+            np.testing.assert_allclose(
+                pruning.neuron_importance(net, x, layer, by, "epsilon", epsilon=0.1), values,
+                rtol=1e-12)
+    np.testing.assert_array_equal(pruning.importance(net, x, "variance"), x.var(axis=0))
+    one, again, other = (pruning.importance(net, x, "random", rng=rng) for rng in (1, 1, 2))
+    assert (one == again).all() and (one != other).any()
+
+
+def test_keep_most():
+    assert pruning.keep_most([0.1, 5.0, -2.0, 3.0], 2).tolist() == [1, 3]
+    assert pruning.keep_most([0.1, 5.0, -2.0, 3.0], 4).tolist() == [0, 1, 2, 3]
+    ties = {tuple(pruning.keep_most(np.zeros(6), 2, rng=seed)) for seed in range(40)}
+    assert len(ties) > 8                # by lot, not by place
+
+
+def test_what_is_kept_is_what_matters(trained, digits):
+    """Important and unimportant swapped would show here."""
+    score = pruning.importance(trained, digits.train_images[:1000], "mean absolute relevance")
+    right = {}
+    for name, ranking in (("most", score), ("least", -score), ("random", np.random.default_rng(
+            0).random(784))):
+        kept = pruning.keep_most(ranking, 392)
+        fewer = pruning.keep_pixels(digits, kept)
+        assert fewer.train_images.shape == (8000, 392) and fewer.test_images.shape == (2000, 392)
+        np.testing.assert_array_equal(fewer.test_images, digits.test_images[:, kept])
+        small = pruning.keep_inputs(trained, kept)
+        right[name] = (small.predict(fewer.test_images) == fewer.test_labels).mean()
+    intact = (trained.predict(digits.test_images) == digits.test_labels).mean()
+    assert right["most"] > intact - 0.02 > right["random"] > right["least"]
+
+
+def test_the_smaller_network_is_retrained(trained, digits):
+    score = pruning.importance(trained, digits.train_images[:1000], "mean absolute relevance")
+    kept = pruning.keep_most(score, 120)
+    small, fewer = pruning.keep_inputs(trained, kept), pruning.keep_pixels(digits, kept)
+    before = (small.predict(fewer.test_images) == fewer.test_labels).mean()
+    history = lrp.train(small, fewer, epochs=1, progress=False)
+    assert history.accuracy[-1] > before + 0.05
+
+
+def test_counts():
+    net = lrp.MLP.random([784, 500, 10])
+    assert pruning.parameters_count(net) == 397_510
+    assert pruning.multiplications(net) == 784 * 500 + 500 * 10
+    times = pruning.microseconds_per_image([net, net], [np.ones((9, 784), np.float32)] * 2, 3)
+    assert times.shape == (2,) and (times > 0).all()
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda net, x: pruning.importance(net, x, "size"), "by must be one of .*got 'size'"),
+    (lambda net, x: pruning.importance(net, x[:, 1:], "variance"), r"shape \(N, 9\)"),
+    (lambda net, x: pruning.neuron_importance(net, x, 2, "random"), "must lie in 0..1, got 2"),
+    (lambda net, x: pruning.keep_neurons(net, -1, [0]), "layer must lie in 0..1, got -1"),
+    (lambda net, x: pruning.keep_most(np.ones(3), 0), "count must lie in 1..3, got 0"),
+    (lambda net, x: pruning.keep_most(np.ones(3), 4), "count must lie in 1..3, got 4"),
+    (lambda net, x: pruning.keep_inputs(net, [0, 9]), "different places in 0..8, got .0, 9."),
+    (lambda net, x: pruning.keep_inputs(net, [1, 1]), "different places"),
+    (lambda net, x: pruning.keep_inputs(net, []), "different places"),
+    (lambda net, x: pruning.keep_inputs(net, [0.5]), "different places")])
+def test_refused(random_case, call, message):
+    net, x = random_case([9, 8, 4], "relu", 0)
+    with pytest.raises(ValueError, match=message):
+        call(net, x)

@@ -1,0 +1,194 @@
+"""Each rule against its sum written as loops, against hand calculations, and by its properties."""
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from lrp_numpy.rules import (RULES, lrp_0, lrp_epsilon, lrp_gamma, parameters_of, positive,
+                             propagate, stabilize)
+
+CASES = [("0", {}), ("epsilon", {"epsilon": 0.3}), ("epsilon", {"epsilon": 5.0}),
+         ("gamma", {"gamma": 0.25}), ("gamma", {"gamma": 10.0})]
+SHAPES = [(1, 1, 1), (4, 3, 2), (2, 1, 5), (3, 6, 1), (5, 8, 7)]      # N, D, K
+
+
+def case(N, D, K, seed):
+    """a >= 0 with some zeros, weights and relevance of both signs, non-zero biases."""
+    rng = np.random.default_rng(seed)
+    a = np.maximum(rng.normal(size=(N, D)), 0)
+    return a, rng.normal(size=(D, K)), rng.normal(size=K), rng.normal(size=(N, K))
+
+
+def by_loops(a, W, b, R, epsilon=0.0, gamma=0.0):
+    """The sums of the docstrings, element by element; also what the bias got, image by image."""
+    (N, D), K = a.shape, len(b)
+    R_inputs, R_bias = np.zeros((N, D)), np.zeros(N)
+    for n in range(N):
+        for k in range(K):
+            part = [a[n, j] * (W[j, k] + gamma * max(W[j, k], 0)) for j in range(D)]
+            bias = b[k] + gamma * max(b[k], 0)
+            z = sum(part) + bias
+            z += epsilon if z >= 0 else -epsilon
+            for j in range(D):
+                R_inputs[n, j] += part[j] / z * R[n, k]
+            R_bias[n] += bias / z * R[n, k]
+    return R_inputs, R_bias
+
+
+def on_every_case(test):
+    for mark in (pytest.mark.parametrize("name, parameters", CASES),
+                 pytest.mark.parametrize("shape", SHAPES),
+                 pytest.mark.parametrize("seed", range(4))):
+        test = mark(test)
+    return test
+
+
+@on_every_case
+def test_rules_equal_their_sums(name, parameters, shape, seed):
+    a, W, b, R = case(*shape, seed)
+    ledger = []
+    R_inputs = RULES[name](a, W, b, R, ledger=ledger, **parameters)
+    expected, bias = by_loops(a, W, b, R, **parameters)
+    np.testing.assert_allclose(R_inputs, expected, rtol=1e-10, atol=1e-13)
+    np.testing.assert_allclose(ledger[0].bias, bias, rtol=1e-10, atol=1e-13)
+
+
+@on_every_case
+def test_the_ledger_adds_up(name, parameters, shape, seed):
+    a, W, b, R = case(*shape, seed)
+    ledger = []
+    R_inputs = RULES[name](a, W, b, R, ledger=ledger, **parameters)
+    row, = ledger
+    np.testing.assert_allclose(row.received, R.sum(axis=1), rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(row.inputs, R_inputs.sum(axis=1), rtol=1e-10, atol=1e-12)
+    total = row.inputs + row.bias + row.epsilon + row.dropped
+    scale = np.abs(np.array(row)).max()
+    np.testing.assert_allclose(row.received, total, rtol=1e-10, atol=1e-13 * scale)
+    assert (row.dropped == 0).all()
+    assert ((row.epsilon != 0) == ("epsilon" in parameters)).all()
+
+
+def test_by_hand():
+    """a = [1, 2], w = [3, -1], b = 1: z = 3 - 2 + 1 = 2, and R = 4 is two for each unit of z."""
+    a, W, b, R = np.array([[1., 2.]]), np.array([[3.], [-1.]]), np.array([1.]), np.array([[4.]])
+    assert lrp_0(a, W, b, R).tolist() == [[6, -4]]                  # and 2 for the bias
+    assert lrp_epsilon(a, W, b, R, epsilon=2.0).tolist() == [[3, -2]]       # 4 / (2 + 2) = 1
+    # gamma = 1: w = [6, -1], b = 2, z = 6 - 2 + 2 = 6
+    np.testing.assert_allclose(lrp_gamma(a, W, b, R, gamma=1.0), [[4, -4 / 3]], rtol=1e-15)
+    ledger = []
+    lrp_epsilon(a, W, b, R, epsilon=2.0, ledger=ledger)
+    assert [float(part[0]) for part in ledger[0]] == [4, 1, 1, 2, 0]
+
+
+def test_integers_will_do():
+    """As a student types them."""
+    a, W, b, R = np.array([[1, 2]]), np.array([[3], [-1]]), np.array([1]), np.array([[4]])
+    assert lrp_0(a, W, b, R).tolist() == [[6, -4]]
+    assert lrp_epsilon(a, W, b, R, epsilon=2).tolist() == [[3, -2]]
+
+
+def test_a_rule_s_own_parameters():
+    assert {name: parameters_of(name) for name in RULES} == {
+        "0": [], "epsilon": ["epsilon"], "gamma": ["gamma"]}
+
+
+def test_negative_z_is_stabilized_away_from_zero():
+    """z = -2: epsilon = 2 gives -4, not 0."""
+    a, W, b, R = np.array([[2.]]), np.array([[-1.]]), np.zeros(1), np.array([[4.]])
+    assert lrp_epsilon(a, W, b, R, epsilon=2.0).tolist() == [[2.0]]
+    z = np.array([-1., -0.0, 0., 1.])
+    np.testing.assert_array_equal(stabilize(z, 0.5), [-1.5, 0.5, 0.5, 1.5])
+
+
+def test_z_exactly_0_is_dropped_and_said():
+    """The first output has z = 1 - 1 = 0 and R = 5; the second has z = 2."""
+    a, W, b = np.array([[1., 1.]]), np.array([[1., 1.], [-1., 1.]]), np.zeros(2)
+    R, ledger = np.array([[5., 3.]]), []
+    with np.errstate(all="raise"):
+        R_inputs = lrp_0(a, W, b, R, ledger=ledger)
+    assert R_inputs.tolist() == [[1.5, 1.5]]
+    assert [float(part[0]) for part in ledger[0]] == [8, 3, 0, 0, 5]
+    # The stabilizer, with sign(0) = +1, absorbs it instead
+    lrp_epsilon(a, W, b, R, epsilon=0.1, ledger=ledger)
+    assert ledger[1].dropped[0] == 0
+    assert ledger[1].epsilon[0] == pytest.approx(5 + 3 * 0.1 / 2.1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_limits_give_lrp_0(seed):
+    a, W, b, R = case(5, 8, 7, seed)
+    expected = lrp_0(a, W, b, R)
+    np.testing.assert_array_equal(lrp_gamma(a, W, b, R, gamma=0.0), expected)
+    np.testing.assert_array_equal(lrp_epsilon(a, W, b, R, epsilon=0.0), expected)
+    distances = [np.abs(lrp_epsilon(a, W, b, R, epsilon=epsilon) - expected).max()
+                 for epsilon in (1e-6, 1e-8, 1e-10)]
+    np.testing.assert_allclose(distances[1:], np.array(distances[:-1]) / 100, rtol=0.1)
+    assert 0 < distances[-1] < 1e-6
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_large_gamma_leaves_only_the_positive(seed):
+    a, W, b, R = case(5, 8, 7, seed)
+    R = np.abs(R)
+    b = np.abs(b)
+    expected = propagate(a, positive(W), b, R)
+    np.testing.assert_allclose(lrp_gamma(a, W, b, R, gamma=1e9), expected, rtol=1e-6, atol=1e-6)
+    assert (lrp_gamma(a, W, b, R, gamma=1e9) >= -1e-6).all()
+
+
+@pytest.mark.parametrize("name, parameters", CASES)
+def test_the_type_is_kept_and_nothing_is_changed(name, parameters):
+    for dtype in (np.float32, np.float64):
+        given = [array.astype(dtype) for array in case(4, 3, 2, 0)]
+        before = [array.copy() for array in given]
+        for array in given:
+            array.flags.writeable = False
+        assert RULES[name](*given, **parameters).dtype == dtype
+        as_numpy = {key: np.float64(value) for key, value in parameters.items()}
+        assert RULES[name](*given, **as_numpy).dtype == dtype
+        assert all((one == other).all() for one, other in zip(given, before))
+
+
+@pytest.mark.parametrize("name, parameters", CASES)
+def test_nan_is_not_hidden(name, parameters):
+    a, W, b, R = case(4, 3, 2, 0)
+    a[1, 2] = np.nan
+    R_inputs = RULES[name](a, W, b, R, **parameters)
+    assert np.isnan(R_inputs[1]).all() and np.isfinite(R_inputs[[0, 2, 3]]).all()
+
+
+numbers = st.floats(-4, 4, width=32)
+rule_and_parameters = st.sampled_from(CASES)
+
+
+@settings(max_examples=200, deadline=None)
+@given(a=arrays(np.float64, (3, 4), elements=st.floats(0, 4, width=32)),
+       W=arrays(np.float64, (4, 2), elements=numbers), b=arrays(np.float64, 2, elements=numbers),
+       R=arrays(np.float64, (3, 2), elements=numbers), rule=rule_and_parameters)
+def test_properties(a, W, b, R, rule):
+    """For any numbers: black pixels get nothing, R enters linearly, rows do not mix, and the ledger
+    adds up."""
+    name, parameters = rule
+    lrp, ledger = RULES[name], []
+    R_inputs = lrp(a, W, b, R, ledger=ledger, **parameters)
+    scale = 1e-9 * (1 + np.abs(R_inputs).max() + np.abs(np.array(ledger[0])).max())
+    assert (R_inputs[a == 0] == 0).all()
+    np.testing.assert_allclose(lrp(a, W, b, -2 * R, **parameters), -2 * R_inputs, atol=scale)
+    np.testing.assert_allclose(lrp(a[1:2], W, b, R[1:2], **parameters), R_inputs[1:2], atol=scale)
+    order = [2, 0, 3, 1]
+    np.testing.assert_allclose(lrp(a[:, order], W[order], b, R, **parameters), R_inputs[:, order],
+                               atol=scale)
+    row = ledger[0]
+    np.testing.assert_allclose(row.received, sum(row[1:]), atol=scale)
+
+
+def test_parts():
+    assert positive(np.array([-2., 0., 3.])).tolist() == [0, 0, 3]
+
+
+@pytest.mark.parametrize("rule, parameter", [(lrp_epsilon, "epsilon"), (lrp_gamma, "gamma")])
+@pytest.mark.parametrize("value", [-0.1, np.nan, np.inf, "a", [0.1]])
+def test_parameters_refused(rule, parameter, value):
+    with pytest.raises(ValueError, match=f"{parameter} must be a finite number of at least 0, got"):
+        rule(*case(4, 3, 2, 0), **{parameter: value})

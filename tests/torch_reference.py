@@ -1,0 +1,82 @@
+"""The same mathematics in torch, in other words: autograd for every gradient, torch's own
+cross-entropy and Adam, and LRP by the gradient trick instead of matrix equations.
+
+Weights here are (D, K), as in the package.
+"""
+import numpy as np
+import torch
+
+ACTIVATIONS = {"relu": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh}
+
+
+def tensors(arrays, requires_grad=False):
+    return [torch.tensor(array, requires_grad=requires_grad) for array in arrays]
+
+
+def activations(x, weights, biases, activation):
+    """Everything that entered a layer, and the logits last."""
+    a = [x]
+    for number, (W, b) in enumerate(zip(weights, biases), 1):
+        z = torch.nn.functional.linear(a[-1], W.T, b)
+        a.append(z if number == len(weights) else ACTIVATIONS[activation](z))
+    return a
+
+
+def loss_and_gradients(x, labels, weights, biases, activation):
+    """Cross-entropy, and its gradients for every weight and bias, by autograd."""
+    weights, biases = tensors(weights, True), tensors(biases, True)
+    logits = activations(torch.tensor(x), weights, biases, activation)[-1]
+    loss = torch.nn.functional.cross_entropy(logits, torch.tensor(labels))
+    gradients = torch.autograd.grad(loss, weights + biases)
+    gradients = [gradient.numpy() for gradient in gradients]
+    return loss.item(), gradients[:len(weights)], gradients[len(weights):]
+
+
+def adam(x, labels, weights, biases, activation, steps, learning_rate):
+    """The weights and biases after full-batch steps of torch's Adam, and the loss of each step."""
+    weights, biases = tensors(weights, True), tensors(biases, True)
+    optimizer = torch.optim.Adam(weights + biases, lr=learning_rate)
+    losses = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        logits = activations(torch.tensor(x), weights, biases, activation)[-1]
+        loss = torch.nn.functional.cross_entropy(logits, torch.tensor(labels))
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return ([W.detach().numpy() for W in weights], [b.detach().numpy() for b in biases],
+            np.array(losses))
+
+
+def lrp_step(a, W, b, R, epsilon=0.0, gamma=0.0):
+    """Relevance of a layer's inputs by the gradient trick.
+
+    z is built from weights that count positive entries 1 + gamma times. The gradient of
+    sum_k z_k * constant(R_k / stabilized z_k) with respect to a, times a, is the relevance.
+    """
+    a = a.detach().clone().requires_grad_(True)
+    z = torch.einsum("nj,jk->nk", a, torch.where(W > 0, (1 + gamma) * W, W))
+    z = z + torch.where(b > 0, (1 + gamma) * b, b)
+    stabilized = torch.where(z < 0, z - epsilon, z + epsilon)
+    share = torch.where(stabilized == 0, torch.zeros_like(R), R / stabilized).detach()
+    (z * share).sum().backward()
+    return (a.grad * a).detach()
+
+
+def relevance(x, weights, biases, activation, target, settings):
+    """[relevance of the input, ..., of the logits]; settings: one {epsilon, gamma} a layer."""
+    weights, biases = tensors(weights), tensors(biases)
+    a = activations(torch.tensor(x), weights, biases, activation)
+    one_hot = torch.nn.functional.one_hot(torch.tensor(target), a[-1].shape[1])
+    R = [a[-1] * one_hot]
+    for layer in reversed(range(len(weights))):
+        R.insert(0, lrp_step(a[layer], weights[layer], biases[layer], R[0], **settings[layer]))
+    return [r.numpy() for r in R]
+
+
+def gradient_times_input(x, weights, biases, activation, target):
+    """x * d logit[target] / dx, by autograd: what LRP-0 must give for a ReLU network."""
+    x = torch.tensor(x, requires_grad=True)
+    logits = activations(x, tensors(weights), tensors(biases), activation)[-1]
+    logits[torch.arange(len(target)), torch.tensor(target)].sum().backward()
+    return (x * x.grad).detach().numpy()
