@@ -3,15 +3,19 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
-from lrp_numpy.network import at_zero, check_inputs
-from lrp_numpy.rules import RULES, parameters_of
+from lrp_numpy import kernels
+from lrp_numpy.network import at_zero, check_array, check_engine, check_finite
+from lrp_numpy.rules import RULES, WEIGHTS, LedgerRow, parameters_of
 from lrp_numpy.training import check_labels
+
+BATCH_BYTES = 2**24     # what the arrays of one batch take, roughly: small enough for the caches
 
 
 class Explanation(NamedTuple):
     """The relevance of every neuron for one class of each of N images, in units of its logit."""
-    relevance: list         # arrays (N, D), input first, logits last
+    relevance: list         # arrays (N, D), input first, logits last; or the input's alone
     ledger: list            # one LedgerRow a layer, input side first: see rules.LedgerRow
     target: np.ndarray      # (N,) the class that is explained
     logits: np.ndarray      # (N, K) what the network said
@@ -22,7 +26,8 @@ class Explanation(NamedTuple):
         return self.relevance[0]
 
 
-def explain(net, x, rule="0", target=None, **parameters):
+def explain(net, x, rule="0", target=None, intermediate=True, engine="numba", progress=False,
+            **parameters):
     """Explain the logit of one class for each image: Layer-wise Relevance Propagation.
 
     At the logits, R is the logit of the explained class and 0 elsewhere. From there each layer
@@ -31,36 +36,131 @@ def explain(net, x, rule="0", target=None, **parameters):
         R[L] = logits * one_hot(target)
         R[l] = rule(a[l], W[l], b[l], R[l+1])      for l = L-1, ..., 0
 
-    net: an MLP; x: images (N, D), float32 or float64; rule: "0", "epsilon" or "gamma", or a list
-    of these, one a layer, input side first; target: None for the class that is predicted, one
-    class for all images, or one for each (N,); parameters: those of the rules, such as gamma=0.25,
-    given to each rule that has them.
+    net: an MLP; x: images (N, D), float32, float64, or bytes (uint8), which are divided by 255;
+    rule: "0", "epsilon" or "gamma", or a list of these, one a layer, input side first; target: None
+    for the class that is predicted, one class for all images, or one for each (N,); parameters:
+    those of the rules, such as gamma=0.25, given to each rule that has them.
+    intermediate=False keeps the relevance of the pixels alone; engine="numpy" takes the equations
+    of rules.py instead of the loops in kernels.py, the same to rounding; progress=True shows a bar
+    on stderr. What it needs beyond its result does not grow with the number of images.
 
     Returns an `Explanation`. Raises ValueError for images, a target, rules or parameters that do
     not fit. Warns if a hidden activation has f(0) != 0: see network.zero_centred for the cure.
     """
-    check_inputs(x, net.sizes[0])
+    hand_down = _prepare(net, rule, engine, parameters)
+    check_array(x, net.sizes[0], also=[np.uint8])
+    _check_target(target, len(x), net)
+    relevance = _empty(net, len(x), x.dtype, intermediate)
+    parts = []
+    with tqdm(total=len(x), desc="explaining", unit="image", disable=not progress) as bar:
+        for part in _slices(len(x), _batch_size(net)):
+            parts.append(_explain(net, hand_down, engine, x[part], _of_part(target, part),
+                                  [R[part] for R in relevance], part.start))
+            bar.update(part.stop - part.start)
+    ledger = [LedgerRow(*map(np.concatenate, zip(*rows)))
+              for rows in zip(*(one.ledger for one in parts))]
+    return Explanation(relevance, ledger, np.concatenate([one.target for one in parts]),
+                       np.concatenate([one.logits for one in parts]))
+
+
+def explain_batches(net, x, rule="0", target=None, intermediate=True, engine="numba",
+                    progress=False, batch_size=None, **parameters):
+    """`explain`, piece by piece: an iterator over the `Explanation` of one batch after another.
+
+    For more images than fit into memory: each piece can be used and forgotten. x: images (N, D),
+    also a numpy.memmap, or an iterable of such arrays; target: of each image only if x is an
+    array; batch_size: images in a piece at most (None: as many as are fast); the rest as in
+    `explain`. A piece never spans two arrays.
+
+    Raises what `explain` raises: for rules, parameters and target at once, for images when it
+    comes to them.
+    """
+    hand_down = _prepare(net, rule, engine, parameters)
+    size = _batch_size(net) if batch_size is None else batch_size
+    if not isinstance(size, (int, np.integer)) or size < 1:
+        raise ValueError(f"batch_size must be an integer of at least 1, got {size!r}")
+    is_array = isinstance(x, np.ndarray)
+    if is_array:
+        check_array(x, net.sizes[0], also=[np.uint8])
+    elif np.ndim(target) != 0:
+        raise ValueError("target must be None or one class if x is not an array, got "
+                         f"{np.shape(target)}")
+    _check_target(target, len(x) if is_array else 1, net)
+
+    def pieces():
+        with tqdm(total=len(x) if is_array else None, desc="explaining", unit="image",
+                  disable=not progress) as bar:
+            for images in [x] if is_array else x:
+                check_array(images, net.sizes[0], also=[np.uint8])
+                for part in _slices(len(images), size):
+                    piece = images[part]
+                    yield _explain(net, hand_down, engine, piece, _of_part(target, part),
+                                   _empty(net, len(piece), images.dtype, intermediate), part.start)
+                    bar.update(len(piece))
+    return pieces()
+
+
+def _explain(net, hand_down, engine, x, target, kept, first_row):
+    """The Explanation of one batch; its relevance is written into the arrays `kept`."""
+    x = np.asarray(x)
+    if x.dtype == np.uint8:
+        x = x.astype(net.layers[0].W.dtype) / 255
+    check_finite(x, first_row=first_row)
+    a, z = [x], []
+    for layer in net.layers:
+        z.append(layer.affine(a[-1], engine))
+        a.append(layer.activate(z[-1]))
+    logits = a[-1]
+    rows = np.arange(len(x))
+    target = logits.argmax(axis=1) if target is None else np.full(len(x), target, np.int64)
+    relevance = kept + [np.empty_like(a_layer) for a_layer in a[len(kept):]]
+    relevance[-1][...] = 0
+    relevance[-1][rows, target] = logits[rows, target]
+    ledger = [None] * len(net.layers)
+    for number in reversed(range(len(net.layers))):
+        ledger[number] = hand_down[number](a[number], z[number], relevance[number + 1],
+                                           relevance[number])
+    return Explanation(kept, ledger, target, logits)
+
+
+def _by_equations(layer, name, options):
+    """hand_down(a, z, R, out): writes the relevance of the layer's inputs; returns a LedgerRow."""
+    def hand_down(a, z, R, out):
+        ledger = []
+        out[...] = RULES[name](a, layer.W, layer.b, R, ledger=ledger, **options)
+        return ledger[0]
+    return hand_down
+
+
+def _by_loops(layer, name, options):
+    """The same by the kernels: the rule's weights are made once, z only if it is not known."""
+    W, b, epsilon = WEIGHTS[name](layer.W, layer.b, **options)
+    is_known = W is layer.W and b is layer.b
+
+    def hand_down(a, z, R, out):
+        _, ledger = kernels.propagate(a, W, b, epsilon, R, z if is_known else None, out)
+        return LedgerRow(*ledger.T)
+    return hand_down
+
+
+HAND_DOWN = {"numpy": _by_equations, "numba": _by_loops}
+
+
+def _prepare(net, rule, engine, parameters):
+    """Check what does not depend on the images; [hand_down, ...], one a layer, input side first."""
+    check_engine(engine)
     rules = _rules_of_layers(rule, len(net.layers), parameters)
     for name in {layer.activation for layer in net.layers}:
         if at_zero(name) != 0:
             warnings.warn(f"{name}(0) is {at_zero(name):g}, so neurons near z = 0 get relevance "
                           "that they cannot share out sensibly; explain zero_centred(net) instead, "
-                          "which has the same outputs", stacklevel=2)
-    a = net.activations(x)
-    logits = a[-1]
-    target = _targets(target, logits)
-    R = np.zeros_like(logits)
-    rows = np.arange(len(logits))
-    R[rows, target] = logits[rows, target]
-    relevance, ledger = [R], []
-    for layer, a_layer, (lrp, options) in reversed(list(zip(net.layers, a, rules))):
-        R = lrp(a_layer, layer.W, layer.b, R, ledger=ledger, **options)
-        relevance.append(R)
-    return Explanation(relevance[::-1], ledger[::-1], target, logits)
+                          "which has the same outputs", stacklevel=3)
+    return [HAND_DOWN[engine](layer, name, options)
+            for layer, (name, options) in zip(net.layers, rules)]
 
 
 def _rules_of_layers(rule, layers, parameters):
-    """[(rule function, its parameters), ...], one a layer, input side first."""
+    """[(name of the rule, its parameters), ...], one a layer, input side first."""
     names = list(rule) if isinstance(rule, (list, tuple)) else [rule] * layers
     if len(names) != layers:
         raise ValueError(f"rule must be one name, or one for each of the {layers} layers, got "
@@ -72,17 +172,32 @@ def _rules_of_layers(rule, layers, parameters):
         if not any(parameter in parameters_of(name) for name in names):
             raise ValueError(f"{parameter} is not a parameter of rule "
                              f"{', '.join(dict.fromkeys(names))}, got {parameter}={value!r}")
-    return [(RULES[name], {parameter: value for parameter, value in parameters.items()
-                           if parameter in parameters_of(name)}) for name in names]
+    return [(name, {parameter: value for parameter, value in parameters.items()
+                    if parameter in parameters_of(name)}) for name in names]
 
 
-def _targets(target, logits):
-    """The explained class of each image (N,)."""
-    N, K = logits.shape
-    if target is None:
-        return logits.argmax(axis=1)
-    target = np.asarray(target)
-    if target.ndim == 0:
-        target = np.full(N, target)
-    check_labels(target, N, K, "target")
-    return target.astype(np.int64)
+def _check_target(target, N, net):
+    """`target` must be None, one class, or one for each of N images."""
+    if target is not None:
+        each = np.asarray(target)
+        check_labels(np.full(N, each) if each.ndim == 0 else each, N, net.sizes[-1], "target")
+
+
+def _of_part(target, part):
+    return target if np.ndim(target) == 0 else np.asarray(target)[part]
+
+
+def _slices(N, size):
+    """slice(0, size), slice(size, 2 * size), ..., up to N; an empty one if N is 0."""
+    return [slice(start, min(start + size, N)) for start in range(0, max(N, 1), size)]
+
+
+def _batch_size(net):
+    W = net.layers[0].W
+    return max(1, BATCH_BYTES // (3 * sum(net.sizes) * W.itemsize))
+
+
+def _empty(net, N, dtype, intermediate):
+    """Room for the relevance of N images: of every neuron, or of the pixels alone."""
+    real = np.result_type(net.layers[0].W, np.float32 if dtype == np.uint8 else dtype)
+    return [np.empty((N, width), real) for width in (net.sizes if intermediate else net.sizes[:1])]

@@ -1,25 +1,271 @@
-"""The hot loops in numba. Each has the name and the arguments of its NumPy twin.
+"""The hot loops in numba, each beside the equation it computes; lesson 11 builds them step by step.
 
-The first call of a kernel compiles it, which takes a moment.
+Four of five pixels of a digit are 0, and what is 0 adds nothing to a sum. So the loops over j visit
+only the places where a_j is not 0. Otherwise a kernel is its equation, image by image, the images
+shared out among the cores.
+
+A loop is fast if its innermost index runs along a row of memory, far. W (D, K) has rows of K
+numbers, W.T has rows of D. Where K is small (the ten logits) the kernels therefore go along W.T.
+
+No kernel calls a BLAS: its threads would fight numba's for the cores. The first call of a kernel
+compiles it, which takes seconds; it is then kept on disk.
 """
 import numba
 import numpy as np
+from numba import prange
+
+# A sum may be taken in any order, and a * w + z in one rounding. Nothing else is loosened: NaN and
+# infinity stay what they are.
+SUMS = {"reassoc", "contract"}
 
 
-def compiled(kernel):
-    """`kernel` compiled at its first call, and kept on disk where there is a place to write."""
-    try:
-        return numba.njit(kernel, cache=True, error_model="numpy")
-    except RuntimeError:        # numba found no folder for its cache
-        return numba.njit(kernel, error_model="numpy")
+def compiled(**options):
+    """A decorator: the function compiled at its first call, and kept on disk where that works."""
+    def later(kernel):
+        try:
+            return numba.njit(kernel, cache=True, error_model="numpy", **options)
+        except RuntimeError:        # numba found no folder for its cache
+            return numba.njit(kernel, error_model="numpy", **options)
+    return later
 
 
-@compiled
-def adam_step(w, gradient, m, v, t, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8):
-    """`training.adam_step` in one pass over memory, for flat arrays (P,):
+def alike(*arrays):
+    """The arrays as the kernels take them, copied where they are not: C-contiguous, writeable, and
+    all float32 or all float64. So there are two versions of each kernel to compile, not dozens."""
+    real = np.float32 if all(array.dtype == np.float32 for array in arrays) else np.float64
+    return [np.require(array, real, ["C", "W"]) for array in arrays]
 
-        for every parameter i:  m_i, v_i, w_i  <-  the four lines of Adam
+
+def has_long_rows(W):
+    """Whether the kernels go along the rows of W (D, K), and not along those of W.T."""
+    return W.shape[1] >= 32
+
+
+# The two sums that everything is made of
+
+@compiled()
+def places_of_nonzero(a, places):
+    """Writes every j with a_j != 0 into `places`, which is longer than a; returns how many.
+
+    A NaN is not 0, so it is not lost.
     """
+    count = 0
+    for j in range(a.size):
+        places[count] = j
+        count += a[j] != 0
+    return count
+
+
+@compiled(fastmath=SUMS)
+def add_rows(z, a, W, places, count):
+    """z_k += sum_j a_j w_jk over the j in places[:count].
+
+        for every j:  for every k:  z_k += a_j w_jk
+
+    Eight j at a time: z_k is then fetched and stored once for eight products.
+    """
+    eights = count - count % 8
+    for i in range(0, eights, 8):
+        j0, j1, j2, j3 = places[i], places[i + 1], places[i + 2], places[i + 3]
+        j4, j5, j6, j7 = places[i + 4], places[i + 5], places[i + 6], places[i + 7]
+        a0, a1, a2, a3, a4, a5, a6, a7 = a[j0], a[j1], a[j2], a[j3], a[j4], a[j5], a[j6], a[j7]
+        for k in range(z.size):
+            z[k] += (a0 * W[j0, k] + a1 * W[j1, k] + a2 * W[j2, k] + a3 * W[j3, k]
+                     + a4 * W[j4, k] + a5 * W[j5, k] + a6 * W[j6, k] + a7 * W[j7, k])
+    for i in range(eights, count):
+        j = places[i]
+        for k in range(z.size):
+            z[k] += a[j] * W[j, k]
+
+
+@compiled(fastmath=SUMS)
+def dot_rows(c, W, s, places, count):
+    """c_j = sum_k w_jk s_k for the j in places[:count].
+
+        for every j:  for every k:  c_j += w_jk s_k
+
+    Eight j at a time: s_k is then fetched once for eight products.
+    """
+    zero = c.dtype.type(0)
+    eights = count - count % 8
+    for i in range(0, eights, 8):
+        j0, j1, j2, j3 = places[i], places[i + 1], places[i + 2], places[i + 3]
+        j4, j5, j6, j7 = places[i + 4], places[i + 5], places[i + 6], places[i + 7]
+        c0 = c1 = c2 = c3 = c4 = c5 = c6 = c7 = zero
+        for k in range(s.size):
+            c0 += W[j0, k] * s[k]
+            c1 += W[j1, k] * s[k]
+            c2 += W[j2, k] * s[k]
+            c3 += W[j3, k] * s[k]
+            c4 += W[j4, k] * s[k]
+            c5 += W[j5, k] * s[k]
+            c6 += W[j6, k] * s[k]
+            c7 += W[j7, k] * s[k]
+        c[j0], c[j1], c[j2], c[j3] = c0, c1, c2, c3
+        c[j4], c[j5], c[j6], c[j7] = c4, c5, c6, c7
+    for i in range(eights, count):
+        j = places[i]
+        c0 = zero
+        for k in range(s.size):
+            c0 += W[j, k] * s[k]
+        c[j] = c0
+
+
+# Forward and backward
+
+def affine(a, W, b):
+    """network.affine: z = a @ W + b, (N, D) to (N, K), skipping the a_j that are 0.
+
+    W must be finite: 0 times infinity is not seen.
+    """
+    a, W, b = alike(a, W, b)
+    return _affine_rows(a, W, b) if has_long_rows(W) else _affine_dots(a, W.T.copy(), b)
+
+
+def backward(dz, W):
+    """Dense.backward: da = dz @ W.T, (N, K) to (N, D)."""
+    dz, W = alike(dz, W)
+    zero = np.zeros(W.shape[0], W.dtype)
+    return _affine_dots(dz, W, zero) if has_long_rows(W) else _affine_rows(dz, W.T.copy(), zero)
+
+
+@compiled(parallel=True)
+def _affine_rows(a, W, b):
+    """z_k = b_k + sum_j a_j w_jk for each image, along the rows of W."""
+    N, D = a.shape
+    z = np.empty((N, b.size), a.dtype)
+    for n in prange(N):
+        places = np.empty(D + 1, np.int64)
+        z[n] = b
+        add_rows(z[n], a[n], W, places, places_of_nonzero(a[n], places))
+    return z
+
+
+@compiled(parallel=True)
+def _affine_dots(a, W_T, b):
+    """The same along the rows of W_T (K, D)."""
+    N, K = len(a), b.size
+    z = np.empty((N, K), a.dtype)
+    every = np.arange(K)
+    for n in prange(N):
+        dot_rows(z[n], W_T, a[n], every, K)
+        z[n] += b
+    return z
+
+
+# Layer-wise Relevance Propagation
+
+def propagate(a, W, b, epsilon, R, z=None, out=None):
+    """rules.propagate: relevance R (N, K) of the outputs to that of the inputs (N, D).
+
+        z = a @ W + b;   s = R / (z + epsilon sign(z));   c = s @ W.T;   R = a * c
+
+    z: the first line, where the caller has it already; out (N, D): where to write R, C-contiguous.
+    Returns R (N, D) and the ledger (N, 5), its columns in the order of rules.LedgerRow.
+    """
+    z = affine(a, W, b) if z is None else z
+    a, W, b, R, z = alike(a, W, b, R, z)
+    out = np.empty_like(a) if out is None else out
+    if has_long_rows(W):
+        return out, _propagate_dots(a, W, b, epsilon, R, z, out)
+    return out, _propagate_rows(a, W.T.copy(), b, epsilon, R, z, out)
+
+
+@compiled(parallel=True)
+def _propagate_dots(a, W, b, epsilon, R, z, out):
+    """c_j = sum_k w_jk s_k along the rows of W, for the j with a_j != 0 only."""
+    N, D = a.shape
+    ledger = np.empty((N, 5))
+    for n in prange(N):
+        s, c, places = np.empty(b.size, a.dtype), np.empty(D, a.dtype), np.empty(D + 1, np.int64)
+        worth(s, R[n], z[n], epsilon)
+        c[:] = tally(ledger[n], s, b, R[n], z[n], epsilon)
+        dot_rows(c, W, s, places, places_of_nonzero(a[n], places))
+        ledger[n, 1] = earn(out[n], a[n], c)
+    return ledger
+
+
+@compiled(parallel=True)
+def _propagate_rows(a, W_T, b, epsilon, R, z, out):
+    """The same along the rows of W_T (K, D), for the k with s_k != 0 only."""
+    N, D = a.shape
+    ledger = np.empty((N, 5))
+    for n in prange(N):
+        s, c = np.empty(b.size, a.dtype), np.zeros(D, a.dtype)
+        places = np.empty(b.size + 1, np.int64)
+        worth(s, R[n], z[n], epsilon)
+        tally(ledger[n], s, b, R[n], z[n], epsilon)
+        add_rows(c, s, W_T, places, places_of_nonzero(s, places))
+        ledger[n, 1] = earn(out[n], a[n], c)
+    return ledger
+
+
+@compiled()
+def worth(s, R, z, epsilon):
+    """s_k = R_k / (z_k + epsilon sign(z_k)), and 0 where that would divide by 0."""
+    zero, plus = s.dtype.type(0), s.dtype.type(epsilon)
+    for k in range(s.size):
+        denominator = z[k] + (plus if z[k] >= 0 else -plus)
+        s[k] = zero if denominator == 0 else R[k] / denominator
+
+
+@compiled(fastmath=SUMS)
+def tally(ledger, s, b, R, z, epsilon):
+    """Writes what was received and where it went; returns what a_j = 0 earns: 0, or NaN if an s_k
+    is not finite."""
+    plus = s.dtype.type(epsilon)
+    received = of_bias = of_epsilon = dropped = 0.0
+    nothing = s.dtype.type(0)
+    for k in range(s.size):
+        stabilizer = plus if z[k] >= 0 else -plus
+        received += R[k]
+        of_bias += b[k] * s[k]
+        of_epsilon += stabilizer * s[k]
+        dropped += R[k] * (z[k] + stabilizer == 0)
+        nothing += 0 * s[k]
+    ledger[0], ledger[2], ledger[3], ledger[4] = received, of_bias, of_epsilon, dropped
+    return nothing
+
+
+@compiled(fastmath=SUMS)
+def earn(R, a, c):
+    """R_j = a_j c_j; returns their sum."""
+    total = 0.0
+    for j in range(a.size):
+        R[j] = a[j] * c[j]
+        total += R[j]
+    return total
+
+
+# Training
+
+@compiled()
+def cross_entropy(logits, labels):
+    """training.cross_entropy: -1/N sum_n log p[n, labels[n]], and its derivative (N, K)."""
+    N, K = logits.shape
+    dlogits, loss = np.empty((N, K), logits.dtype), 0.0
+    for n in range(N):
+        largest = logits[n].max()
+        total = 0.0
+        for k in range(K):
+            dlogits[n, k] = np.exp(logits[n, k] - largest)
+            total += dlogits[n, k]
+        for k in range(K):
+            dlogits[n, k] /= total * N
+        dlogits[n, labels[n]] -= 1 / N
+        loss += (largest - logits[n, labels[n]] + np.log(total)) / N
+    return loss, dlogits
+
+
+def adam_step(w, gradient, m, v, t, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    """training.adam_step: changes w, m and v in place, arrays of one shape."""
+    _adam_row(*(array.reshape(-1) for array in (w, gradient, m, v)), t, learning_rate, beta1,
+              beta2, epsilon)
+
+
+@compiled()
+def _adam_row(w, gradient, m, v, t, learning_rate, beta1, beta2, epsilon):
+    """For every parameter i:  m_i, v_i, w_i  <-  the four lines of Adam, in one pass."""
     real = w.dtype.type
     correction1 = real(1 / (1 - beta1**t))
     correction2 = real(1 / (1 - beta2**t))
@@ -30,3 +276,44 @@ def adam_step(w, gradient, m, v, t, learning_rate=1e-3, beta1=0.9, beta2=0.999, 
         m[i] = keep1 * m[i] + add1 * gradient[i]
         v[i] = keep2 * v[i] + add2 * gradient[i] * gradient[i]
         w[i] -= rate * (m[i] * correction1) / (np.sqrt(v[i] * correction2) + tiny)
+
+
+def descend(a, dz, W, m, v, t, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    """One layer's gradient and its step of Adam: dW = a.T @ dz, then adam_step(W, dW, m, v, t).
+
+    a (N, D), dz (N, K); W, m, v (D, K) are changed in place.
+    """
+    if has_long_rows(W):
+        _descend_rows(a, dz, W, m, v, t, learning_rate, beta1, beta2, epsilon)
+    else:
+        dW = _gradient_T(a, dz).T.copy()
+        adam_step(W, dW, m, v, t, learning_rate, beta1, beta2, epsilon)
+
+
+@compiled(parallel=True)
+def _descend_rows(a, dz, W, m, v, t, learning_rate, beta1, beta2, epsilon):
+    """A row of dW is used while it is in the cache; all of dW is never stored.
+
+    for every j:  dW_jk = sum_n a_nj dz_nk;  then Adam changes w_jk, for every k
+    """
+    N, D = a.shape
+    for j in prange(D):
+        dW = np.zeros(W.shape[1], W.dtype)
+        a_j, places = np.empty(N, W.dtype), np.empty(N + 1, np.int64)
+        for n in range(N):
+            a_j[n] = a[n, j]
+        add_rows(dW, a_j, dz, places, places_of_nonzero(a_j, places))
+        _adam_row(W[j], dW, m[j], v[j], t, learning_rate, beta1, beta2, epsilon)
+
+
+@compiled(parallel=True)
+def _gradient_T(a, dz):
+    """dW.T (K, D), along the rows of a: dW_kj = sum_n dz_nk a_nj."""
+    N, K = dz.shape
+    dW_T = np.zeros((K, a.shape[1]), a.dtype)
+    for k in prange(K):
+        dz_k, places = np.empty(N, a.dtype), np.empty(N + 1, np.int64)
+        for n in range(N):
+            dz_k[n] = dz[n, k]
+        add_rows(dW_T[k], dz_k, a, places, places_of_nonzero(dz_k, places))
+    return dW_T

@@ -12,6 +12,16 @@ from typing import Callable, NamedTuple
 
 import numpy as np
 
+from lrp_numpy import kernels
+
+
+def affine(a, W, b):
+    """z = a @ W + b: from (N, D) to (N, K)."""
+    return a @ W + b
+
+
+AFFINE = {"numpy": affine, "numba": kernels.affine}     # the equation, and the same as fast loops
+
 
 class Activation(NamedTuple):
     """A function f and its derivative, the latter written in terms of the output a = f(z)."""
@@ -25,9 +35,9 @@ def relu(z):
 
 
 def sigmoid(z):
-    """f(z) = 1 / (1 + exp(-z)), for z < 0 written as exp(z) / (1 + exp(z)): nothing overflows."""
-    e = np.exp(-np.abs(z))
-    return np.where(z >= 0, 1, e) / (1 + e)
+    """f(z) = 1 / (1 + exp(-z)); where exp(-z) is too large for its type, f(z) is 0."""
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-z))
 
 
 ACTIVATIONS = {
@@ -80,10 +90,17 @@ class Dense(NamedTuple):
     b: np.ndarray       # (K,)
     activation: str     # a name in ACTIVATIONS
 
-    def forward(self, a):
-        """f(a @ W + b): from (N, D) to (N, K)."""
-        z = a @ self.W + self.b
+    def affine(self, a, engine="numba"):
+        """z = a @ W + b: from (N, D) to (N, K); engine as in `MLP.forward`."""
+        return AFFINE[engine](a, self.W, self.b)
+
+    def activate(self, z):
+        """f(z), element by element (N, K)."""
         return ACTIVATIONS[self.activation].f(z)
+
+    def forward(self, a, engine="numba"):
+        """f(a @ W + b): from (N, D) to (N, K)."""
+        return self.activate(self.affine(a, engine))
 
     def delta(self, a_next, da_next):
         """dz = da_next * f'(z): how the loss changes with this layer's pre-activations (N, K)."""
@@ -105,15 +122,20 @@ class MLP:
     """
 
     def __init__(self, layers):
-        """Copies the weights. Raises ValueError unless there are layers that fit one another."""
-        self.layers = [layer._replace(W=np.array(layer.W, order="C"), b=np.array(layer.b))
-                       for layer in layers]
-        if not self.layers:
+        """Copies the weights, as one type: float32, or float64 if one of them is.
+
+        Raises ValueError unless there are layers that fit one another.
+        """
+        layers = [layer._replace(W=np.asarray(layer.W), b=np.asarray(layer.b)) for layer in layers]
+        if not layers:
             raise ValueError("layers must hold at least one layer, got none")
         width = None
-        for number, layer in enumerate(self.layers):
+        for number, layer in enumerate(layers):
             _check_layer(layer, number, width)
             width = layer.W.shape[1]
+        real = np.result_type(*(array for layer in layers for array in (layer.W, layer.b)))
+        self.layers = [layer._replace(W=np.array(layer.W, real, order="C"),
+                                      b=np.array(layer.b, real)) for layer in layers]
 
     @classmethod
     def random(cls, sizes, activation="sigmoid", rng=0, dtype=np.float32):
@@ -140,7 +162,7 @@ class MLP:
     def from_arrays(cls, weights, biases, activation):
         """A network with the given weights [W1, W2, ...] (D, K) and biases [b1, b2, ...] (K,).
 
-        The arrays are copied and keep their type, float32 or float64; `activation` is that of
+        The arrays are copied; float32 or float64 (then all become that); `activation` is that of
         every layer but the last. Raises ValueError if the shapes do not fit one another.
         """
         if len(weights) != len(biases):
@@ -155,24 +177,29 @@ class MLP:
         """Neurons from input to output, such as [784, 500, 10]."""
         return [self.layers[0].W.shape[0]] + [layer.W.shape[1] for layer in self.layers]
 
-    def activations(self, x):
+    def activations(self, x, engine="numba"):
         """[x, hidden activations ..., logits]: what each layer received, and the output last.
 
-        This is the forward pass; it keeps everything that `backward` and LRP need.
+        This is the forward pass; it keeps everything that `backward` needs.
         """
         a = [x]
         for layer in self.layers:
-            a.append(layer.forward(a[-1]))
+            a.append(layer.forward(a[-1], engine))
         return a
 
-    def forward(self, x):
-        """Logits (N, K) for inputs x (N, D). Raises ValueError unless x fits the network."""
-        check_inputs(x, self.sizes[0])
-        return self.activations(x)[-1]
+    def forward(self, x, engine="numba"):
+        """Logits (N, K) for inputs x (N, D).
 
-    def predict(self, x):
-        """The class with the largest logit (N,) for inputs x (N, D)."""
-        return self.forward(x).argmax(axis=1)
+        engine: "numba" for the loops in kernels.py, "numpy" for the equations as they stand: the
+        same to rounding. Raises ValueError for another, and unless x fits the network.
+        """
+        check_inputs(x, self.sizes[0])
+        check_engine(engine)
+        return self.activations(x, engine)[-1]
+
+    def predict(self, x, engine="numba"):
+        """The class with the largest logit (N,) for inputs x (N, D); arguments as in `forward`."""
+        return self.forward(x, engine).argmax(axis=1)
 
     def backward(self, activations, dlogits):
         """Gradients [(dW, db), ...], one pair a layer, input side first.
@@ -220,6 +247,12 @@ class MLP:
             raise ValueError(f"{path} is not a network saved by MLP.save: {error}") from error
 
 
+def check_engine(engine):
+    """Raise ValueError unless `engine` is one that the network can be run by."""
+    if not isinstance(engine, str) or engine not in AFFINE:
+        raise ValueError(f"engine must be {' or '.join(map(repr, AFFINE))}, got {engine!r}")
+
+
 def _check_activation(name):
     if not isinstance(name, str) or name not in ACTIVATIONS:
         raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {name!r}")
@@ -248,15 +281,27 @@ def _check_layer(layer, number, width):
 
 def check_inputs(x, width, name="x"):
     """Raise ValueError unless x is a finite float32 or float64 array of shape (N, width)."""
+    check_array(x, width, name)
+    check_finite(x, name)
+
+
+def check_array(x, width, name="x", also=()):
+    """Raise ValueError unless x is an array of shape (N, width), float32, float64 or `also`."""
     if not isinstance(x, np.ndarray) or isinstance(x, (np.matrix, np.ma.MaskedArray)):
         raise ValueError(f"{name} must be a NumPy array, got {type(x).__name__}")
     if x.ndim != 2 or x.shape[1] != width:
         raise ValueError(f"{name} must be an array of shape (N, {width}), one row an image, got "
                          f"{x.shape}")
-    if x.dtype not in (np.float32, np.float64):
+    if x.dtype not in (np.float32, np.float64, *also):
         hint = " (divide bytes by 255)" if x.dtype == np.uint8 else ""
         raise ValueError(f"{name} must be float32 or float64, got {x.dtype}{hint}")
-    if not np.isfinite(x).all():
+
+
+def check_finite(x, name="x", first_row=0):
+    """Raise ValueError unless x (N, D) is finite; rows are counted from `first_row`."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        is_finite = np.isfinite(x.sum())        # cheap, and if so, all are; if not, look closely
+    if not is_finite and not np.isfinite(x).all():
         row, column = np.argwhere(~np.isfinite(x))[0]
-        raise ValueError(f"{name} must be finite, got {x[row, column]} in row {row}, "
+        raise ValueError(f"{name} must be finite, got {x[row, column]} in row {first_row + row}, "
                          f"column {column}")

@@ -47,7 +47,7 @@ def stabilize(z, epsilon):
     return z + epsilon * sign(z)
 
 
-def propagate(a, W, b, R, epsilon=0.0, ledger=None):
+def propagate(a, W, b, epsilon, R, ledger=None):
     """The four lines of every rule: relevance R (N, K) of the outputs to that of the inputs (N, D).
 
         R_j = a_j sum_k w_jk s_k   with   s_k = R_k / (z_k + epsilon sign(z_k)),   z = a @ W + b
@@ -89,7 +89,12 @@ def lrp_0(a, W, b, R, ledger=None):
     Shapes as in `propagate`. Where z_k = 0 exactly, R_k is dropped; where z_k is nearly 0, R_j is
     huge. Source: Bach et al. 2015.
     """
-    return propagate(a, W, b, R, ledger=ledger)
+    return propagate(a, *weights_0(W, b), R, ledger)
+
+
+def weights_0(W, b):
+    """LRP-0 takes W and b as they are, and no stabilizer."""
+    return W, b, 0.0
 
 
 def lrp_epsilon(a, W, b, R, epsilon=0.25, ledger=None):
@@ -100,8 +105,12 @@ def lrp_epsilon(a, W, b, R, epsilon=0.25, ledger=None):
     Shapes as in `propagate`; epsilon >= 0 is in units of z. epsilon = 0 is LRP-0. Raises
     ValueError for a negative epsilon. Source: Bach et al. 2015.
     """
-    epsilon = _at_least_0("epsilon", epsilon)
-    return propagate(a, W, b, R, epsilon, ledger)
+    return propagate(a, *weights_epsilon(W, b, epsilon), R, ledger)
+
+
+def weights_epsilon(W, b, epsilon=0.25):
+    """LRP-epsilon takes W and b as they are."""
+    return W, b, _at_least_0("epsilon", epsilon)
 
 
 def lrp_gamma(a, W, b, R, gamma=0.25, ledger=None):
@@ -115,8 +124,13 @@ def lrp_gamma(a, W, b, R, gamma=0.25, ledger=None):
     grow to 0 and past it, with huge R_j near there. Raises ValueError for a negative gamma.
     Source: Montavon et al. 2019, section 10.2.1.
     """
+    return propagate(a, *weights_gamma(W, b, gamma), R, ledger)
+
+
+def weights_gamma(W, b, gamma=0.25):
+    """w + gamma w+ for every weight and bias; no stabilizer."""
     gamma = _at_least_0("gamma", gamma)
-    return propagate(a, W + gamma * positive(W), b + gamma * positive(b), R, ledger=ledger)
+    return W + gamma * positive(W), b + gamma * positive(b), 0.0
 
 
 def _at_least_0(name, value):
@@ -126,6 +140,8 @@ def _at_least_0(name, value):
 
 
 RULES = {"0": lrp_0, "epsilon": lrp_epsilon, "gamma": lrp_gamma}
+# What a rule makes of W and b, and its stabilizer. The rest is `propagate`, whoever computes it.
+WEIGHTS = {"0": weights_0, "epsilon": weights_epsilon, "gamma": weights_gamma}
 
 
 def parameters_of(name):

@@ -6,7 +6,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lrp_numpy import kernels
-from lrp_numpy.network import check_inputs
+from lrp_numpy.network import check_engine, check_inputs
 
 
 class History(NamedTuple):
@@ -57,19 +57,52 @@ def adam_step(w, gradient, m, v, t, learning_rate=1e-3, beta1=0.9, beta2=0.999, 
     w -= learning_rate * m_hat / (np.sqrt(v_hat) + epsilon)
 
 
-def accuracy(net, images, labels):
+def accuracy(net, images, labels, engine="numba"):
     """The fraction of images (N, D) whose largest logit is that of the label (N,)."""
-    return float((net.predict(images) == labels).mean())
+    return float((net.predict(images, engine) == labels).mean())
 
 
-def train(net, digits, epochs=10, batch_size=100, learning_rate=1e-3, rng=0, progress=True):
+def step_by_equations(net, x, labels, moments, t, learning_rate):
+    """One step of training, number t = 1, 2, ...: changes `net` and `moments`, returns the loss.
+
+    x (N, D), labels (N,): a batch; moments: ((m, v) of W, (m, v) of b) for each layer.
+    """
+    a = net.activations(x, engine="numpy")
+    loss, dlogits = cross_entropy(a[-1], labels)
+    for layer, gradients, pairs in zip(net.layers, net.backward(a, dlogits), moments):
+        for w, gradient, (m, v) in zip((layer.W, layer.b), gradients, pairs):
+            adam_step(w, gradient, m, v, t, learning_rate)
+    return loss
+
+
+def step_by_loops(net, x, labels, moments, t, learning_rate):
+    """The same with the loops of kernels.py. A layer's W is changed as soon as it has handed dz
+    down, and its gradient is used row by row."""
+    a = net.activations(x.astype(net.layers[0].W.dtype, copy=False))
+    loss, da = kernels.cross_entropy(a[-1], labels)
+    for number in reversed(range(len(net.layers))):
+        layer, (of_W, of_b) = net.layers[number], moments[number]
+        dz = layer.delta(a[number + 1], da)
+        if number > 0:
+            da = kernels.backward(dz, layer.W)
+        kernels.descend(a[number], dz, layer.W, *of_W, t, learning_rate)
+        kernels.adam_step(layer.b, dz.sum(axis=0), *of_b, t, learning_rate)
+    return loss
+
+
+STEPS = {"numpy": step_by_equations, "numba": step_by_loops}
+
+
+def train(net, digits, epochs=10, batch_size=100, learning_rate=1e-3, rng=0, progress=True,
+          engine="numba"):
     """Train `net` in place with Adam on the cross-entropy, and return its `History`.
 
     digits: anything with train_images (N, D), train_labels (N,), test_images, test_labels. Every
     epoch shuffles the training images with `rng` (a seed or a numpy.random.Generator); the last
-    batch may be smaller. progress=False hides the bar on stderr.
+    batch may be smaller. progress=False hides the bar on stderr; engine="numpy" takes the
+    equations instead of the loops in kernels.py, the same to rounding, but slower.
 
-    Each step is forward, cross_entropy, backward and adam_step (its twin in kernels.py).
+    Each step is forward, cross_entropy, backward and adam_step.
 
     Raises ValueError for settings or digits that do not fit, and FloatingPointError when the loss
     or a weight is no longer finite; `net` is then of no more use.
@@ -84,11 +117,16 @@ def train(net, digits, epochs=10, batch_size=100, learning_rate=1e-3, rng=0, pro
             raise ValueError(f"{part}_images must hold at least one image, got none")
         check_labels(labels, len(images), net.sizes[-1], f"{part}_labels")
 
+    check_engine(engine)
+    for layer in net.layers:
+        if not layer.W.flags.c_contiguous:
+            raise ValueError("W must be C-contiguous to be trained, as MLP makes it")
+
     rng = np.random.default_rng(rng)
     batch_size, learning_rate = int(batch_size), float(learning_rate)
-    images, labels = digits.train_images, np.asarray(digits.train_labels)
-    parameters = [_flat(array) for layer in net.layers for array in (layer.W, layer.b)]
-    moments = [(np.zeros_like(w), np.zeros_like(w)) for w in parameters]
+    images, labels = digits.train_images, np.asarray(digits.train_labels).astype(np.int64)
+    moments = [[(np.zeros_like(w), np.zeros_like(w)) for w in (layer.W, layer.b)]
+               for layer in net.layers]
     losses, accuracies = [], []
     N = len(images)
     with tqdm(total=epochs * -(-N // batch_size), desc="training", unit="step",
@@ -97,27 +135,17 @@ def train(net, digits, epochs=10, batch_size=100, learning_rate=1e-3, rng=0, pro
             order = rng.permutation(N)
             for start in range(0, N, batch_size):
                 batch = order[start:start + batch_size]
-                a = net.activations(images[batch])
-                loss, dlogits = cross_entropy(a[-1], labels[batch])
-                losses.append(loss)
-                if not np.isfinite(loss):
-                    raise _diverged(f"the loss is {loss}", losses, learning_rate)
-                gradients = [array for pair in net.backward(a, dlogits) for array in pair]
-                for w, gradient, (m, v) in zip(parameters, gradients, moments):
-                    kernels.adam_step(w, gradient.reshape(-1), m, v, len(losses), learning_rate)
+                losses.append(STEPS[engine](net, images[batch], labels[batch], moments,
+                                            len(losses) + 1, learning_rate))
+                if not np.isfinite(losses[-1]):
+                    raise _diverged(f"the loss is {losses[-1]}", losses, learning_rate)
                 bar.update()
-            if not all(np.isfinite(w).all() for w in parameters):
+            if not all(np.isfinite(w).all() for layer in net.layers for w in (layer.W, layer.b)):
                 raise _diverged("a weight is not finite", losses, learning_rate)
-            accuracies.append(accuracy(net, digits.test_images, np.asarray(digits.test_labels)))
-            bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracies[-1]:.2%}")
+            accuracies.append(accuracy(net, digits.test_images, np.asarray(digits.test_labels),
+                                       engine))
+            bar.set_postfix(loss=f"{losses[-1]:.3f}", accuracy=f"{accuracies[-1]:.2%}")
     return History(np.array(losses), np.array(accuracies))
-
-
-def _flat(array):
-    """`array` as one row of numbers, changed in place with it."""
-    if not array.flags.c_contiguous:
-        raise ValueError("W and b must be C-contiguous to be trained, as MLP makes them")
-    return array.reshape(-1)
 
 
 def _diverged(what, losses, learning_rate):

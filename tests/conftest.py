@@ -9,7 +9,7 @@ os.environ.pop("LRP_NUMPY_DATA", None)      # the tests see the same data everyw
 
 import lrp_numpy as lrp  # noqa: E402
 
-SHAPES = [[3, 2], [5, 4, 3], [1, 7, 2], [6, 1, 5], [9, 8, 7, 4]]
+SHAPES = [[3, 2], [5, 4, 3], [1, 7, 2], [6, 1, 5], [9, 8, 7, 4], [7, 33, 40, 4]]
 
 
 @pytest.fixture(scope="session")

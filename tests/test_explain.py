@@ -1,4 +1,6 @@
 """explain: a network by hand, targets, a rule for each layer, the ledger from logits to pixels."""
+import sys
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -94,9 +96,9 @@ def test_one_by_one_equals_the_batch(random_case):
 
 def test_a_rule_for_each_layer_is_input_side_first(random_case):
     net, x = random_case([5, 4, 3], "relu", seed=0)
-    e = lrp.explain(net, x, ["gamma", "epsilon"], gamma=0.5, epsilon=0.1)
+    e = lrp.explain(net, x, ["gamma", "epsilon"], gamma=0.5, epsilon=0.1, engine="numpy")
     lower, upper = net.layers
-    a0, a1, _ = net.activations(x)
+    a0, a1, _ = net.activations(x, "numpy")
     hidden = rules.lrp_epsilon(a1, upper.W, upper.b, e.relevance[2], epsilon=0.1)
     np.testing.assert_array_equal(e.relevance[1], hidden)
     np.testing.assert_array_equal(
@@ -178,3 +180,143 @@ def test_a_zero_centred_sigmoid_is_a_tanh(random_case, rule, parameters, seed):
     for row in ours.ledger:
         scale = np.abs(np.array(row)).max()
         np.testing.assert_allclose(row.received, sum(row[1:]), rtol=1e-10, atol=1e-12 * scale)
+
+
+# Many images
+
+@pytest.fixture
+def small_batches(monkeypatch):
+    """Three images of a [9, 8, 7, 4] network in float64 to a batch."""
+    monkeypatch.setattr(sys.modules["lrp_numpy.explain"], "BATCH_BYTES", 3 * 3 * 28 * 8)
+
+
+def assert_same(one, other):
+    for ours, theirs in zip(one.relevance, other.relevance):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(np.array(one.ledger), np.array(other.ledger))
+    np.testing.assert_array_equal(one.target, other.target)
+    np.testing.assert_array_equal(one.logits, other.logits)
+
+
+@pytest.mark.parametrize("engine", ["numba", "numpy"])
+@pytest.mark.parametrize("target", [None, 2, [0, 1, 2, 3, 3, 2, 1, 0]])
+def test_batches_make_no_difference(random_case, small_batches, engine, target):
+    """Eight images in batches of three, one by one, and by explain_batches: the same."""
+    net, x = random_case([9, 8, 7, 4], "relu", 0, N=8)
+    whole = lrp.explain(net, x, "gamma", target, engine=engine)
+    each = None if target is None else np.broadcast_to(target, 8)
+    for n in range(8):
+        one = lrp.explain(net, x[n:n + 1], "gamma", None if each is None else each[n:n + 1],
+                          engine=engine)
+        for ours, theirs in zip(one.relevance, whole.relevance):
+            np.testing.assert_allclose(ours[0], theirs[n], rtol=1e-9, atol=1e-12)
+    for size, lengths in ((None, [3, 3, 2]), (5, [5, 3]), (100, [8])):
+        parts = list(lrp.explain_batches(net, x, "gamma", target, engine=engine, batch_size=size))
+        assert [len(part.target) for part in parts] == lengths
+        for number, R in enumerate(whole.relevance):
+            joined = np.concatenate([part.relevance[number] for part in parts])
+            np.testing.assert_allclose(joined, R, rtol=1e-9, atol=1e-12)
+        received = np.concatenate([part.ledger[0].received for part in parts])
+        np.testing.assert_allclose(received, whole.ledger[0].received, rtol=1e-9)
+
+
+@pytest.mark.parametrize("engine", ["numba", "numpy"])
+def test_the_input_alone(random_case, small_batches, engine):
+    net, x = random_case([9, 8, 7, 4], "relu", 0, N=8)
+    whole = lrp.explain(net, x, "epsilon", engine=engine)
+    alone = lrp.explain(net, x, "epsilon", intermediate=False, engine=engine)
+    assert len(alone.relevance) == 1 and len(alone.ledger) == 3
+    assert_same(alone, whole._replace(relevance=whole.relevance[:1]))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_bytes(small_batches, dtype):
+    """uint8 images are divided by 255, in the type of the network; also from a file."""
+    net = lrp.MLP.random([9, 8, 7, 4], "relu", dtype=dtype)
+    x = np.random.default_rng(0).integers(0, 256, (8, 9), np.uint8)
+    x.flags.writeable = False
+    e = lrp.explain(net, x, "gamma")
+    assert e.input.dtype == dtype
+    assert_same(e, lrp.explain(net, x.astype(dtype) / 255, "gamma"))
+
+
+def test_a_stream_of_arrays(tmp_path, random_case):
+    """A generator, of which no more is asked for than is used, and a file mapped into memory."""
+    net, x = random_case([9, 8, 7, 4], "relu", 0, N=8)
+    asked = []
+
+    def stream():
+        for start in (0, 3, 6):
+            asked.append(start)
+            yield x[start:start + 3]
+
+    parts = lrp.explain_batches(net, stream(), target=1, batch_size=2)
+    first = next(parts)
+    assert asked == [0] and len(first.target) == 2
+    parts = [first, *parts]
+    assert [len(part.target) for part in parts] == [2, 1, 2, 1, 2]
+    whole = lrp.explain(net, x, target=1)
+    np.testing.assert_allclose(np.concatenate([part.input for part in parts]), whole.input,
+                               rtol=1e-9, atol=1e-12)
+    np.save(tmp_path / "x.npy", x)
+    part, = lrp.explain_batches(net, np.load(tmp_path / "x.npy", mmap_mode="r"), target=1)
+    assert_same(part, whole)
+
+
+def test_batches_refused(random_case):
+    """At once, not when the first piece is asked for; images when it comes to them."""
+    net, x = random_case([5, 4, 3], "relu", 0)
+    for arguments, message in (({"rule": "gama"}, "rule must be one of"),
+                               ({"target": 3}, "target must lie in 0..2"),
+                               ({"target": [0, 1]}, "target must be 6 integers"),
+                               ({"batch_size": 0}, "batch_size must be an integer of at least 1"),
+                               ({"batch_size": 2.0}, "batch_size must be an integer")):
+        with pytest.raises(ValueError, match=message):
+            lrp.explain_batches(net, x, **arguments)
+    with pytest.raises(ValueError, match="None or one class if x is not an array"):
+        lrp.explain_batches(net, iter([x]), target=[0] * 6)
+    with pytest.raises(ValueError, match=r"shape \(N, 5\)"):
+        next(lrp.explain_batches(net, [x[:, :4]]))
+
+
+def test_the_row_that_is_not_finite_is_named(random_case, small_batches):
+    """Counted from the first image, not from the first of its batch."""
+    net, x = random_case([9, 8, 7, 4], "relu", 0, N=8)
+    x[7, 2] = np.nan
+    with pytest.raises(ValueError, match="got nan in row 7, column 2"):
+        lrp.explain(net, x)
+
+
+def test_warned_of_in_batches_too(random_case):
+    net, x = random_case([5, 4, 3], "sigmoid", 0)
+    with pytest.warns(UserWarning, match="zero_centred") as warned:
+        lrp.explain_batches(net, x)
+    assert len(warned) == 1 and warned[0].filename == __file__
+
+
+def test_progress_is_shown_if_asked_for(random_case, capfd):
+    net, x = random_case([5, 4, 3], "relu", 0)
+    lrp.explain(net, x)
+    list(lrp.explain_batches(net, x))
+    assert capfd.readouterr() == ("", "")
+    lrp.explain(net, x, progress=True)
+    list(lrp.explain_batches(net, x, progress=True))
+    out, err = capfd.readouterr()
+    assert out == "" and err.count("6/6") >= 2
+
+
+def test_memory_does_not_grow_with_the_images():
+    """What a stream of 40,000 images needs at its peak, and what one of 10,000 does."""
+    net, x = lrp.MLP.random([784, 50, 10], "relu"), np.zeros((10_000, 784), np.uint8)
+    x[:, ::5] = 200
+
+    def peak(arrays):
+        tracemalloc.start()
+        for part in lrp.explain_batches(net, arrays, "gamma"):
+            pass
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    few = peak([x])
+    assert few < 60e6 and peak([x] * 4) < 1.05 * few

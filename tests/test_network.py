@@ -194,7 +194,6 @@ def test_arrays_refused(random_case, change, message):
     ([[1.0] * 5], "x must be a NumPy array, got list"),
     (np.ma.masked_array(np.ones((2, 5))), "x must be a NumPy array, got MaskedArray"),
     (np.ones((2, 5), np.float16), "float32 or float64, got float16$"),
-    (np.ones((2, 5), np.uint8), "float32 or float64, got uint8 .divide bytes by 255"),
     (np.array([[0, 0, 0, 0, 0], [0, 0, np.nan, 0, 0]]), "got nan in row 1, column 2"),
     (np.full((1, 5), np.inf), "got inf in row 0")])
 def test_inputs_refused(random_case, x, message):
@@ -202,6 +201,33 @@ def test_inputs_refused(random_case, x, message):
     for call in (net.forward, net.predict, lambda x: lrp.explain(net, x)):
         with pytest.raises(ValueError, match=message):
             call(x)
+
+
+def test_bytes_and_engines_refused(random_case):
+    net, x = random_case([5, 4, 3], "relu", 0)
+    with pytest.raises(ValueError, match="float32 or float64, got uint8 .divide bytes by 255"):
+        net.forward(np.ones((2, 5), np.uint8))
+    for call in (net.forward, net.predict, lambda x, engine: lrp.explain(net, x, engine=engine)):
+        for engine in ("torch", None, ["numba"]):
+            with pytest.raises(ValueError, match="engine must be 'numpy' or 'numba', got"):
+                call(x, engine=engine)
+
+
+def test_one_type_for_all():
+    """Float64 wherever one array is: so nothing is rounded, and the loops need two versions."""
+    W, b = np.ones((2, 3), np.float32), np.ones(3, np.float64)
+    for weights, biases, real in (([W], [b], np.float64), ([W], [b.astype(np.float32)], np.float32),
+                                  ([W, np.ones((3, 2))], [W[0], W[0, :2]], np.float64)):
+        net = lrp.MLP.from_arrays(weights, biases, "relu")
+        assert {array.dtype for layer in net.layers for array in (layer.W, layer.b)} == {
+            np.dtype(real)}
+
+
+def test_a_sum_that_overflows_is_no_fault():
+    """All numbers are finite, though their sum is not."""
+    net = lrp.MLP.from_arrays([np.full((2, 1), 1e-30, np.float32)], [np.zeros(1, np.float32)],
+                              "relu")
+    assert net.forward(np.full((2, 2), 3e38, np.float32)) == pytest.approx(6e8)
 
 
 @pytest.mark.parametrize("sizes", SHAPES, ids=str)

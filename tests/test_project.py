@@ -107,7 +107,8 @@ def test_a_left_cache_does_not_hide_the_package(tmp_path):
     """`pip install .`, a run, `pip install -e .`: pip leaves numba's cache files behind, and with
     them a folder of the package's name without a package in it."""
     (tmp_path / "lrp_numpy" / "__pycache__").mkdir(parents=True)
-    run("-c", "import lrp_numpy; lrp_numpy.load_mnist", cwd=ROOT / "tests", PYTHONPATH=str(tmp_path))
+    run("-c", "import lrp_numpy; lrp_numpy.load_mnist", cwd=ROOT / "tests",
+        PYTHONPATH=str(tmp_path))
 
 
 def test_what_is_imported():

@@ -132,7 +132,7 @@ def test_large_gamma_leaves_only_the_positive(seed):
     a, W, b, R = case(5, 8, 7, seed)
     R = np.abs(R)
     b = np.abs(b)
-    expected = propagate(a, positive(W), b, R)
+    expected = propagate(a, positive(W), b, 0.0, R)
     np.testing.assert_allclose(lrp_gamma(a, W, b, R, gamma=1e9), expected, rtol=1e-6, atol=1e-6)
     assert (lrp_gamma(a, W, b, R, gamma=1e9) >= -1e-6).all()
 

@@ -1,0 +1,156 @@
+"""Each kernel against the equation that it computes, on odd sizes, sparse and dense numbers."""
+import numpy as np
+import pytest
+
+import lrp_numpy as lrp
+from lrp_numpy import kernels, network, rules, training
+
+# N, D, K: ones, more and fewer than a block of eight, rows below, at and above 32
+SHAPES = [(1, 1, 1), (1, 9, 3), (3, 1, 40), (2, 17, 31), (4, 16, 32), (5, 23, 33), (3, 8, 77),
+          (2, 100, 10), (9, 5, 64)]
+
+
+def case(N, D, K, real, density, seed=0):
+    """a of both signs with a share of `density` not 0; weights, biases and relevance of both signs;
+    R is 0 in places."""
+    rng = np.random.default_rng([N, D, K, seed])
+    a = rng.normal(size=(N, D)) * (rng.random((N, D)) < density)
+    R = rng.normal(size=(N, K)) * (rng.random((N, K)) < 0.7)
+    return [array.astype(real) for array in (a, rng.normal(size=(D, K)), rng.normal(size=K), R)]
+
+
+def on_every_case(test):
+    for mark in (pytest.mark.parametrize("shape", SHAPES, ids=str),
+                 pytest.mark.parametrize("real", [np.float64, np.float32]),
+                 pytest.mark.parametrize("density", [0.0, 0.2, 1.0])):
+        test = mark(test)
+    return test
+
+
+def assert_equal(ours, equation):
+    """rtol 1e-10 in float64, 1e-4 of the largest in float32: sums taken in another order."""
+    assert ours.dtype == equation.dtype and ours.shape == equation.shape
+    rtol, atol = (1e-10, 1e-12) if ours.dtype == np.float64 else (0, 1e-4)
+    np.testing.assert_allclose(ours, equation, rtol, atol * max(np.abs(equation).max(), 1e-30))
+
+
+@on_every_case
+def test_affine_and_backward(shape, real, density):
+    a, W, b, dz = case(*shape, real, density)
+    assert_equal(kernels.affine(a, W, b), network.affine(a, W, b))
+    assert_equal(kernels.backward(dz, W), network.Dense(W, b, "relu").backward(dz))
+
+
+@on_every_case
+@pytest.mark.parametrize("epsilon, gamma", [(0.0, 0.0), (0.3, 0.0), (0.0, 0.5)])
+def test_propagate(shape, real, density, epsilon, gamma):
+    a, W, b, R = case(*shape, real, density)
+    W, b = W + real(gamma) * rules.positive(W), b + real(gamma) * rules.positive(b)
+    b[0] = 0        # with a = 0, z is 0 there
+    rows = []
+    # The same z for both, since 1/z magnifies what rounding makes of it
+    z = network.affine(a, W, b)
+    equation = np.zeros_like(a) + rules.propagate(a, W, b, epsilon, R, rows)
+    ours, ledger = kernels.propagate(a, W, b, epsilon, R, z)
+    assert_equal(ours, equation)
+    scale = 1 + np.abs(np.array(rows[0])).max()
+    tolerance = 1e-12 if real == np.float64 else 1e-5
+    np.testing.assert_allclose(ledger.T, rows[0], rtol=0, atol=tolerance * scale)
+    if real == np.float64:
+        alone, _ = kernels.propagate(a, W, b, epsilon, R)
+        np.testing.assert_allclose(alone, equation, rtol=1e-7, atol=1e-10 * scale)
+    out = np.full_like(a, 7)
+    given, _ = kernels.propagate(a, W, b, epsilon, R, z, out)
+    assert given is out and (out == ours).all()
+
+
+@on_every_case
+def test_descend(shape, real, density):
+    """Three steps, so that Adam's memory and bias correction take part."""
+    a, W, _, dz = case(*shape, real, density)
+    ours, theirs = ([W.copy(), np.zeros_like(W), np.zeros_like(W)] for _ in range(2))
+    for t in (1, 2, 3):
+        kernels.descend(a, t * dz, *ours, t, 0.01)
+        training.adam_step(theirs[0], a.T @ (t * dz), *theirs[1:], t, 0.01)
+    for one, other in zip(ours[1:], theirs[1:]):
+        assert_equal(one, other)
+    # Where the gradient is all but 0, Adam's step keeps its size and rounding may choose its sign
+    clear = (np.abs(theirs[1]) > 1e-3) | (theirs[2] == 0)
+    assert clear.mean() > 0.9
+    assert_equal(ours[0][clear], theirs[0][clear])
+
+
+@pytest.mark.parametrize("real", [np.float64, np.float32])
+@pytest.mark.parametrize("N, K", [(1, 1), (1, 2), (7, 10), (100, 3)])
+def test_cross_entropy(N, K, real):
+    rng = np.random.default_rng(N)
+    logits, labels = (30 * rng.normal(size=(N, K))).astype(real), rng.integers(0, K, N)
+    loss, dlogits = kernels.cross_entropy(logits, labels)
+    expected, equation = training.cross_entropy(logits, labels)
+    assert loss == pytest.approx(expected, rel=1e-10 if real == np.float64 else 1e-5, abs=1e-7)
+    np.testing.assert_allclose(dlogits, equation, atol=1e-14 if real == np.float64 else 1e-6)
+
+
+@pytest.mark.parametrize("shape", [(3, 20, 7), (3, 20, 40)])
+@pytest.mark.parametrize("what", ["a", "R"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nan_is_not_hidden(shape, what, bad):
+    """Not even by skipping zeros: what is not finite in one image spoils what the equation says."""
+    a, W, b, R = case(*shape, np.float64, 0.2)
+    {"a": a, "R": R}[what][1, 3] = bad
+    with np.errstate(invalid="ignore"):
+        equation = rules.propagate(a, W, b, 0.1, R)
+        ours, _ = kernels.propagate(a, W, b, 0.1, R)
+        z = network.affine(a, W, b)
+    assert (np.isfinite(ours) == np.isfinite(equation)).all() and not np.isfinite(ours[1]).all()
+    assert (np.isfinite(kernels.affine(a, W, b)) == np.isfinite(z)).all()
+
+
+def test_no_images():
+    a, W, b, R = case(3, 20, 40, np.float32, 1.0)
+    assert kernels.affine(a[:0], W, b).shape == (0, 40)
+    ours, ledger = kernels.propagate(a[:0], W, b, 0.1, R[:0])
+    assert ours.shape == (0, 20) and ledger.shape == (0, 5)
+
+
+@pytest.mark.parametrize("K", [7, 40])
+def test_any_layout_and_any_numbers(K):
+    """Read-only, strided, transposed, of mixed types: as NumPy takes them; nothing is changed."""
+    a, W, b, R = case(4, 20, K, np.float64, 0.5)
+    z = a @ W + b
+    wide = np.zeros((4, 40))
+    wide[:, ::2] = a
+    frozen = a.copy()
+    frozen.flags.writeable = False
+    for one in (np.asfortranarray(a), wide[:, ::2], frozen, a[::-1][::-1]):
+        assert_equal(kernels.affine(one, np.asfortranarray(W), b), z)
+    assert kernels.affine(a, W.astype(np.float32), b).dtype == np.float64
+    assert kernels.affine(a.astype(np.float32), W.astype(np.float32),
+                          b.astype(np.float32)).dtype == np.float32
+    before = [array.copy() for array in (a, W, b, R)]
+    kernels.propagate(a, W, b, 0.1, R)
+    assert all((one == other).all() for one, other in zip(before, (a, W, b, R)))
+
+
+@pytest.mark.parametrize("rule", ["0", "epsilon", "gamma"])
+def test_both_engines_on_real_digits(trained, digits, rule):
+    x = digits.test_images[:300]
+    ours, equation = (lrp.explain(trained, x, rule, engine=engine) for engine in ("numba", "numpy"))
+    assert (ours.target == equation.target).all()
+    np.testing.assert_array_equal(ours.logits, trained.forward(x))
+    # z differs by rounding, and LRP-0 and gamma divide by z: all but a few images agree closely
+    far = np.abs(ours.input - equation.input).max(axis=1) > 1e-4 * np.abs(equation.input).max()
+    assert far.mean() <= (0.0 if rule == "epsilon" else 0.01)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_both_engines_train_alike(digits, seed):
+    few = digits._replace(train_images=digits.train_images[:2000],
+                          train_labels=digits.train_labels[:2000])
+    histories = []
+    for engine in ("numba", "numpy"):
+        net = lrp.MLP.random([784, 50, 10], "sigmoid", rng=seed)
+        histories.append(lrp.train(net, few, epochs=2, rng=seed, progress=False, engine=engine))
+    one, other = histories
+    np.testing.assert_allclose(one.loss, other.loss, rtol=1e-4)
+    np.testing.assert_allclose(one.accuracy, other.accuracy, atol=0.002)
