@@ -1,12 +1,12 @@
 """Carries relevance from the logits to the pixels, and keeps the ledger."""
 import warnings
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from lrp_numpy import kernels
-from lrp_numpy.network import at_zero, check_array, check_engine, check_finite
+from lrp_numpy.network import affine, at_zero, check_array, check_engine, check_finite
 from lrp_numpy.rules import RULES, WEIGHTS, LedgerRow, parameters_of
 from lrp_numpy.training import check_labels
 
@@ -47,14 +47,14 @@ def explain(net, x, rule="0", target=None, intermediate=True, engine="numba", pr
     Returns an `Explanation`. Raises ValueError for images, a target, rules or parameters that do
     not fit. Warns if a hidden activation has f(0) != 0: see network.zero_centred for the cure.
     """
-    hand_down = _prepare(net, rule, engine, parameters)
+    carriers = _carriers(net, rule, engine, parameters)
     check_array(x, net.sizes[0], also=[np.uint8])
     _check_target(target, len(x), net)
     relevance = _empty(net, len(x), x.dtype, intermediate)
     parts = []
     with tqdm(total=len(x), desc="explaining", unit="image", disable=not progress) as bar:
         for part in _slices(len(x), _batch_size(net)):
-            parts.append(_explain(net, hand_down, engine, x[part], _of_part(target, part),
+            parts.append(_explain(net, carriers, x[part], _of_part(target, part),
                                   [R[part] for R in relevance], part.start))
             bar.update(part.stop - part.start)
     ledger = [LedgerRow(*map(np.concatenate, zip(*rows)))
@@ -75,7 +75,7 @@ def explain_batches(net, x, rule="0", target=None, intermediate=True, engine="nu
     Raises what `explain` raises: for rules, parameters and target at once, for images when it
     comes to them.
     """
-    hand_down = _prepare(net, rule, engine, parameters)
+    carriers = _carriers(net, rule, engine, parameters)
     size = _batch_size(net) if batch_size is None else batch_size
     if not isinstance(size, (int, np.integer)) or size < 1:
         raise ValueError(f"batch_size must be an integer of at least 1, got {size!r}")
@@ -94,21 +94,21 @@ def explain_batches(net, x, rule="0", target=None, intermediate=True, engine="nu
                 check_array(images, net.sizes[0], also=[np.uint8])
                 for part in _slices(len(images), size):
                     piece = images[part]
-                    yield _explain(net, hand_down, engine, piece, _of_part(target, part),
+                    yield _explain(net, carriers, piece, _of_part(target, part),
                                    _empty(net, len(piece), images.dtype, intermediate), part.start)
                     bar.update(len(piece))
     return pieces()
 
 
-def _explain(net, hand_down, engine, x, target, kept, first_row):
+def _explain(net, carriers, x, target, kept, first_row):
     """The Explanation of one batch; its relevance is written into the arrays `kept`."""
     x = np.asarray(x)
     if x.dtype == np.uint8:
         x = x.astype(net.layers[0].W.dtype) / 255
     check_finite(x, first_row=first_row)
     a, z = [x], []
-    for layer in net.layers:
-        z.append(layer.affine(a[-1], engine))
+    for layer, carrier in zip(net.layers, carriers):
+        z.append(carrier.up(a[-1]))
         a.append(layer.activate(z[-1]))
     logits = a[-1]
     rows = np.arange(len(x))
@@ -118,36 +118,43 @@ def _explain(net, hand_down, engine, x, target, kept, first_row):
     relevance[-1][rows, target] = logits[rows, target]
     ledger = [None] * len(net.layers)
     for number in reversed(range(len(net.layers))):
-        ledger[number] = hand_down[number](a[number], z[number], relevance[number + 1],
-                                           relevance[number])
+        ledger[number] = carriers[number].down(a[number], z[number], relevance[number + 1],
+                                               relevance[number])
     return Explanation(kept, ledger, target, logits)
 
 
+class Carrier(NamedTuple):
+    """How one layer carries activations up and relevance down, for one engine and rule."""
+    up: Callable        # a (N, D) -> z (N, K)
+    down: Callable      # a, z, R (N, K), out -> LedgerRow; writes R of the inputs (N, D) into out
+
+
 def _by_equations(layer, name, options):
-    """hand_down(a, z, R, out): writes the relevance of the layer's inputs; returns a LedgerRow."""
-    def hand_down(a, z, R, out):
+    def down(a, z, R, out):
         ledger = []
         out[...] = RULES[name](a, layer.W, layer.b, R, ledger=ledger, **options)
         return ledger[0]
-    return hand_down
+    return Carrier(lambda a: affine(a, layer.W, layer.b), down)
 
 
 def _by_loops(layer, name, options):
-    """The same by the kernels: the rule's weights are made once, z only if it is not known."""
+    """What a rule makes of the weights is made once; z is computed anew only if it differs."""
     W, b, epsilon = WEIGHTS[name](layer.W, layer.b, **options)
     is_known = W is layer.W and b is layer.b
+    own_W = kernels.padded(layer.W)
+    W = own_W if is_known else kernels.padded(W)
 
-    def hand_down(a, z, R, out):
+    def down(a, z, R, out):
         _, ledger = kernels.propagate(a, W, b, epsilon, R, z if is_known else None, out)
         return LedgerRow(*ledger.T)
-    return hand_down
+    return Carrier(lambda a: kernels.affine(a, own_W, layer.b), down)
 
 
-HAND_DOWN = {"numpy": _by_equations, "numba": _by_loops}
+CARRIERS = {"numpy": _by_equations, "numba": _by_loops}
 
 
-def _prepare(net, rule, engine, parameters):
-    """Check what does not depend on the images; [hand_down, ...], one a layer, input side first."""
+def _carriers(net, rule, engine, parameters):
+    """Check what does not depend on the images; a Carrier for each layer, input side first."""
     check_engine(engine)
     rules = _rules_of_layers(rule, len(net.layers), parameters)
     for name in {layer.activation for layer in net.layers}:
@@ -155,7 +162,7 @@ def _prepare(net, rule, engine, parameters):
             warnings.warn(f"{name}(0) is {at_zero(name):g}, so neurons near z = 0 get relevance "
                           "that they cannot share out sensibly; explain zero_centred(net) instead, "
                           "which has the same outputs", stacklevel=3)
-    return [HAND_DOWN[engine](layer, name, options)
+    return [CARRIERS[engine](layer, name, options)
             for layer, (name, options) in zip(net.layers, rules)]
 
 

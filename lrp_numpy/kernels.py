@@ -32,13 +32,30 @@ def compiled(**options):
 def alike(*arrays):
     """The arrays as the kernels take them, copied where they are not: C-contiguous, writeable, and
     all float32 or all float64. So there are two versions of each kernel to compile, not dozens."""
-    real = np.float32 if all(array.dtype == np.float32 for array in arrays) else np.float64
-    return [np.require(array, real, ["C", "W"]) for array in arrays]
+    real = np.dtype(np.float32 if all(array.dtype == np.float32 for array in arrays)
+                    else np.float64)
+    return [array if array.dtype == real and array.flags.carray
+            else np.require(array, real, ["C", "W"]) for array in arrays]
 
 
 def has_long_rows(W):
     """Whether the kernels go along the rows of W (D, K), and not along those of W.T."""
     return W.shape[1] >= 32
+
+
+def padded(W):
+    """A copy of W (D, K) whose rows begin where cache lines begin: zeros fill them up.
+
+    A row read across cache lines costs twice. Short rows are left as they are.
+    """
+    line = 64 // W.itemsize
+    D, K = W.shape
+    columns = -(-K // line) * line if has_long_rows(W) else K
+    room = np.zeros(D * columns + line, W.dtype)
+    first = -room.ctypes.data % 64 // W.itemsize
+    rows = room[first:first + D * columns].reshape(D, columns)
+    rows[:, :K] = W
+    return rows
 
 
 # The two sums that everything is made of
@@ -116,7 +133,7 @@ def dot_rows(c, W, s, places, count):
 def affine(a, W, b):
     """network.affine: z = a @ W + b, (N, D) to (N, K), skipping the a_j that are 0.
 
-    W must be finite: 0 times infinity is not seen.
+    W may be `padded`. It must be finite: 0 times infinity is not seen.
     """
     a, W, b = alike(a, W, b)
     return _affine_rows(a, W, b) if has_long_rows(W) else _affine_dots(a, W.T.copy(), b)
@@ -135,9 +152,10 @@ def _affine_rows(a, W, b):
     N, D = a.shape
     z = np.empty((N, b.size), a.dtype)
     for n in prange(N):
-        places = np.empty(D + 1, np.int64)
-        z[n] = b
-        add_rows(z[n], a[n], W, places, places_of_nonzero(a[n], places))
+        row, places = np.zeros(W.shape[1], a.dtype), np.empty(D + 1, np.int64)
+        row[:b.size] = b
+        add_rows(row, a[n], W, places, places_of_nonzero(a[n], places))
+        z[n] = row[:b.size]
     return z
 
 
@@ -160,7 +178,8 @@ def propagate(a, W, b, epsilon, R, z=None, out=None):
 
         z = a @ W + b;   s = R / (z + epsilon sign(z));   c = s @ W.T;   R = a * c
 
-    z: the first line, where the caller has it already; out (N, D): where to write R, C-contiguous.
+    W may be `padded`; z: the first line, where the caller has it already; out (N, D): where to
+    write R, C-contiguous.
     Returns R (N, D) and the ledger (N, 5), its columns in the order of rules.LedgerRow.
     """
     z = affine(a, W, b) if z is None else z
@@ -177,7 +196,8 @@ def _propagate_dots(a, W, b, epsilon, R, z, out):
     N, D = a.shape
     ledger = np.empty((N, 5))
     for n in prange(N):
-        s, c, places = np.empty(b.size, a.dtype), np.empty(D, a.dtype), np.empty(D + 1, np.int64)
+        s, c = np.zeros(W.shape[1], a.dtype), np.empty(D, a.dtype)
+        places = np.empty(D + 1, np.int64)
         worth(s, R[n], z[n], epsilon)
         c[:] = tally(ledger[n], s, b, R[n], z[n], epsilon)
         dot_rows(c, W, s, places, places_of_nonzero(a[n], places))
@@ -204,7 +224,7 @@ def _propagate_rows(a, W_T, b, epsilon, R, z, out):
 def worth(s, R, z, epsilon):
     """s_k = R_k / (z_k + epsilon sign(z_k)), and 0 where that would divide by 0."""
     zero, plus = s.dtype.type(0), s.dtype.type(epsilon)
-    for k in range(s.size):
+    for k in range(z.size):
         denominator = z[k] + (plus if z[k] >= 0 else -plus)
         s[k] = zero if denominator == 0 else R[k] / denominator
 
@@ -216,7 +236,7 @@ def tally(ledger, s, b, R, z, epsilon):
     plus = s.dtype.type(epsilon)
     received = of_bias = of_epsilon = dropped = 0.0
     nothing = s.dtype.type(0)
-    for k in range(s.size):
+    for k in range(z.size):
         stabilizer = plus if z[k] >= 0 else -plus
         received += R[k]
         of_bias += b[k] * s[k]
@@ -278,32 +298,41 @@ def _adam_row(w, gradient, m, v, t, learning_rate, beta1, beta2, epsilon):
         w[i] -= rate * (m[i] * correction1) / (np.sqrt(v[i] * correction2) + tiny)
 
 
-def descend(a, dz, W, m, v, t, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8):
-    """One layer's gradient and its step of Adam: dW = a.T @ dz, then adam_step(W, dW, m, v, t).
+def descend(a, dz, W, b, t, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    """One layer's gradients and its step of Adam, number t: Dense.gradients, then adam_step.
 
-    a (N, D), dz (N, K); W, m, v (D, K) are changed in place.
+        dW = a.T @ dz;   db = sum of dz over the batch;   W, b <- Adam
+
+    a (N, D), dz (N, K); W and b are triples (w, m, v) of arrays (D, K) and (K,), changed in place.
     """
-    if has_long_rows(W):
-        _descend_rows(a, dz, W, m, v, t, learning_rate, beta1, beta2, epsilon)
+    if has_long_rows(W[0]):
+        _descend_rows(a, dz, *W, *b, t, learning_rate, beta1, beta2, epsilon)
     else:
-        dW = _gradient_T(a, dz).T.copy()
-        adam_step(W, dW, m, v, t, learning_rate, beta1, beta2, epsilon)
+        adam_step(W[0], _gradient_T(a, dz).T.copy(), *W[1:], t, learning_rate, beta1, beta2,
+                  epsilon)
+        adam_step(b[0], dz.sum(axis=0), *b[1:], t, learning_rate, beta1, beta2, epsilon)
 
 
 @compiled(parallel=True)
-def _descend_rows(a, dz, W, m, v, t, learning_rate, beta1, beta2, epsilon):
+def _descend_rows(a, dz, W, m, v, b, m_b, v_b, t, learning_rate, beta1, beta2, epsilon):
     """A row of dW is used while it is in the cache; all of dW is never stored.
 
-    for every j:  dW_jk = sum_n a_nj dz_nk;  then Adam changes w_jk, for every k
+        for every j:  dW_jk = sum_n a_nj dz_nk;  then Adam changes w_jk, for every k
+
+    The bias is the row of an input that is always 1.
     """
     N, D = a.shape
-    for j in prange(D):
+    for j in prange(D + 1):
         dW = np.zeros(W.shape[1], W.dtype)
-        a_j, places = np.empty(N, W.dtype), np.empty(N + 1, np.int64)
-        for n in range(N):
-            a_j[n] = a[n, j]
+        a_j, places = np.ones(N, W.dtype), np.empty(N + 1, np.int64)
+        if j < D:
+            for n in range(N):
+                a_j[n] = a[n, j]
         add_rows(dW, a_j, dz, places, places_of_nonzero(a_j, places))
-        _adam_row(W[j], dW, m[j], v[j], t, learning_rate, beta1, beta2, epsilon)
+        if j < D:
+            _adam_row(W[j], dW, m[j], v[j], t, learning_rate, beta1, beta2, epsilon)
+        else:
+            _adam_row(b, dW, m_b, v_b, t, learning_rate, beta1, beta2, epsilon)
 
 
 @compiled(parallel=True)

@@ -132,7 +132,7 @@ def remove_and_measure(net, x, labels, rule="0", fraction=0.15, fill=0.0, order=
     labels (N,): the true classes; rule and parameters as in `explain`; the rest as in `remove`.
     Both variants are made from the intact images. Returns a `Removal`.
     """
-    relevance = explain(net, x, rule, **parameters).input
+    relevance = explain(net, x, rule, intermediate=False, **parameters).input
     variants = [remove(x, relevance, which, fraction, fill, order, pixels, rng)
                 for which in ("most", "least")]
     return Removal(relevance, *variants,

@@ -47,18 +47,13 @@ def removal_rows(digits, networks_of_seeds, fraction=0.15):
     """
     x, labels, rows = digits.test_images, digits.test_labels, []
     for name in networks_of_seeds[0]:
-        for rule, parameters in STUDIED.items():
-            runs = [_knowingly(study.outcomes, networks[name], x, labels, rule, fraction,
-                               **parameters) for networks in networks_of_seeds]
-            for condition, measures in study.estimates(runs).items():
-                of_network = condition in ("intact", "random", "random lit")
-                if of_network and rule != next(iter(STUDIED)):
-                    continue            # the same under every rule
-                row = {"network": name, "rule": "-" if of_network else rule, "removed": condition}
-                for measure, estimate in measures.items():
-                    row |= {f"{measure}_{part}": value
-                            for part, value in estimate._asdict().items()}
-                rows.append(row)
+        runs = [_knowingly(study.outcomes, networks[name], x, labels, STUDIED, fraction)
+                for networks in networks_of_seeds]
+        for (condition, rule), measures in study.estimates(runs).items():
+            row = {"network": name, "rule": rule or "-", "removed": condition}
+            for measure, estimate in measures.items():
+                row |= {f"{measure}_{part}": value for part, value in estimate._asdict().items()}
+            rows.append(row)
     return rows
 
 
@@ -84,7 +79,7 @@ def curve_results(digits, networks):
     fills = {"0": 0.0, "mean": digits.train_images.mean(axis=0)}
     for name, net in networks.items():
         for rule, parameters in STUDIED.items():
-            relevance = _knowingly(explain, net, x, rule, **parameters).input
+            relevance = _knowingly(explain, net, x, rule, intermediate=False, **parameters).input
             for fill, value in fills.items():
                 results[name, rule, fill] = study.perturbation_curves(
                     net, x, labels, relevance, FRACTIONS, value)

@@ -37,26 +37,38 @@ class Curves(NamedTuple):
         return float(np.mean(of["least"] - of["most"]))
 
 
-def outcomes(net, x, labels, rule, fraction=0.15, fill=0.0, rng=0, **parameters):
-    """{condition: Outcome} for images x (N, D): intact, and with `fraction` of the pixels removed.
+def outcomes(net, x, labels, rules, fraction=0.15, fill=0.0, rng=0):
+    """{(condition, rule): Outcome} for images x (N, D), some with `fraction` of the pixels removed.
 
-    The conditions: "intact"; "most relevant" and "least relevant" pixels removed, by the relevance
-    for the predicted class under `rule`; "as many lit (most)" and "as many lit (least)": chance
-    with the same number of lit pixels; "random": pixels by lot; "random lit": as many lit pixels as
-    there are, then others, by lot.
+    rules: {rule: its parameters}, as `explain` takes them. The conditions for each rule: "most
+    relevant" and "least relevant" pixels removed, by the relevance for the predicted class; "as
+    many lit (most)" and "as many lit (least)": chance with the same number of lit pixels. Those
+    that need no rule stand first, with rule None: "intact"; "random": pixels by lot; "random lit":
+    as many lit pixels as there are, then others, by lot.
     """
-    relevance = explain(net, x, rule, **parameters).input
-    chance = np.zeros_like(x)
-    made = {"intact": x}
-    for which in ("most", "least"):
-        variant = remove_ranked(x, rank(x, relevance, which, rng=rng), fraction, fill)
-        made[f"{which} relevant"] = variant
-        made[f"as many lit ({which})"] = as_many_lit_at_random(x, variant, fill, rng)
+    found = {("intact", None): measure(net, x, labels)}
+
+    def keep(condition, rule, images):
+        found[condition, rule] = measure(net, images, labels)
+
     for name, pixels in (("random", "all"), ("random lit", "lit")):
         # ranked lit first, but counted as a share of all pixels
-        made[name] = remove_ranked(x, rank(x, chance, "most", pixels=pixels, rng=rng), fraction,
-                                   fill)
-    return {name: measure(net, images, labels) for name, images in made.items()}
+        by_lot = rank(x, np.zeros_like(x), "most", pixels=pixels, rng=rng)
+        keep(name, None, remove_ranked(x, by_lot, fraction, fill))
+    for rule, parameters in rules.items():
+        relevance = explain(net, x, rule, intermediate=False, **parameters).input
+        least_first = rank(x, relevance, "least", rng=rng)
+        for which, places in (("most", from_the_other_end(least_first)), ("least", least_first)):
+            variant = remove_ranked(x, places, fraction, fill)
+            keep(f"{which} relevant", rule, variant)
+            keep(f"as many lit ({which})", rule, as_many_lit_at_random(x, variant, fill, rng))
+    return found
+
+
+def from_the_other_end(places):
+    """The ranking (N, D) reversed: `rank` gives for "most" what it gives for "least" from its
+    other end, if it ranks all pixels."""
+    return places.shape[1] - 1 - places
 
 
 def estimate(values, rng=0, resamples=1000):
@@ -78,7 +90,7 @@ def estimate(values, rng=0, resamples=1000):
 
 
 def estimates(runs, rng=0):
-    """{condition: {measure: Estimate}} from the `outcomes` of several seeds (a list of dicts)."""
+    """{(condition, rule): {measure: Estimate}} from the `outcomes` of several seeds (a list)."""
     return {condition: {
         name: estimate([getattr(run[condition], "correct" if name == "accuracy" else name)
                         for run in runs], rng) for name in MEASURES} for condition in runs[0]}
@@ -93,10 +105,13 @@ def perturbation_curves(net, x, labels, relevance, fractions, fill=0.0, pixels="
     """
     check_labels(labels, len(x), net.sizes[-1])
     rows, predicted = np.arange(len(x)), net.predict(x)
+    most = rank(x, relevance, "most", pixels=pixels, rng=rng)
+    orders = {"most": most,
+              "least": from_the_other_end(most) if pixels == "all"
+              else rank(x, relevance, "least", pixels=pixels, rng=rng),
+              "random": rank(x, np.zeros_like(x), "most", pixels=pixels, rng=rng)}
     accuracy, probability = {}, {}
-    for first, ranking, which in (("most", relevance, "most"), ("least", relevance, "least"),
-                                  ("random", np.zeros_like(x), "most")):
-        places = rank(x, ranking, which, pixels=pixels, rng=rng)
+    for first, places in orders.items():
         accuracy[first], probability[first] = [], []
         for fraction in fractions:
             logits = net.forward(remove_ranked(x, places, fraction, fill, pixels))

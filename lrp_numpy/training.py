@@ -62,31 +62,43 @@ def accuracy(net, images, labels, engine="numba"):
     return float((net.predict(images, engine) == labels).mean())
 
 
-def step_by_equations(net, x, labels, moments, t, learning_rate):
-    """One step of training, number t = 1, 2, ...: changes `net` and `moments`, returns the loss.
+class Parameter(NamedTuple):
+    """An array of weights and Adam's memory of it, all of one shape and changed in place."""
+    w: np.ndarray
+    m: np.ndarray       # running mean of the gradient
+    v: np.ndarray       # running mean of its square
 
-    x (N, D), labels (N,): a batch; moments: ((m, v) of W, (m, v) of b) for each layer.
+
+def parameters_of(net):
+    """[(W, b), ...]: the arrays of `net` as Parameters without a past, one pair a layer."""
+    return [tuple(Parameter(w, np.zeros_like(w), np.zeros_like(w)) for w in (layer.W, layer.b))
+            for layer in net.layers]
+
+
+def step_by_equations(net, parameters, x, labels, t, learning_rate):
+    """One step of training, number t = 1, 2, ...: changes the parameters, returns the loss.
+
+    x (N, D), labels (N,): a batch; parameters: what `parameters_of` gave for `net`.
     """
     a = net.activations(x, engine="numpy")
     loss, dlogits = cross_entropy(a[-1], labels)
-    for layer, gradients, pairs in zip(net.layers, net.backward(a, dlogits), moments):
-        for w, gradient, (m, v) in zip((layer.W, layer.b), gradients, pairs):
+    for gradients, pair in zip(net.backward(a, dlogits), parameters):
+        for gradient, (w, m, v) in zip(gradients, pair):
             adam_step(w, gradient, m, v, t, learning_rate)
     return loss
 
 
-def step_by_loops(net, x, labels, moments, t, learning_rate):
-    """The same with the loops of kernels.py. A layer's W is changed as soon as it has handed dz
-    down, and its gradient is used row by row."""
+def step_by_loops(net, parameters, x, labels, t, learning_rate):
+    """The same by kernels.py. A layer's W is changed as soon as dz has been handed down through it,
+    and its gradient is used up row by row."""
     a = net.activations(x.astype(net.layers[0].W.dtype, copy=False))
     loss, da = kernels.cross_entropy(a[-1], labels)
     for number in reversed(range(len(net.layers))):
-        layer, (of_W, of_b) = net.layers[number], moments[number]
+        layer, (W, b) = net.layers[number], parameters[number]
         dz = layer.delta(a[number + 1], da)
         if number > 0:
             da = kernels.backward(dz, layer.W)
-        kernels.descend(a[number], dz, layer.W, *of_W, t, learning_rate)
-        kernels.adam_step(layer.b, dz.sum(axis=0), *of_b, t, learning_rate)
+        kernels.descend(a[number], dz, W, b, t, learning_rate)
     return loss
 
 
@@ -125,8 +137,7 @@ def train(net, digits, epochs=10, batch_size=100, learning_rate=1e-3, rng=0, pro
     rng = np.random.default_rng(rng)
     batch_size, learning_rate = int(batch_size), float(learning_rate)
     images, labels = digits.train_images, np.asarray(digits.train_labels).astype(np.int64)
-    moments = [[(np.zeros_like(w), np.zeros_like(w)) for w in (layer.W, layer.b)]
-               for layer in net.layers]
+    parameters = parameters_of(net)
     losses, accuracies = [], []
     N = len(images)
     with tqdm(total=epochs * -(-N // batch_size), desc="training", unit="step",
@@ -135,8 +146,8 @@ def train(net, digits, epochs=10, batch_size=100, learning_rate=1e-3, rng=0, pro
             order = rng.permutation(N)
             for start in range(0, N, batch_size):
                 batch = order[start:start + batch_size]
-                losses.append(STEPS[engine](net, images[batch], labels[batch], moments,
-                                            len(losses) + 1, learning_rate))
+                losses.append(STEPS[engine](net, parameters, images.take(batch, axis=0),
+                                            labels[batch], len(losses) + 1, learning_rate))
                 if not np.isfinite(losses[-1]):
                     raise _diverged(f"the loss is {losses[-1]}", losses, learning_rate)
                 bar.update()

@@ -36,7 +36,12 @@ def test_as_many_lit_at_random_is_fair():
 
 def test_outcomes_are_what_they_are_called(trained, digits):
     x, labels = digits.test_images[:300], digits.test_labels[:300]
-    made = study.outcomes(trained, x, labels, "gamma", gamma=0.5)
+    both = study.outcomes(trained, x, labels, {"gamma": {"gamma": 0.5}, "0": {}})
+    made = {condition: outcome for (condition, rule), outcome in both.items()
+            if rule in (None, "gamma")}
+    alone = study.outcomes(trained, x, labels, {"0": {}})       # the rules do not mix
+    assert len(both) == 11 and all((both[key].confidence == outcome.confidence).all()
+                                   for key, outcome in alone.items())
     relevance = lrp.explain(trained, x, "gamma", gamma=0.5).input
     for name, images in (("intact", x), ("most relevant", lrp.remove(x, relevance, "most")),
                          ("least relevant", lrp.remove(x, relevance, "least"))):
@@ -58,8 +63,8 @@ def test_random_lit_takes_118_lit_pixels_or_all_there_are(trained, monkeypatch):
     whole = study.measure
     monkeypatch.setattr(study, "measure", lambda net, images, labels: (
         seen.append(images), whole(net, images, labels))[1])
-    study.outcomes(trained, x, np.zeros(3, int), "0")
-    assert (seen[-1] > 0).sum(axis=1).tolist() == [0, 0, 182]
+    study.outcomes(trained, x, np.zeros(3, int), {})
+    assert len(seen) == 3 and (seen[-1] > 0).sum(axis=1).tolist() == [0, 0, 182]
 
 
 def test_the_interval_of_a_known_distribution():

@@ -90,7 +90,8 @@ def test_every_image_is_seen_once_an_epoch(monkeypatch):
     seen = []
     whole = lrp.MLP.activations
     monkeypatch.setattr(lrp.MLP, "activations",
-                        lambda net, x, *rest: (seen.append(x), whole(net, x, *rest))[1])
+                        lambda net, x, *rest, **more: (
+                            seen.append(x), whole(net, x, *rest, **more))[1])
     digits = small_digits(50)._replace(test_images=np.zeros((1, 4), np.float32),
                                        test_labels=np.zeros(1, int))
     history = lrp.train(lrp.MLP.random([4, 3]), digits, epochs=1, batch_size=8, progress=False)
@@ -166,7 +167,8 @@ def test_every_epoch_has_another_order(monkeypatch):
     seen = []
     whole = lrp.MLP.activations
     monkeypatch.setattr(lrp.MLP, "activations",
-                        lambda net, x, *rest: (seen.append(x), whole(net, x, *rest))[1])
+                        lambda net, x, *rest, **more: (
+                            seen.append(x), whole(net, x, *rest, **more))[1])
     lrp.train(lrp.MLP.random([4, 3]), small_digits(), epochs=2, batch_size=50, progress=False)
     first, _, second, _ = seen
     assert (first != second).any() and (np.sort(first, axis=0) == np.sort(second, axis=0)).all()

@@ -1,0 +1,110 @@
+"""What is timed: training and explaining by lrp_numpy, torch and captum, on equal terms.
+
+Each contender is a function without arguments that does the whole job once and returns its result.
+"""
+import warnings
+
+import torch
+
+import lrp_numpy as lrp
+from lrp_numpy import training
+
+EPSILON = GAMMA = 0.25
+
+
+def as_torch(net):
+    """The same network as torch modules."""
+    activation = {"sigmoid": torch.nn.Sigmoid, "relu": torch.nn.ReLU}[net.layers[0].activation]
+    modules = []
+    for layer in net.layers:
+        linear = torch.nn.Linear(*layer.W.shape)
+        with torch.no_grad():
+            linear.weight.copy_(torch.tensor(layer.W.T))
+            linear.bias.copy_(torch.tensor(layer.b))
+        modules += [linear, activation()]
+    return torch.nn.Sequential(*modules[:-1])
+
+
+def copy_of(net):
+    return lrp.MLP(net.layers)
+
+
+# Training: functions return the loss of every step
+
+def our_steps(net, images, labels, batches, engine="numba"):
+    parameters = training.parameters_of(net)
+    return [float(training.STEPS[engine](net, parameters, images[batch], labels[batch], t, 1e-3))
+            for t, batch in enumerate(batches, 1)]
+
+
+def torch_steps(module, images, labels, batches, **options):
+    images, labels = torch.from_numpy(images), torch.from_numpy(labels)
+    adam = torch.optim.Adam(module.parameters(), lr=1e-3, **options)
+    losses = []
+    for batch in map(torch.from_numpy, batches):
+        adam.zero_grad()
+        loss = torch.nn.functional.cross_entropy(module(images[batch]), labels[batch])
+        loss.backward()
+        adam.step()
+        losses.append(loss.item())
+    return losses
+
+
+def trainers(net, images, labels, batches):
+    """{name: one epoch from the weights of `net`}, everything on the same batches."""
+    return {
+        "lrp_numpy": lambda: our_steps(copy_of(net), images, labels, batches),
+        "our NumPy equations": lambda: our_steps(copy_of(net), images, labels, batches, "numpy"),
+        "torch, Adam": lambda: torch_steps(as_torch(net), images, labels, batches),
+        "torch, Adam(fused=True)": lambda: torch_steps(as_torch(net), images, labels, batches,
+                                                       fused=True)}
+
+
+# Explaining the predicted class: functions return the relevance of the pixels
+
+def explainers(net, x, rule):
+    """{name: explain the images x by "epsilon" or "gamma"}; captum only where it is installed."""
+    module, x_torch = as_torch(net), torch.from_numpy(x)
+    found = {
+        "lrp_numpy": lambda: lrp.explain(net, x, rule, intermediate=False).input,
+        "lrp_numpy, all relevances": lambda: lrp.explain(net, x, rule).input,
+        "our NumPy equations": lambda: lrp.explain(net, x, rule, engine="numpy").input,
+        "torch, by gradients": lambda: by_gradients(module, x_torch, rule).numpy()}
+    try:
+        import captum.attr  # noqa: F401
+    except ImportError:
+        return found
+    return found | {"captum": lambda: by_captum(module, x_torch, rule).detach().numpy()}
+
+
+def by_captum(module, x, rule):
+    from captum.attr import LRP
+    from captum.attr._utils.lrp_rules import EpsilonRule, GammaRule
+    for layer in module[::2]:       # each time: captum deletes them
+        layer.rule = EpsilonRule(EPSILON) if rule == "epsilon" else GammaRule(GAMMA)
+    with torch.no_grad():
+        target = module(x).argmax(dim=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return LRP(module).attribute(x, target=target)
+
+
+def by_gradients(module, x, rule):
+    """The four lines as Montavon et al. 2019 give them for torch: c is a gradient of z."""
+    layers, a = list(module[::2]), [x]
+    with torch.no_grad():
+        for layer in layers[:-1]:
+            a.append(torch.relu(layer(a[-1])))
+        logits = layers[-1](a[-1])
+    R = logits * torch.nn.functional.one_hot(logits.argmax(dim=1), logits.shape[1])
+    for layer, a_layer in zip(reversed(layers), reversed(a)):
+        W, b = layer.weight.detach(), layer.bias.detach()
+        if rule == "gamma":
+            W, b = W + GAMMA * W.clamp(min=0), b + GAMMA * b.clamp(min=0)
+        a_layer = a_layer.clone().requires_grad_()
+        z = torch.nn.functional.linear(a_layer, W, b)
+        stabilized = z + (EPSILON * torch.where(z >= 0, 1, -1) if rule == "epsilon" else 0)
+        s = torch.where(stabilized == 0, 0, R / stabilized).detach()
+        (z * s).sum().backward()
+        R = a_layer.detach() * a_layer.grad
+    return R

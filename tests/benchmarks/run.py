@@ -1,0 +1,182 @@
+"""How fast, and how much memory: python tests/benchmarks/run.py [--small] [--data mnist]
+
+Prints tables; without --small also writes RESULTS.md and scaling.png beside this file. Nothing else
+should run meanwhile. Needs torch and, for one contender, captum: pip install '.[bench]'.
+"""
+import argparse
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+import lrp_numpy as lrp
+from lrp_numpy.tables import as_markdown
+from contenders import as_torch, copy_of, explainers, our_steps, torch_steps, trainers
+from measuring import compare, peak_beyond_now, rows, seconds_of
+from scaling import measure_scaling, scaling_figure, scaling_rows, stream
+
+HERE = Path(__file__).parent
+RULES = ("epsilon", "gamma")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--small", action="store_true", help="only see that it runs")
+    parser.add_argument("--data", choices=["mnist-10k", "mnist"], default="mnist-10k")
+    parser.add_argument("--one", nargs=2, metavar=("KIND", "NAME"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    digits = lrp.load_mnist(options.data)
+    if options.small:
+        digits = lrp.Digits(*(array[:1000] for array in digits))
+    if options.one:
+        print(one_measurement(digits, *options.one))
+        return
+    sections = [heading(options, digits), training_section(digits, options),
+                explanation_section(digits, options), threads_section(options)]
+    measured = measure_scaling(digits, options.small, options.data)
+    sections.append("## Cost as the work grows\n\n![time and memory](scaling.png)\n\n"
+                    + as_markdown(scaling_rows(measured)))
+    for section in sections:
+        print(f"\n{section}")
+    if not options.small:
+        (HERE / "RESULTS.md").write_text("\n\n".join(sections) + "\n")
+        scaling_figure(measured).savefig(HERE / "scaling.png", dpi=90)
+
+
+def heading(options, digits):
+    def known(name):
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return "missing"
+    versions = ", ".join(f"{name} {known(name)}" for name in ("numpy", "numba", "torch", "captum"))
+    return f"""# Benchmarks
+
+Written by `python tests/benchmarks/run.py --data {options.data}`: {os.cpu_count()} cores, all
+threads at their defaults, float32, 784-500-10, Python {platform.python_version()}, {versions}.
+The contenders take turns in one process. Only the ratios mean something elsewhere: each is the
+median over the turns of our time divided by the other's, so below 1 is faster."""
+
+
+def training_section(digits, options):
+    """One epoch, after a look whether everybody computes the same."""
+    images = digits.train_images
+    labels = digits.train_labels.astype(np.int64)
+    net = lrp.MLP.random([784, 500, 10], "sigmoid", rng=0)
+    order = np.random.default_rng(0).permutation(len(images))
+    batches = [order[start:start + 100] for start in range(0, len(images), 100)]
+    ours = our_steps(copy_of(net), images, labels, batches[:50])
+    theirs = torch_steps(as_torch(net), images, labels, batches[:50])
+    difference = np.max(np.abs(np.array(ours) / theirs - 1))
+    assert difference < 1e-4, difference
+    times = compare(trainers(net, images, labels, batches), 1 if options.small else 7)
+    text = f"""## Training: one epoch of {len(images):,} digits, batches of 100, sigmoid
+
+From the same weights, over the same batches: the loss of each of the first {len(ours)} steps equals
+torch's to {difference:.0e} relative.
+
+{as_markdown(with_memory(rows(times), 'train', options))}"""
+    if options.small:
+        return text
+    return f"{text}\n\n{accuracy_table(digits, images, labels)}"
+
+
+def accuracy_table(digits, images, labels, epochs=10):
+    """Share of right answers after ten epochs, ours and torch's, from the same weights."""
+    import torch
+    table = []
+    for seed in range(3):
+        net = lrp.MLP.random([784, 500, 10], "sigmoid", rng=seed)
+        rng, batches = np.random.default_rng(seed), []
+        for _ in range(epochs):
+            order = rng.permutation(len(images))
+            batches += [order[start:start + 100] for start in range(0, len(images), 100)]
+        module = as_torch(net)
+        torch_steps(module, images, labels, batches)
+        our_steps(net, images, labels, batches)
+        with torch.no_grad():
+            predicted = module(torch.from_numpy(digits.test_images)).argmax(dim=1).numpy()
+        shares = [(guess == digits.test_labels).mean()
+                  for guess in (net.predict(digits.test_images), predicted)]
+        table.append({"seed": str(seed), "lrp_numpy": f"{shares[0]:.2%}",
+                      "torch": f"{shares[1]:.2%}"})
+    return f"Right answers after {epochs} epochs:\n\n{as_markdown(table)}"
+
+
+def explanation_section(digits, options):
+    """Both rules, after a look whether everybody computes the same."""
+    net, x = trained(digits), digits.test_images
+    sections = []
+    for rule in RULES:
+        # captum's gamma leaves the bias as it is: with no positive bias that is the same
+        same = lrp.MLP(layer._replace(b=np.minimum(layer.b, 0)) for layer in net.layers)
+        found = {name: job() for name, job in explainers(same, x[:500], rule).items()}
+        for name, R in found.items():
+            scale = np.abs(found["our NumPy equations"]).max(axis=1, keepdims=True)
+            far = np.abs(R - found["our NumPy equations"]) > 1e-3 * scale
+            assert far.any(axis=1).mean() < 0.01, (rule, name)
+        times = compare(explainers(net, x, rule), 1 if options.small else 11)
+        sections.append(f"""## Explaining {len(x):,} digits by LRP-{rule}, ReLU
+
+The prediction is part of the job. All relevances agree.
+
+{as_markdown(with_memory(rows(times), rule, options))}""")
+    return "\n\n".join(sections)
+
+
+def trained(digits):
+    net = lrp.MLP.random([784, 500, 10], "relu", rng=0)
+    lrp.train(net, digits, epochs=3, progress=False)
+    return net
+
+
+def with_memory(table, kind, options):
+    """The rows with the megabytes that each job needs, measured in a process of its own."""
+    for row in table:
+        row["MB"] = alone(kind, row[""], options)
+    return table
+
+
+def alone(kind, name, options, **environment):
+    command = [sys.executable, __file__, "--data", options.data, "--one", kind, name]
+    return subprocess.run(command + ["--small"] * options.small, check=True, text=True,
+                          capture_output=True, env=os.environ | environment).stdout.strip()
+
+
+def one_measurement(digits, kind, name):
+    """What `alone` asks for: the memory of a contender, or the seconds of a job of ours."""
+    if kind == "seconds":
+        net = trained(digits)
+        if name == "train":
+            return f"{seconds_of(lambda: lrp.train(copy_of(net), digits, 1, progress=False)):.4f}"
+        return f"{seconds_of(lambda: lrp.explain(net, digits.test_images, name)):.4f}"
+    if kind == "train":
+        net = lrp.MLP.random([784, 500, 10], "sigmoid", rng=0)
+        batches = np.arange(len(digits.train_images)).reshape(-1, 100)
+        job = trainers(net, digits.train_images, digits.train_labels.astype(np.int64),
+                       batches)[name]
+        return f"{peak_beyond_now(job):.0f}"
+    net = lrp.MLP.random([784, 500, 10], "relu", rng=0)
+    if kind == "stream":
+        return f"{peak_beyond_now(lambda: stream(net, digits, int(name))):.0f}"
+    return f"{peak_beyond_now(explainers(net, digits.test_images, kind)[name]):.0f}"
+
+
+def threads_section(options):
+    """The same jobs of ours with OpenBLAS at its default and held to one thread."""
+    table = []
+    for job in ("train", *RULES):
+        default, one = (np.median([float(alone("seconds", job, options, **environment))
+                                   for _ in range(1 if options.small else 3)])
+                        for environment in ({}, {"OPENBLAS_NUM_THREADS": "1"}))
+        table.append({"": job, "default / one thread": f"{default / one:.2f}"})
+    return ("## OpenBLAS's threads\n\nOurs with OpenBLAS at its default, as a share of the time "
+            f"with one OpenBLAS thread.\n\n{as_markdown(table)}")
+
+
+if __name__ == "__main__":
+    main()
