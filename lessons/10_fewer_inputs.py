@@ -184,3 +184,5 @@ assert min(retrained.values()) > intact - 0.02
 # - Keep 49 pixels, one in sixteen, and draw them. Could you read digits through this sieve?
 # - Rank with gamma instead of LRP-0: `pruning.importance(net, sample, by, "gamma", gamma=0.25)`.
 #   Mind what lesson 6 said about activations below 0: where are they here?
+#
+# Next: [11. Hot loops](11_hot_loops.py).

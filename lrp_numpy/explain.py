@@ -105,11 +105,15 @@ def _explain(net, carriers, x, target, kept, first_row):
     x = np.asarray(x)
     if x.dtype == np.uint8:
         x = x.astype(net.layers[0].W.dtype) / 255
-    check_finite(x, first_row=first_row)
     a, z = [x], []
-    for layer, carrier in zip(net.layers, carriers):
-        z.append(carrier.up(a[-1]))
+    with np.errstate(invalid="ignore", over="ignore"):
+        z.append(carriers[0].up(x))
+        if not np.isfinite(z[0].sum()):     # so it is if x is not; z is smaller to look through
+            check_finite(x, first_row=first_row)
+    for layer, carrier in zip(net.layers, carriers[1:]):
         a.append(layer.activate(z[-1]))
+        z.append(carrier.up(a[-1]))
+    a.append(net.layers[-1].activate(z[-1]))
     logits = a[-1]
     rows = np.arange(len(x))
     target = logits.argmax(axis=1) if target is None else np.full(len(x), target, np.int64)

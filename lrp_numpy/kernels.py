@@ -182,25 +182,34 @@ def propagate(a, W, b, epsilon, R, z=None, out=None):
     write R, C-contiguous.
     Returns R (N, D) and the ledger (N, 5), its columns in the order of rules.LedgerRow.
     """
-    z = affine(a, W, b) if z is None else z
-    a, W, b, R, z = alike(a, W, b, R, z)
+    unknown = np.empty((0, 0), R.dtype)
+    a, W, b, R, z = alike(a, W, b, R, unknown if z is None else z)
     out = np.empty_like(a) if out is None else out
     if has_long_rows(W):
         return out, _propagate_dots(a, W, b, epsilon, R, z, out)
-    return out, _propagate_rows(a, W.T.copy(), b, epsilon, R, z, out)
+    W_T = W.T.copy()
+    z = z if z.size > 0 else _affine_dots(a, W_T, b)
+    return out, _propagate_rows(a, W_T, b, epsilon, R, z, out)
 
 
 @compiled(parallel=True)
 def _propagate_dots(a, W, b, epsilon, R, z, out):
-    """c_j = sum_k w_jk s_k along the rows of W, for the j with a_j != 0 only."""
+    """z_k, if z is empty, and c_j along the rows of W, for the j with a_j != 0 only."""
     N, D = a.shape
     ledger = np.empty((N, 5))
     for n in prange(N):
-        s, c = np.zeros(W.shape[1], a.dtype), np.empty(D, a.dtype)
         places = np.empty(D + 1, np.int64)
-        worth(s, R[n], z[n], epsilon)
-        c[:] = tally(ledger[n], s, b, R[n], z[n], epsilon)
-        dot_rows(c, W, s, places, places_of_nonzero(a[n], places))
+        count = places_of_nonzero(a[n], places)
+        s, z_n = np.zeros(W.shape[1], a.dtype), np.zeros(W.shape[1], a.dtype)
+        if z.size > 0:
+            z_n[:b.size] = z[n]
+        else:
+            z_n[:b.size] = b
+            add_rows(z_n, a[n], W, places, count)
+        worth(s, R[n], z_n, epsilon)
+        c = np.empty(D, a.dtype)
+        c[:] = tally(ledger[n], s, b, R[n], z_n, epsilon)
+        dot_rows(c, W, s, places, count)
         ledger[n, 1] = earn(out[n], a[n], c)
     return ledger
 
@@ -224,7 +233,7 @@ def _propagate_rows(a, W_T, b, epsilon, R, z, out):
 def worth(s, R, z, epsilon):
     """s_k = R_k / (z_k + epsilon sign(z_k)), and 0 where that would divide by 0."""
     zero, plus = s.dtype.type(0), s.dtype.type(epsilon)
-    for k in range(z.size):
+    for k in range(R.size):
         denominator = z[k] + (plus if z[k] >= 0 else -plus)
         s[k] = zero if denominator == 0 else R[k] / denominator
 
@@ -236,7 +245,7 @@ def tally(ledger, s, b, R, z, epsilon):
     plus = s.dtype.type(epsilon)
     received = of_bias = of_epsilon = dropped = 0.0
     nothing = s.dtype.type(0)
-    for k in range(z.size):
+    for k in range(R.size):
         stabilizer = plus if z[k] >= 0 else -plus
         received += R[k]
         of_bias += b[k] * s[k]
@@ -322,12 +331,10 @@ def _descend_rows(a, dz, W, m, v, b, m_b, v_b, t, learning_rate, beta1, beta2, e
     The bias is the row of an input that is always 1.
     """
     N, D = a.shape
+    always_1 = np.ones((N, 1), a.dtype)
     for j in prange(D + 1):
-        dW = np.zeros(W.shape[1], W.dtype)
-        a_j, places = np.ones(N, W.dtype), np.empty(N + 1, np.int64)
-        if j < D:
-            for n in range(N):
-                a_j[n] = a[n, j]
+        dW, places = np.zeros(W.shape[1], W.dtype), np.empty(N + 1, np.int64)
+        a_j = a[:, j] if j < D else always_1[:, 0]
         add_rows(dW, a_j, dz, places, places_of_nonzero(a_j, places))
         if j < D:
             _adam_row(W[j], dW, m[j], v[j], t, learning_rate, beta1, beta2, epsilon)
@@ -341,8 +348,6 @@ def _gradient_T(a, dz):
     N, K = dz.shape
     dW_T = np.zeros((K, a.shape[1]), a.dtype)
     for k in prange(K):
-        dz_k, places = np.empty(N, a.dtype), np.empty(N + 1, np.int64)
-        for n in range(N):
-            dz_k[n] = dz[n, k]
-        add_rows(dW_T[k], dz_k, a, places, places_of_nonzero(dz_k, places))
+        places = np.empty(N + 1, np.int64)
+        add_rows(dW_T[k], dz[:, k], a, places, places_of_nonzero(dz[:, k], places))
     return dW_T

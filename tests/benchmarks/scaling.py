@@ -26,11 +26,12 @@ def stream(net, digits, images):
 def measure_scaling(digits, small, data):
     """{panel: [(x, {line: y}), ...]}; the memory in processes that load `data` themselves."""
     relu = lrp.MLP.random([784, 500, 10], "relu", rng=0)
-    stream(relu, digits, len(digits.test_images))
+    stream(relu, digits, len(digits.test_images))       # compiles
     counts = (1000, 2000) if small else (1000, 10_000, 100_000, 1_000_000)
     panels = {"seconds, streamed images": [], "MB, streamed images": []}
     for count in counts:
-        panels["seconds, streamed images"].append((count, {"time": stream(relu, digits, count)}))
+        times = [stream(relu, digits, count) for _ in range(3 if count > 10_000 else 15)]
+        panels["seconds, streamed images"].append((count, {"time": np.median(times)}))
         panels["MB, streamed images"].append((count, {"beyond the input": _memory(count, data)}))
 
     few = lrp.Digits(*(array[:count] for array, count in zip(digits, (6000, 6000, 100, 100))))
@@ -79,11 +80,15 @@ def scaling_figure(panels):
     for axes, (name, points) in zip(figure.subplots(2, 2).flat, panels.items()):
         y_label, x_label = name.split(", ")
         for line, (style, colour) in zip(points[0][1], styles):
-            axes.loglog([x for x, _ in points], [lines[line] for _, lines in points], style,
-                        color=colour, label=line, markersize=4)
+            axes.plot([x for x, _ in points], [lines[line] for _, lines in points], style,
+                      color=colour, label=line, markersize=4)
         axes.set(xlabel=x_label, ylabel=y_label)
-        if y_label != "seconds":
-            axes.set_ylim(bottom=min(1, axes.get_ylim()[0]) if y_label == "MB" else None)
+        if "layers" not in x_label:
+            axes.set_xscale("log")
+        if y_label == "MB" or "layers" in x_label:
+            axes.set_ylim(0, 1.3 * axes.get_ylim()[1])
+        else:
+            axes.set_yscale("log")
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
     return figure
