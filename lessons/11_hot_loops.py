@@ -261,7 +261,32 @@ print(f"Adam's m after one step: largest {largest:.3f}, largest difference "
 assert np.allclose(state[0][1], expected[1], atol=1e-5 * largest)
 
 # %% [markdown]
-# ## The trap: two pools of threads
+# ## A trap: numbers that are next to nothing
+#
+# A weight that gets no gradient keeps its m, less a tenth at every step. After some 800 steps it is
+# below 1e-38, where a float32 has no full precision any more. Processors still compute with such
+# numbers, but slowly.
+
+# %%
+ordinary, tiny = np.full(100_000, 1.0, np.float32), np.full(100_000, 1e-40, np.float32)
+ratio = (seconds(np.multiply, tiny, np.float32(0.9))
+         / seconds(np.multiply, ordinary, np.float32(0.9)))
+print(f"0.9 times 1e-40 takes {ratio:.0f} times as long as 0.9 times 1")
+assert (tiny > 0).all() and (tiny * np.float32(0.9) > 0).all()
+
+# %% [markdown]
+# In a ReLU network many weights go without a gradient for long, and training would become slower
+# from epoch to epoch. So `descend` sets to 0 what is left of m and v below 1e-30. No weight notices:
+# Adam's step is m / (sqrt(v) + 1e-8), and 1e-30 / 1e-8 is far below what a weight can hold.
+
+# %%
+w, m, v = np.ones(3, np.float32), np.array([1e-31, 1e-29, 0], np.float32), np.zeros(3, np.float32)
+kernels.adam_step(w, np.zeros(3, np.float32), m, v, 1000)
+print("w:", w, " m:", m)
+assert (w == 1).all() and m[0] == 0 and m[1] > 0
+
+# %% [markdown]
+# ## Another trap: two pools of threads
 #
 # NumPy's matmul has threads of its own. When it is done, they do not go to sleep at once. They spin
 # for a while, in case there is more to do, and keep the cores busy. Whoever comes next with threads

@@ -294,16 +294,23 @@ def adam_step(w, gradient, m, v, t, learning_rate=1e-3, beta1=0.9, beta2=0.999, 
 
 @compiled()
 def _adam_row(w, gradient, m, v, t, learning_rate, beta1, beta2, epsilon):
-    """For every parameter i:  m_i, v_i, w_i  <-  the four lines of Adam, in one pass."""
+    """For every parameter i:  m_i, v_i, w_i  <-  the four lines of Adam, in one pass.
+
+    What is left of m and v below 1e-30 becomes 0. Without a gradient they shrink until they are
+    too small for a normal float, and processors are many times slower with such numbers.
+    """
     real = w.dtype.type
     correction1 = real(1 / (1 - beta1**t))
     correction2 = real(1 / (1 - beta2**t))
     keep1, add1 = real(beta1), real(1 - beta1)
     keep2, add2 = real(beta2), real(1 - beta2)
     rate, tiny = real(learning_rate), real(epsilon)
+    nothing, least = real(0), real(1e-30)
     for i in range(w.size):
-        m[i] = keep1 * m[i] + add1 * gradient[i]
-        v[i] = keep2 * v[i] + add2 * gradient[i] * gradient[i]
+        m_i = keep1 * m[i] + add1 * gradient[i]
+        v_i = keep2 * v[i] + add2 * gradient[i] * gradient[i]
+        m[i] = nothing if abs(m_i) < least else m_i
+        v[i] = nothing if v_i < least else v_i
         w[i] -= rate * (m[i] * correction1) / (np.sqrt(v[i] * correction2) + tiny)
 
 

@@ -97,6 +97,19 @@ def test_descend(shape, real, density):
         assert_equal(w[clear], their_w[clear])
 
 
+def test_adam_forgets_what_is_next_to_nothing():
+    """m and v below 1e-30 become 0, those above do not; no weight changes by it, NaN stays."""
+    m = np.array([1e-31, -1e-31, 1e-29, -1e-29, 0, np.nan], np.float32)
+    w, v = np.ones(6, np.float32), np.array([1e-31, 1e-29, 0, 0, 1e-40, 0], np.float32)
+    expected = [array.copy() for array in (w, m, v)]
+    nothing = np.zeros(6, np.float32)
+    kernels.adam_step(w, nothing, m, v, 100)
+    training.adam_step(expected[0], nothing, *expected[1:], 100)
+    np.testing.assert_array_equal(w, expected[0])
+    assert m[:2].tolist() == [0, 0] and m[2] > 0 > m[3] and np.isnan(m[5]) and np.isnan(w[5])
+    assert v[0] == 0 and v[1] > 0 and v[4] == 0
+
+
 @pytest.mark.parametrize("real", [np.float64, np.float32])
 @pytest.mark.parametrize("N, K", [(1, 1), (1, 2), (7, 10), (100, 3)])
 def test_cross_entropy(N, K, real):
