@@ -276,8 +276,9 @@ assert (tiny > 0).all() and (tiny * np.float32(0.9) > 0).all()
 
 # %% [markdown]
 # In a ReLU network many weights go without a gradient for long, and training would become slower
-# from epoch to epoch. So `descend` sets to 0 what is left of m and v below 1e-30. No weight notices:
-# Adam's step is m / (sqrt(v) + 1e-8), and 1e-30 / 1e-8 is far below what a weight can hold.
+# from epoch to epoch. So `descend` sets to 0 what is left of m and v below 1e-30. No weight
+# notices: Adam's step is m / (sqrt(v) + 1e-8), and 1e-30 / 1e-8 is far below what a weight can
+# hold.
 
 # %%
 w, m, v = np.ones(3, np.float32), np.array([1e-31, 1e-29, 0], np.float32), np.zeros(3, np.float32)
