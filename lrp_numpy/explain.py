@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from lrp_numpy import kernels
 from lrp_numpy.network import affine, at_zero, check_array, check_engine, check_finite
-from lrp_numpy.rules import RULES, WEIGHTS, LedgerRow, parameters_of
+from lrp_numpy.rules import RULES, TERMS, LedgerRow, fold, parameters_of
 from lrp_numpy.training import check_labels
 
 BATCH_BYTES = 2**24     # what the arrays of one batch take, roughly: small enough for the caches
@@ -37,8 +37,8 @@ def explain(net, x, rule="0", target=None, intermediate=True, engine="numba", pr
         R[l] = rule(a[l], W[l], b[l], R[l+1])      for l = L-1, ..., 0
 
     net: an MLP; x: images (N, D), float32, float64, or bytes (uint8), which are divided by 255;
-    rule: "0", "epsilon" or "gamma", or a list of these, one a layer, input side first; target: None
-    for the class that is predicted, one class for all images, or one for each (N,); parameters:
+    rule: a name in rules.RULES, or a list of these, one a layer, input side first; target: None for
+    the class that is predicted, one class for all images, or one for each (N,); parameters:
     those of the rules, such as gamma=0.25, given to each rule that has them.
     intermediate=False keeps the relevance of the pixels alone; engine="numpy" takes the equations
     of rules.py instead of the loops in kernels.py, the same to rounding; progress=True shows a bar
@@ -143,15 +143,23 @@ def _by_equations(layer, name, options):
 
 def _by_loops(layer, name, options):
     """What a rule makes of the weights is made once; z is computed anew only if it differs."""
-    W, b, epsilon = WEIGHTS[name](layer.W, layer.b, **options)
-    is_known = W is layer.W and b is layer.b
-    own_W = kernels.padded(layer.W)
-    W = own_W if is_known else kernels.padded(W)
+    W = kernels.padded(layer.W)
+    terms = [(term, W if term.W is layer.W else kernels.padded(term.W))
+             for term in TERMS[name](layer.W, layer.b, **options)]
 
     def down(a, z, R, out):
-        _, ledger = kernels.propagate(a, W, b, epsilon, R, z if is_known else None, out)
-        return LedgerRow(*ledger.T)
-    return Carrier(lambda a: kernels.affine(a, own_W, layer.b), down)
+        rows = []
+        for number, (term, of_rule) in enumerate(terms):
+            inputs, is_known = term.inputs(a), term.W is layer.W and term.b is layer.b
+            room = out if number == 0 and inputs.shape == out.shape else None
+            share = R if term.share is None else term.share(R, z)
+            part, row = kernels.propagate(inputs, of_rule, term.b, term.epsilon, share,
+                                          z if is_known else None, room)
+            if part is not out:
+                out[...] = fold(part, out.shape[1]) + (out if number > 0 else 0)
+            rows.append(row.T)
+        return LedgerRow(*sum(rows))
+    return Carrier(lambda a: kernels.affine(a, W, layer.b), down)
 
 
 CARRIERS = {"numpy": _by_equations, "numba": _by_loops}

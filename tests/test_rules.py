@@ -90,7 +90,9 @@ def test_integers_will_do():
 
 def test_a_rule_s_own_parameters():
     assert {name: parameters_of(name) for name in RULES} == {
-        "0": [], "epsilon": ["epsilon"], "gamma": ["gamma"]}
+        "0": [], "epsilon": ["epsilon"], "gamma": ["gamma"], "gamma_generalized": ["gamma"],
+        "alpha_beta": ["alpha", "beta"], "z_plus": [], "w_square": [], "flat": [],
+        "z_box": ["low", "high"]}
 
 
 def test_negative_z_is_stabilized_away_from_zero():
@@ -192,3 +194,113 @@ def test_parts():
 def test_parameters_refused(rule, parameter, value):
     with pytest.raises(ValueError, match=f"{parameter} must be a finite number of at least 0, got"):
         rule(*case(4, 3, 2, 0), **{parameter: value})
+
+
+# Rules that are more than one application of the four lines, or look at other inputs
+
+MORE = [("gamma_generalized", {"gamma": 0.25}), ("gamma_generalized", {"gamma": 10.0}),
+        ("alpha_beta", {"alpha": 2.0, "beta": 1.0}), ("alpha_beta", {"alpha": 1.5, "beta": 0.5}),
+        ("z_plus", {}), ("w_square", {}), ("flat", {}), ("z_box", {"low": -1.0, "high": 2.0})]
+
+
+def shares_by_loops(name, a_n, w, b_k, parameters):
+    """One output k: [(the contribution of each input, that of the bias, the share of R), ...]."""
+    parts = [x * y for x, y in zip(a_n, w)]
+    z = sum(parts) + b_k
+    if name == "gamma_generalized":
+        s, gamma = (1 if z >= 0 else -1), parameters["gamma"]
+        return [([part + gamma * (part if s * part > 0 else 0) for part in parts],
+                 b_k + gamma * (b_k if s * b_k > 0 else 0), 1.0)]
+    if name in ("alpha_beta", "z_plus"):
+        alpha, beta = parameters.get("alpha", 1.0), parameters.get("beta", 0.0)
+        return [([max(part, 0) for part in parts], max(b_k, 0), alpha),
+                ([min(part, 0) for part in parts], min(b_k, 0), -beta)]
+    if name == "w_square":
+        return [([y * y for y in w], 0.0, 1.0)]
+    if name == "flat":
+        return [([1.0 for _ in w], 0.0, 1.0)]
+    low, high = parameters["low"], parameters["high"]
+    return [([x * y - (low if y > 0 else high) * y for x, y in zip(a_n, w)], 0.0, 1.0)]
+
+
+def more_by_loops(name, a, W, b, R, parameters):
+    """(R of the inputs, what the bias got, what was dropped), element by element."""
+    inputs, bias, dropped = np.zeros(a.shape), np.zeros(len(a)), np.zeros(len(a))
+    for n in range(len(a)):
+        for k in range(len(b)):
+            for parts, of_bias, share in shares_by_loops(name, a[n], W[:, k], b[k], parameters):
+                total = sum(parts) + of_bias
+                if total == 0:
+                    dropped[n] += share * R[n, k]
+                    continue
+                for j, part in enumerate(parts):
+                    inputs[n, j] += part / total * share * R[n, k]
+                bias[n] += of_bias / total * share * R[n, k]
+    return inputs, bias, dropped
+
+
+@pytest.mark.parametrize("name, parameters", MORE)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("seed", range(4))
+def test_more_rules_equal_their_sums(name, parameters, shape, seed):
+    """For activations of both signs, with every row of the ledger."""
+    rng = np.random.default_rng(seed + 7)
+    _, W, b, R = case(*shape, seed)
+    a = rng.normal(size=shape[:2]) * (rng.random(shape[:2]) < 0.7)
+    ledger, before = [], [array.copy() for array in (a, W, b, R)]
+    ours = RULES[name](a, W, b, R, ledger=ledger, **parameters)
+    inputs, bias, dropped = more_by_loops(name, a, W, b, R, parameters)
+    scale = 1 + np.abs(inputs).max()
+    np.testing.assert_allclose(ours, inputs, rtol=1e-10, atol=1e-12 * scale)
+    row, = ledger
+    np.testing.assert_allclose(row.bias, bias, rtol=1e-10, atol=1e-12 * scale)
+    np.testing.assert_allclose(row.dropped, dropped, rtol=1e-10, atol=1e-12 * scale)
+    np.testing.assert_allclose(row.received, R.sum(axis=1), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(row.received, sum(row[1:]), rtol=1e-10, atol=1e-12 * scale)
+    assert all((one == other).all() for one, other in zip(before, (a, W, b, R)))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_where_rules_meet(seed):
+    """The generalised gamma is gamma where all is positive, and LRP-0 for gamma = 0; z-plus is
+    alpha-beta with 1 and 0, and gamma's limit."""
+    a, W, b, R = case(5, 8, 7, seed)
+    same = {"atol": 1e-12, "rtol": 1e-10}
+    generalized, gamma = RULES["gamma_generalized"], RULES["gamma"]
+    upper = np.where(a @ W + b >= 0, R, 0)
+    np.testing.assert_allclose(generalized(a, W, b, upper, 0.5), gamma(a, W, b, upper, 0.5), **same)
+    np.testing.assert_allclose(generalized(-a, W, b, R, 0.0), lrp_0(-a, W, b, R), **same)
+    z_plus = RULES["z_plus"](a, W, b, R)
+    np.testing.assert_allclose(z_plus, RULES["alpha_beta"](a, W, b, R, 1.0, 0.0), **same)
+    limit = generalized(a, W, np.abs(b), np.where(a @ W + np.abs(b) >= 0, R, 0), 1e10)
+    expected = RULES["z_plus"](a, W, np.abs(b), np.where(a @ W + np.abs(b) >= 0, R, 0))
+    np.testing.assert_allclose(limit, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_more_rules_by_hand():
+    """a = [1, 2], w = [3, -1], b = 1, R = 4. For: 3 and the bias 1; against: -2."""
+    a, W, b, R = np.array([[1., 2.]]), np.array([[3.], [-1.]]), np.array([1.]), np.array([[4.]])
+    assert RULES["z_plus"](a, W, b, R).tolist() == [[3, 0]]
+    assert RULES["alpha_beta"](a, W, b, R).tolist() == [[6, -4]]
+    np.testing.assert_allclose(RULES["w_square"](a, W, b, R), [[3.6, 0.4]])
+    assert RULES["flat"](a, W, b, R).tolist() == [[2, 2]]
+    # pixels in [0, 2]: 1 * 3 - 0 * 3 = 3 and 2 * -1 - 2 * -1 = 0
+    assert RULES["z_box"](a, W, b, R, 0.0, 2.0).tolist() == [[4, 0]]
+    # for z = 2 > 0, what speaks for it counts twice: 6 - 2 + 2 = 6
+    np.testing.assert_allclose(RULES["gamma_generalized"](a, W, b, R, 1.0), [[4, -4 / 3]])
+
+
+@pytest.mark.parametrize("parameters, message", [
+    ({"alpha": 2.0, "beta": 0.0}, "alpha - beta must be 1, got alpha=2, beta=0"),
+    ({"alpha": 0.5, "beta": -0.5}, "beta must be a finite number of at least 0, got -0.5"),
+    ({"alpha": np.nan}, "alpha must be a finite number of at least 0, got nan")])
+def test_alpha_and_beta_refused(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        RULES["alpha_beta"](*case(4, 3, 2, 0), **parameters)
+
+
+@pytest.mark.parametrize("low, high", [(1.0, 1.0), (2.0, 1.0), (np.nan, 1.0), (0.0, np.inf),
+                                       ("a", 1.0)])
+def test_boxes_refused(low, high):
+    with pytest.raises(ValueError, match="low and high must be finite numbers with low < high"):
+        RULES["z_box"](*case(4, 3, 2, 0), low=low, high=high)
