@@ -42,7 +42,8 @@ def explain(net, x, rule="0", target=None, intermediate=True, engine="numba", pr
     those of the rules, such as gamma=0.25, given to each rule that has them.
     intermediate=False keeps the relevance of the pixels alone; engine="numpy" takes the equations
     of rules.py instead of the loops in kernels.py, the same to rounding; progress=True shows a bar
-    on stderr. What it needs beyond its result does not grow with the number of images.
+    on stderr. It works batch by batch; beyond its result it needs room for one batch, and at the
+    end for the logits and the ledger once more.
 
     Returns an `Explanation`. Raises ValueError for images, a target, rules or parameters that do
     not fit. Warns if a hidden activation has f(0) != 0: see network.zero_centred for the cure.
@@ -70,7 +71,8 @@ def explain_batches(net, x, rule="0", target=None, intermediate=True, engine="nu
     For more images than fit into memory: each piece can be used and forgotten. x: images (N, D),
     also a numpy.memmap, or an iterable of such arrays; target: of each image only if x is an
     array; batch_size: images in a piece at most (None: as many as are fast); the rest as in
-    `explain`. A piece never spans two arrays.
+    `explain`. A piece never spans two arrays, and an error names the row within its array. The
+    network is taken as it is at the call (engine="numba").
 
     Raises what `explain` raises: for rules, parameters and target at once, for images when it
     comes to them.
@@ -143,23 +145,26 @@ def _by_equations(layer, name, options):
 
 def _by_loops(layer, name, options):
     """What a rule makes of the weights is made once; z is computed anew only if it differs."""
-    W = kernels.padded(layer.W)
-    terms = [(term, W if term.W is layer.W else kernels.padded(term.W))
-             for term in TERMS[name](layer.W, layer.b, **options)]
+    W, b = kernels.padded(layer.W), layer.b.copy()      # as they are now, for all batches to come
+    prepared = []
+    for term in TERMS[name](layer.W, layer.b, **options):
+        is_own = term.W is layer.W and term.b is layer.b
+        prepared.append((term, W, b, is_own) if is_own else
+                        (term, kernels.padded(term.W), term.b, is_own))
 
     def down(a, z, R, out):
         rows = []
-        for number, (term, of_rule) in enumerate(terms):
-            inputs, is_known = term.inputs(a), term.W is layer.W and term.b is layer.b
+        for number, (term, of_rule, b_of_rule, is_own) in enumerate(prepared):
+            inputs = term.inputs(a)
             room = out if number == 0 and inputs.shape == out.shape else None
             share = R if term.share is None else term.share(R, z)
-            part, row = kernels.propagate(inputs, of_rule, term.b, term.epsilon, share,
-                                          z if is_known else None, room)
+            part, row = kernels.propagate(inputs, of_rule, b_of_rule, term.epsilon, share,
+                                          z if is_own else None, room)
             if part is not out:
                 out[...] = fold(part, out.shape[1]) + (out if number > 0 else 0)
             rows.append(row.T)
         return LedgerRow(*sum(rows))
-    return Carrier(lambda a: kernels.affine(a, W, layer.b), down)
+    return Carrier(lambda a: kernels.affine(a, W, b), down)
 
 
 CARRIERS = {"numpy": _by_equations, "numba": _by_loops}
@@ -199,7 +204,9 @@ def _check_target(target, N, net):
     """`target` must be None, one class, or one for each of N images."""
     if target is not None:
         each = np.asarray(target)
-        check_labels(np.full(N, each) if each.ndim == 0 else each, N, net.sizes[-1], "target")
+        if each.ndim == 0:
+            N, each = max(N, 1), np.full(max(N, 1), each)
+        check_labels(each, N, net.sizes[-1], "target")
 
 
 def _of_part(target, part):

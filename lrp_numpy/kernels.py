@@ -5,10 +5,12 @@ only the places where a_j is not 0. Otherwise a kernel is its equation, image by
 shared out among the cores.
 
 A loop is fast if its innermost index runs along a row of memory, far. W (D, K) has rows of K
-numbers, W.T has rows of D. Where K is small (the ten logits) the kernels therefore go along W.T.
+numbers, W.T has rows of D. Where K is below 32 (the ten logits) the kernels therefore go along W.T,
+through all j, or through the k that are not 0.
 
 No kernel calls a BLAS: its threads would fight numba's for the cores. The first call of a kernel
-compiles it, which takes seconds; it is then kept on disk.
+compiles it, which takes seconds; it is then kept on disk. numba's threads do not survive a fork:
+start processes before the first call, or by "spawn".
 """
 import numba
 import numpy as np
@@ -36,6 +38,21 @@ def alike(*arrays):
                     else np.float64)
     return [array if array.dtype == real and array.flags.carray
             else np.require(array, real, ["C", "W"]) for array in arrays]
+
+
+def check_shape(name, array, shape):
+    """Raise ValueError unless array.shape is `shape`: a loop would run out of the array."""
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+
+
+def check_fit(a, W, b):
+    """Raise ValueError unless a @ W + b can be formed; W may be `padded`."""
+    check_shape("a", a, (len(a), len(W)))
+    beyond = W.shape[1] - b.size
+    if b.ndim != 1 or beyond and not (W.shape[1] % 8 == 0 and 0 < beyond < 16):
+        raise ValueError(f"b must have shape ({W.shape[1]},), one for each column of W, got "
+                         f"{b.shape}")
 
 
 def has_long_rows(W):
@@ -136,12 +153,14 @@ def affine(a, W, b):
     W may be `padded`. It must be finite: 0 times infinity is not seen.
     """
     a, W, b = alike(a, W, b)
+    check_fit(a, W, b)
     return _affine_rows(a, W, b) if has_long_rows(W) else _affine_dots(a, W.T.copy(), b)
 
 
 def backward(dz, W):
     """Dense.backward: da = dz @ W.T, (N, K) to (N, D)."""
     dz, W = alike(dz, W)
+    check_shape("dz", dz, (len(dz), W.shape[1]))
     zero = np.zeros(W.shape[0], W.dtype)
     return _affine_dots(dz, W, zero) if has_long_rows(W) else _affine_rows(dz, W.T.copy(), zero)
 
@@ -180,11 +199,18 @@ def propagate(a, W, b, epsilon, R, z=None, out=None):
 
     W may be `padded`; z: the first line, where the caller has it already; out (N, D): where to
     write R, C-contiguous.
-    Returns R (N, D) and the ledger (N, 5), its columns in the order of rules.LedgerRow.
+    Returns R (N, D) and the ledger (N, 5), its columns in the order of rules.LedgerRow. Where a_j
+    is 0, R_j is 0, or NaN if an s_k is not finite; a c_j that overflows there is not seen.
+    Raises ValueError for shapes that do not fit.
     """
     unknown = np.empty((0, 0), R.dtype)
     a, W, b, R, z = alike(a, W, b, R, unknown if z is None else z)
     out = np.empty_like(a) if out is None else out
+    check_fit(a, W, b)
+    check_shape("R", R, (len(a), b.size))
+    if z.size > 0:
+        check_shape("z", z, R.shape)
+    check_shape("out", out, a.shape)
     if has_long_rows(W):
         return out, _propagate_dots(a, W, b, epsilon, R, z, out)
     W_T = W.T.copy()
@@ -250,7 +276,7 @@ def tally(ledger, s, b, R, z, epsilon):
         received += R[k]
         of_bias += b[k] * s[k]
         of_epsilon += stabilizer * s[k]
-        dropped += R[k] * (z[k] + stabilizer == 0)
+        dropped += R[k] if z[k] + stabilizer == 0 else s.dtype.type(0)
         nothing += 0 * s[k]
     ledger[0], ledger[2], ledger[3], ledger[4] = received, of_bias, of_epsilon, dropped
     return nothing
@@ -287,7 +313,9 @@ def cross_entropy(logits, labels):
 
 
 def adam_step(w, gradient, m, v, t, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8):
-    """training.adam_step: changes w, m and v in place, arrays of one shape."""
+    """training.adam_step: changes w, m and v in place, C-contiguous arrays of one shape."""
+    if not all(array.flags.c_contiguous for array in (w, m, v)):
+        raise ValueError("w, m and v must be C-contiguous: others would be changed as copies")
     _adam_row(*(array.reshape(-1) for array in (w, gradient, m, v)), t, learning_rate, beta1,
               beta2, epsilon)
 
@@ -321,6 +349,8 @@ def descend(a, dz, W, b, t, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=
 
     a (N, D), dz (N, K); W and b are triples (w, m, v) of arrays (D, K) and (K,), changed in place.
     """
+    check_shape("dz", dz, (len(a), W[0].shape[1]))
+    check_shape("a", a, (len(dz), len(W[0])))
     if has_long_rows(W[0]):
         _descend_rows(a, dz, *W, *b, t, learning_rate, beta1, beta2, epsilon)
     else:

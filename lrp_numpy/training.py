@@ -80,7 +80,7 @@ def step_by_equations(net, parameters, x, labels, t, learning_rate):
 
     x (N, D), labels (N,): a batch; parameters: what `parameters_of` gave for `net`.
     """
-    a = net.activations(x, engine="numpy")
+    a = net.activations(x.astype(net.layers[0].W.dtype, copy=False), engine="numpy")
     loss, dlogits = cross_entropy(a[-1], labels)
     for gradients, pair in zip(net.backward(a, dlogits), parameters):
         for gradient, (w, m, v) in zip(gradients, pair):
@@ -110,9 +110,10 @@ def train(net, digits, epochs=10, batch_size=100, learning_rate=1e-3, rng=0, pro
     """Train `net` in place with Adam on the cross-entropy, and return its `History`.
 
     digits: anything with train_images (N, D), train_labels (N,), test_images, test_labels. Every
-    epoch shuffles the training images with `rng` (a seed or a numpy.random.Generator); the last
-    batch may be smaller. progress=False hides the bar on stderr; engine="numpy" takes the
-    equations instead of the loops in kernels.py, the same to rounding, but slower.
+    epoch shuffles the training images with `rng` (a seed or a numpy.random.Generator); a batch is
+    cast to the type of the network, and the last may be smaller. progress=False hides the bar on
+    stderr; engine="numpy" takes the equations instead of the loops in kernels.py, the same to
+    rounding, but slower.
 
     Each step is forward, cross_entropy, backward and adam_step.
 
@@ -131,8 +132,9 @@ def train(net, digits, epochs=10, batch_size=100, learning_rate=1e-3, rng=0, pro
 
     check_engine(engine)
     for layer in net.layers:
-        if not layer.W.flags.c_contiguous:
-            raise ValueError("W must be C-contiguous to be trained, as MLP makes it")
+        if not (layer.W.flags.carray and layer.b.flags.carray):
+            raise ValueError("W and b must be C-contiguous and writeable to be trained, as MLP "
+                             "makes them")
 
     rng = np.random.default_rng(rng)
     batch_size, learning_rate = int(batch_size), float(learning_rate)
@@ -156,7 +158,7 @@ def train(net, digits, epochs=10, batch_size=100, learning_rate=1e-3, rng=0, pro
             accuracies.append(accuracy(net, digits.test_images, np.asarray(digits.test_labels),
                                        engine))
             bar.set_postfix(loss=f"{losses[-1]:.3f}", accuracy=f"{accuracies[-1]:.2%}")
-    return History(np.array(losses), np.array(accuracies))
+    return History(np.array(losses, np.float64), np.array(accuracies))
 
 
 def _diverged(what, losses, learning_rate):

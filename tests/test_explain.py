@@ -229,15 +229,19 @@ def test_the_input_alone(random_case, small_batches, engine):
     assert_same(alone, whole._replace(relevance=whole.relevance[:1]))
 
 
+@pytest.mark.parametrize("engine", ["numba", "numpy"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_bytes(small_batches, dtype):
+def test_bytes(tmp_path, small_batches, dtype, engine):
     """uint8 images are divided by 255, in the type of the network; also from a file."""
     net = lrp.MLP.random([9, 8, 7, 4], "relu", dtype=dtype)
     x = np.random.default_rng(0).integers(0, 256, (8, 9), np.uint8)
     x.flags.writeable = False
-    e = lrp.explain(net, x, "gamma")
+    e = lrp.explain(net, x, "gamma", engine=engine)
     assert e.input.dtype == dtype
-    assert_same(e, lrp.explain(net, x.astype(dtype) / 255, "gamma"))
+    assert_same(e, lrp.explain(net, x.astype(dtype) / 255, "gamma", engine=engine))
+    np.save(tmp_path / "x.npy", x)
+    assert_same(e, lrp.explain(net, np.load(tmp_path / "x.npy", mmap_mode="r"), "gamma",
+                               engine=engine))
 
 
 def test_a_stream_of_arrays(tmp_path, random_case):
@@ -279,12 +283,27 @@ def test_batches_refused(random_case):
         next(lrp.explain_batches(net, [x[:, :4]]))
 
 
-def test_the_row_that_is_not_finite_is_named(random_case, small_batches):
-    """Counted from the first image, not from the first of its batch."""
+@pytest.mark.parametrize("engine", ["numba", "numpy"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_the_row_that_is_not_finite_is_named(random_case, small_batches, engine, bad):
+    """Counted from the first image, not from the first of its batch; also where W is 0."""
     net, x = random_case([9, 8, 7, 4], "relu", 0, N=8)
-    x[7, 2] = np.nan
-    with pytest.raises(ValueError, match="got nan in row 7, column 2"):
-        lrp.explain(net, x)
+    net.layers[0].W[2] = 0
+    x[7, 2] = bad
+    with pytest.raises(ValueError, match=f"got {bad} in row 7, column 2"):
+        lrp.explain(net, x, engine=engine)
+
+
+def test_a_stream_is_of_one_network(random_case):
+    """Also if the network is trained while the stream is used."""
+    net, x = random_case([9, 8, 7, 4], "relu", 0, N=8)
+    expected = [part.input for part in lrp.explain_batches(net, x, batch_size=4)]
+    parts = lrp.explain_batches(net, x, batch_size=4)
+    first = next(parts).input
+    for layer in net.layers:
+        layer.W[...], layer.b[...] = 0, 100
+    np.testing.assert_array_equal(np.concatenate([first, next(parts).input]),
+                                  np.concatenate(expected))
 
 
 def test_warned_of_in_batches_too(random_case):

@@ -129,16 +129,41 @@ def test_nan_is_not_hidden(shape, what, bad):
     a, W, b, R = case(*shape, np.float64, 0.2)
     {"a": a, "R": R}[what][1, 3] = bad
     with np.errstate(invalid="ignore"):
-        equation = rules.propagate(a, W, b, 0.1, R)
-        ours, _ = kernels.propagate(a, W, b, 0.1, R)
+        rows = []
+        equation = rules.propagate(a, W, b, 0.1, R, rows)
+        ours, ledger = kernels.propagate(a, W, b, 0.1, R)
         z = network.affine(a, W, b)
     assert (np.isfinite(ours) == np.isfinite(equation)).all() and not np.isfinite(ours[1]).all()
     assert (np.isfinite(kernels.affine(a, W, b)) == np.isfinite(z)).all()
+    assert (np.isfinite(ledger.T) == np.isfinite(np.array(rows[0]))).all()
 
 
-def test_no_images():
-    a, W, b, R = case(3, 20, 40, np.float32, 1.0)
-    assert kernels.affine(a[:0], W, b).shape == (0, 40)
+@pytest.mark.parametrize("K", [7, 40])
+def test_what_does_not_fit_is_refused(K):
+    """A loop does not see the end of an array."""
+    a, W, b, R = case(3, 20, K, np.float64, 1.0)
+    for call, message in (
+            (lambda: kernels.affine(a[:, :5], W, b), r"a must have shape \(3, 20\), got \(3, 5\)"),
+            (lambda: kernels.affine(np.hstack([a, a]), W, b), "a must have shape"),
+            (lambda: kernels.affine(a[0], W, b), "a must have shape"),
+            (lambda: kernels.affine(a, W, b[:, None]), "b must have shape"),
+            (lambda: kernels.affine(a, W, np.append(b, b)), "b must have shape"),
+            (lambda: kernels.backward(R[:, 1:], W), "dz must have shape"),
+            (lambda: kernels.propagate(a, W, b, 0.1, R[:, 1:]), "R must have shape"),
+            (lambda: kernels.propagate(a, W, b, 0.1, R[:2]), "R must have shape"),
+            (lambda: kernels.propagate(a, W, b, 0.1, R, R[:2]), "z must have shape"),
+            (lambda: kernels.propagate(a, W, b, 0.1, R, None, R[:1]), "out must have shape"),
+            (lambda: kernels.descend(a, R[:2], [W] * 3, [b] * 3, 1), "must have shape"),
+            (lambda: kernels.descend(a[:, 1:], R, [W] * 3, [b] * 3, 1), "a must have shape"),
+            (lambda: kernels.adam_step(W.T, W.T, W.T, W.T, 1), "must be C-contiguous")):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+@pytest.mark.parametrize("K", [7, 40])
+def test_no_images(K):
+    a, W, b, R = case(3, 20, K, np.float32, 1.0)
+    assert kernels.affine(a[:0], W, b).shape == (0, K)
     ours, ledger = kernels.propagate(a[:0], W, b, 0.1, R[:0])
     assert ours.shape == (0, 20) and ledger.shape == (0, 5)
 

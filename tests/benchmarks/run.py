@@ -79,7 +79,7 @@ def training_section(digits, options):
 From the same weights, over the same batches: the loss of each of the first {len(ours)} steps equals
 torch's to {difference:.0e} relative.
 
-{as_markdown(with_memory(rows(times), 'train', options))}"""
+{as_markdown(rows(times))}"""
     if options.small:
         return text
     return f"{text}\n\n{accuracy_table(digits, images, labels)}"
@@ -154,12 +154,6 @@ def one_measurement(digits, kind, name):
         if name == "train":
             return f"{seconds_of(lambda: lrp.train(copy_of(net), digits, 1, progress=False)):.4f}"
         return f"{seconds_of(lambda: lrp.explain(net, digits.test_images, name)):.4f}"
-    if kind == "train":
-        net = lrp.MLP.random([784, 500, 10], "sigmoid", rng=0)
-        batches = np.arange(len(digits.train_images)).reshape(-1, 100)
-        job = trainers(net, digits.train_images, digits.train_labels.astype(np.int64),
-                       batches)[name]
-        return f"{peak_beyond_now(job):.0f}"
     net = lrp.MLP.random([784, 500, 10], "relu", rng=0)
     if kind == "stream":
         return f"{peak_beyond_now(lambda: stream(net, digits, int(name))):.0f}"
