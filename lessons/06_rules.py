@@ -254,6 +254,48 @@ assert np.allclose(e.input, x * dx, atol=1e-9)
 # unit stays a derivative. With the sigmoid this is not so, since there a is not z. What that means
 # for the paper's network, lesson 8 shows.
 #
+# ## The rest of the family
+#
+# Six more rules are in the package. Each is the four lines again, with other weights or other
+# inputs. Here they are on our one neuron: a = [1, 2], w = [3, -1], b = 1, R = 4.
+#
+# | rule | what counts as a contribution | inputs here |
+# |---|---|---|
+# | z-plus | only what speaks for z: 3, and the bias 1 | 3, 0 |
+# | alpha-beta | what speaks for z shares α R = 8, what speaks against it -β R = -4 | 6, -4 |
+# | generalised gamma | as gamma, for a of any sign: what has the sign of z counts more | 4, -4/3 |
+# | w-square | the squared weights, 9 and 1; not the input, not the bias | 3.6, 0.4 |
+# | flat | everybody the same | 2, 2 |
+# | z-box | for pixels from 0 to 2: how far each is from its worst value, 3 - 0 and -2 + 2 | 4, 0 |
+
+# %%
+from lrp_numpy import rules
+
+R = np.array([[4.0]])
+for rule, parameters, expected in (
+        (rules.lrp_z_plus, {}, [3, 0]), (rules.lrp_alpha_beta, {"alpha": 2, "beta": 1}, [6, -4]),
+        (rules.lrp_gamma_generalized, {"gamma": 1.0}, [4, -4 / 3]),
+        (rules.lrp_w_square, {}, [3.6, 0.4]), (rules.lrp_flat, {}, [2, 2]),
+        (rules.lrp_z_box, {"low": 0.0, "high": 2.0}, [4, 0])):
+    inputs = rule(np.array([[1.0, 2.0]]), np.array([[3.0], [-1.0]]), np.array([1.0]), R,
+                  **parameters)
+    print(f"{rule.__name__:22}", inputs.round(2))
+    assert np.allclose(inputs, [expected])
+
+# %% [markdown]
+# The last three are for the first layer, where a = 0 means black and not absent: a rule that
+# multiplies by a gives black pixels nothing, and these three give them something. With a rule for
+# each layer they go first: `rule=["z_box", "epsilon"]`.
+
+# %%
+e = lrp.explain(net, images, rule=["z_box", "epsilon"])
+black = images == 0
+print(f"share of the black pixels with relevance: z-box {(e.input[black] != 0).mean():.0%}, "
+      f"LRP-0 {(lrp.explain(net, images).input[black] != 0).mean():.0%}")
+assert (e.input[black] != 0).mean() > 0.9
+assert (lrp.explain(net, images).input[black] == 0).all()
+
+# %% [markdown]
 # ## Try it
 #
 # - Which γ makes the evidence against half of what it is with LRP-0?
