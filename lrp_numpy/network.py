@@ -90,17 +90,13 @@ class Dense(NamedTuple):
     b: np.ndarray       # (K,)
     activation: str     # a name in ACTIVATIONS
 
-    def affine(self, a, engine="numba"):
-        """z = a @ W + b: from (N, D) to (N, K); engine as in `MLP.forward`."""
-        return AFFINE[engine](a, self.W, self.b)
-
     def activate(self, z):
         """f(z), element by element (N, K)."""
         return ACTIVATIONS[self.activation].f(z)
 
     def forward(self, a, engine="numba"):
-        """f(a @ W + b): from (N, D) to (N, K)."""
-        return self.activate(self.affine(a, engine))
+        """f(a @ W + b): from (N, D) to (N, K); engine as in `MLP.forward`."""
+        return self.activate(AFFINE[engine](a, self.W, self.b))
 
     def delta(self, a_next, da_next):
         """dz = da_next * f'(z): how the loss changes with this layer's pre-activations (N, K)."""

@@ -69,7 +69,7 @@ class Parameter(NamedTuple):
     v: np.ndarray       # running mean of its square
 
 
-def parameters_of(net):
+def trainable(net):
     """[(W, b), ...]: the arrays of `net` as Parameters without a past, one pair a layer."""
     return [tuple(Parameter(w, np.zeros_like(w), np.zeros_like(w)) for w in (layer.W, layer.b))
             for layer in net.layers]
@@ -78,9 +78,10 @@ def parameters_of(net):
 def step_by_equations(net, parameters, x, labels, t, learning_rate):
     """One step of training, number t = 1, 2, ...: changes the parameters, returns the loss.
 
-    x (N, D), labels (N,): a batch; parameters: what `parameters_of` gave for `net`.
+    x (N, D), labels (N,): a batch, x of the network's type; parameters: what `trainable` gave for
+    `net`.
     """
-    a = net.activations(x.astype(net.layers[0].W.dtype, copy=False), engine="numpy")
+    a = net.activations(x, engine="numpy")
     loss, dlogits = cross_entropy(a[-1], labels)
     for gradients, pair in zip(net.backward(a, dlogits), parameters):
         for gradient, (w, m, v) in zip(gradients, pair):
@@ -91,7 +92,7 @@ def step_by_equations(net, parameters, x, labels, t, learning_rate):
 def step_by_loops(net, parameters, x, labels, t, learning_rate):
     """The same by kernels.py. A layer's W is changed as soon as dz has been handed down through it,
     and its gradient is used up row by row."""
-    a = net.activations(x.astype(net.layers[0].W.dtype, copy=False))
+    a = net.activations(x)
     loss, da = kernels.cross_entropy(a[-1], labels)
     for number in reversed(range(len(net.layers))):
         layer, (W, b) = net.layers[number], parameters[number]
@@ -139,7 +140,7 @@ def train(net, digits, epochs=10, batch_size=100, learning_rate=1e-3, rng=0, pro
     rng = np.random.default_rng(rng)
     batch_size, learning_rate = int(batch_size), float(learning_rate)
     images, labels = digits.train_images, np.asarray(digits.train_labels).astype(np.int64)
-    parameters = parameters_of(net)
+    parameters, real = trainable(net), net.layers[0].W.dtype
     losses, accuracies = [], []
     N = len(images)
     with tqdm(total=epochs * -(-N // batch_size), desc="training", unit="step",
@@ -148,12 +149,13 @@ def train(net, digits, epochs=10, batch_size=100, learning_rate=1e-3, rng=0, pro
             order = rng.permutation(N)
             for start in range(0, N, batch_size):
                 batch = order[start:start + batch_size]
-                losses.append(STEPS[engine](net, parameters, images.take(batch, axis=0),
-                                            labels[batch], len(losses) + 1, learning_rate))
+                x = images.take(batch, axis=0).astype(real, copy=False)
+                losses.append(STEPS[engine](net, parameters, x, labels[batch], len(losses) + 1,
+                                            learning_rate))
                 if not np.isfinite(losses[-1]):
                     raise _diverged(f"the loss is {losses[-1]}", losses, learning_rate)
                 bar.update()
-            if not all(np.isfinite(w).all() for layer in net.layers for w in (layer.W, layer.b)):
+            if not all(np.isfinite(one.w).all() for pair in parameters for one in pair):
                 raise _diverged("a weight is not finite", losses, learning_rate)
             accuracies.append(accuracy(net, digits.test_images, np.asarray(digits.test_labels),
                                        engine))

@@ -85,13 +85,18 @@ def test_training_depends_on_rng_alone():
     assert (weights(1) != weights(2)).any()
 
 
-def test_every_image_is_seen_once_an_epoch(monkeypatch):
-    """Also those of the last, smaller batch."""
-    seen = []
-    whole = lrp.MLP.activations
+@pytest.fixture
+def seen(monkeypatch):
+    """The images of every forward pass, in turn."""
+    seen, whole = [], lrp.MLP.activations
     monkeypatch.setattr(lrp.MLP, "activations",
                         lambda net, x, *rest, **more: (
                             seen.append(x), whole(net, x, *rest, **more))[1])
+    return seen
+
+
+def test_every_image_is_seen_once_an_epoch(seen):
+    """Also those of the last, smaller batch."""
     digits = small_digits(50)._replace(test_images=np.zeros((1, 4), np.float32),
                                        test_labels=np.zeros(1, int))
     history = lrp.train(lrp.MLP.random([4, 3]), digits, epochs=1, batch_size=8, progress=False)
@@ -163,12 +168,7 @@ def test_divergence_in_the_last_step_is_said():
                       learning_rate=1e39, progress=False)
 
 
-def test_every_epoch_has_another_order(monkeypatch):
-    seen = []
-    whole = lrp.MLP.activations
-    monkeypatch.setattr(lrp.MLP, "activations",
-                        lambda net, x, *rest, **more: (
-                            seen.append(x), whole(net, x, *rest, **more))[1])
+def test_every_epoch_has_another_order(seen):
     lrp.train(lrp.MLP.random([4, 3]), small_digits(), epochs=2, batch_size=50, progress=False)
     first, _, second, _ = seen
     assert (first != second).any() and (np.sort(first, axis=0) == np.sort(second, axis=0)).all()

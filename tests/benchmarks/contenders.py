@@ -32,7 +32,7 @@ def copy_of(net):
 # Training: functions return the loss of every step
 
 def our_steps(net, images, labels, batches, engine="numba"):
-    parameters = training.parameters_of(net)
+    parameters = training.trainable(net)
     return [float(training.STEPS[engine](net, parameters, images[batch], labels[batch], t, 1e-3))
             for t, batch in enumerate(batches, 1)]
 

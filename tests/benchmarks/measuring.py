@@ -1,6 +1,10 @@
 """Time side by side, and memory of one job in a process of its own."""
 import gc
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -46,6 +50,14 @@ def peak_beyond_now(job):
     before = _status("VmRSS")
     job()
     return (_status("VmHWM") - before) / 1e3
+
+
+def alone(kind, name, data, small=False, **environment):
+    """What `run.py --one KIND NAME` prints, in a process of its own."""
+    command = [sys.executable, str(Path(__file__).parent / "run.py"), "--data", data,
+               "--one", kind, str(name)]
+    return subprocess.run(command + ["--small"] * small, check=True, text=True,
+                          capture_output=True, env=os.environ | environment).stdout.strip()
 
 
 def _status(name):

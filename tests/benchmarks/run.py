@@ -6,8 +6,6 @@ should run meanwhile. Needs torch and, for one contender, captum: pip install '.
 import argparse
 import os
 import platform
-import subprocess
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -16,7 +14,7 @@ import numpy as np
 import lrp_numpy as lrp
 from lrp_numpy.tables import as_markdown
 from contenders import as_torch, copy_of, explainers, our_steps, torch_steps, trainers
-from measuring import compare, peak_beyond_now, rows, seconds_of
+from measuring import alone, compare, peak_beyond_now, rows, seconds_of
 from scaling import measure_scaling, scaling_figure, scaling_rows, stream
 
 HERE = Path(__file__).parent
@@ -62,13 +60,19 @@ The contenders take turns in one process. Only the ratios mean something elsewhe
 median over the turns of our time divided by the other's, so below 1 is faster."""
 
 
+def batches_of(N, epochs, rng):
+    """The places of the images in every batch of 100, each epoch in another order."""
+    rng = np.random.default_rng(rng)
+    orders = [rng.permutation(N) for _ in range(epochs)]
+    return [order[start:start + 100] for order in orders for start in range(0, N, 100)]
+
+
 def training_section(digits, options):
     """One epoch, after a look whether everybody computes the same."""
     images = digits.train_images
     labels = digits.train_labels.astype(np.int64)
     net = lrp.MLP.random([784, 500, 10], "sigmoid", rng=0)
-    order = np.random.default_rng(0).permutation(len(images))
-    batches = [order[start:start + 100] for start in range(0, len(images), 100)]
+    batches = batches_of(len(images), epochs=1, rng=0)
     ours = our_steps(copy_of(net), images, labels, batches[:50])
     theirs = torch_steps(as_torch(net), images, labels, batches[:50])
     difference = np.max(np.abs(np.array(ours) / theirs - 1))
@@ -91,10 +95,7 @@ def accuracy_table(digits, images, labels, epochs=10):
     table = []
     for seed in range(3):
         net = lrp.MLP.random([784, 500, 10], "sigmoid", rng=seed)
-        rng, batches = np.random.default_rng(seed), []
-        for _ in range(epochs):
-            order = rng.permutation(len(images))
-            batches += [order[start:start + 100] for start in range(0, len(images), 100)]
+        batches = batches_of(len(images), epochs, seed)
         module = as_torch(net)
         torch_steps(module, images, labels, batches)
         our_steps(net, images, labels, batches)
@@ -137,14 +138,8 @@ def trained(digits):
 def with_memory(table, kind, options):
     """The rows with the megabytes that each job needs, measured in a process of its own."""
     for row in table:
-        row["MB"] = alone(kind, row[""], options)
+        row["MB"] = alone(kind, row[""], options.data, options.small)
     return table
-
-
-def alone(kind, name, options, **environment):
-    command = [sys.executable, __file__, "--data", options.data, "--one", kind, name]
-    return subprocess.run(command + ["--small"] * options.small, check=True, text=True,
-                          capture_output=True, env=os.environ | environment).stdout.strip()
 
 
 def one_measurement(digits, kind, name):
@@ -164,9 +159,10 @@ def threads_section(options):
     """The same jobs of ours with OpenBLAS at its default and held to one thread."""
     table = []
     for job in ("train", *RULES):
-        default, one = (np.median([float(alone("seconds", job, options, **environment))
-                                   for _ in range(1 if options.small else 3)])
-                        for environment in ({}, {"OPENBLAS_NUM_THREADS": "1"}))
+        times = [[float(alone("seconds", job, options.data, options.small, **environment))
+                  for _ in range(1 if options.small else 3)]
+                 for environment in ({}, {"OPENBLAS_NUM_THREADS": "1"})]
+        default, one = np.median(times, axis=1)
         table.append({"": job, "default / one thread": f"{default / one:.2f}"})
     return ("## OpenBLAS's threads\n\nOurs with OpenBLAS at its default, as a share of the time "
             f"with one OpenBLAS thread.\n\n{as_markdown(table)}")

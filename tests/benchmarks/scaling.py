@@ -1,15 +1,12 @@
 """Time and memory of ours against the number of images, hidden neurons, layers and threads."""
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numba
 import numpy as np
 from matplotlib.figure import Figure
 
 import lrp_numpy as lrp
-from measuring import seconds_of
+from measuring import alone, seconds_of
 
 
 def stream(net, digits, images):
@@ -32,7 +29,8 @@ def measure_scaling(digits, small, data):
     for count in counts:
         times = [stream(relu, digits, count) for _ in range(3 if count > 10_000 else 15)]
         panels["seconds, streamed images"].append((count, {"time": np.median(times)}))
-        panels["MB, streamed images"].append((count, {"beyond the input": _memory(count, data)}))
+        megabytes = float(alone("stream", count, data))
+        panels["MB, streamed images"].append((count, {"beyond the input": megabytes}))
 
     few = lrp.Digits(*(array[:count] for array, count in zip(digits, (6000, 6000, 100, 100))))
     x = digits.test_images[:1000 if small else 10_000]
@@ -60,12 +58,6 @@ def _times(size, few, x, threads):
     train = seconds_of(lambda: lrp.train(net, few, epochs=1, progress=False))
     return {f"explain, {threads}": 1e6 * explain / len(x),
             f"train, {threads}": 1e6 * train / len(few.train_images)}
-
-
-def _memory(count, data):
-    run = Path(__file__).parent / "run.py"
-    return float(subprocess.run([sys.executable, str(run), "--data", data, "--one", "stream",
-                                 str(count)], check=True, text=True, capture_output=True).stdout)
 
 
 def scaling_rows(panels):
