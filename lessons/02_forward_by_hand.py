@@ -109,7 +109,7 @@ assert with_relu[1] == 1 and one_layer[1] == -1
 
 # %%
 import matplotlib.pyplot as plt
-from lrp_numpy.network import ACTIVATIONS
+from lrp_numpy.activations import ACTIVATIONS
 from course import show
 
 z_axis = np.linspace(-4, 4, 161)

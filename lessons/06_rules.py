@@ -241,7 +241,7 @@ net64 = lrp.MLP.from_arrays([layer.W.astype(np.float64) for layer in net.layers]
 e = lrp.explain(net64, x, rule="0")
 lower, upper = net64.layers
 da = upper.W[:, e.target].T                             # d logit / d hidden activation
-dx = lower.backward(lower.delta(net64.activations(x)[1], da))
+dx = lower.backward(x, lower.delta(net64.activations(x)[1], da))
 print("largest difference:", np.abs(e.input - x * dx).max())
 assert np.allclose(e.input, x * dx, atol=1e-9)
 

@@ -17,7 +17,7 @@
 
 # %%
 import numpy as np
-from lrp_numpy.network import sigmoid
+from lrp_numpy.activations import sigmoid
 from lrp_numpy.rules import lrp_0
 
 x, W, b = np.array([[1.0, 1.0]]), np.array([[1.0], [-0.99]]), np.zeros(1)
@@ -195,7 +195,7 @@ for activation in ("relu", "tanh"):
 #
 # - Explain the network as it stands with `rule="epsilon"`. Why does that help? And gamma?
 # - The softplus log(1 + exp(z)) is a smooth ReLU. What is its f(0)? Add it to
-#   `lrp_numpy.network.ACTIVATIONS` and let `zero_centred` treat it.
+#   `lrp_numpy.activations.ACTIVATIONS` and let `zero_centred` treat it.
 # - Shift by 0.3 instead of 0.5 (work out the new bias by hand). Where is the pole now?
 #
 # Next: [9. Removing pixels](09_removing_pixels.py).

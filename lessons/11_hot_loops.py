@@ -146,19 +146,21 @@ assert (skipping_zeros(x, W, b) == along_rows(x, W, b)).all()
 #
 # In the innermost loop, each product costs three trips to memory: fetch w, fetch z, store z. If
 # eight rows are added at once, z is fetched and stored once for eight products. The package's
-# `add_rows` does that, with the list of places where a is not 0. It may also add in any order
-# (`reassoc`) and multiply and add in one instruction (`contract`). Open `lrp_numpy/kernels.py`, and
-# you will find the loop of the last cell in it, written eight times side by side.
+# `add_rows` does that. It wants the rows of W as one line of numbers, the place where each row
+# starts in it, and the list of the j with a_j not 0. It may also add in any order (`reassoc`) and
+# multiply and add in one instruction (`contract`). Open `lrp_numpy/kernels.py`, and you will find
+# the loop of the last cell in it, written eight times side by side.
 
 # %%
 @numba.njit
 def eight_rows(a, W, b):
     z = np.zeros((len(a), len(b)), a.dtype)
     places = np.empty(len(W) + 1, np.int64)
+    rows, starts = kernels.flat(W)
     for n in range(len(a)):
         z[n] = b
         count = kernels.places_of_nonzero(a[n], places)
-        kernels.add_rows(z[n], a[n], W, places, count)
+        kernels.add_rows(z[n], a[n], rows, starts, places, count)
     return z
 
 

@@ -5,6 +5,7 @@ that it wrote.
 """
 import argparse
 import time
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -114,8 +115,10 @@ def _start(options):
     else:
         net = MLP.random([784, *options.hidden, 10], options.activation, rng=options.seed)
     chosen = first_of_each(digits.test_labels, options.digits) if rules else []
-    for rule, parameters in rules:      # tried on one image, so that a mistake shows now
-        explain(zero_centred(net), digits.test_images[:1], rule, **parameters)
+    with warnings.catch_warnings():     # tried on one image, so that a mistake shows now
+        warnings.simplefilter("ignore")
+        for rule, parameters in rules:
+            explain(net, digits.test_images[:1], rule, **parameters)
     return Job(options, out, digits, net, chosen, rules)
 
 

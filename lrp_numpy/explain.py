@@ -1,13 +1,17 @@
 """Carries relevance from the logits to the pixels, and keeps the ledger."""
+import inspect
 import warnings
+from dataclasses import replace
+from numbers import Real
 from typing import Callable, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from lrp_numpy import kernels
-from lrp_numpy.network import affine, at_zero, check_array, check_engine, check_finite
-from lrp_numpy.rules import RULES, TERMS, LedgerRow, fold, parameters_of
+from lrp_numpy.activations import at_zero
+from lrp_numpy.network import check_array, check_engine, check_finite
+from lrp_numpy.presets import PRESETS, with_rule
+from lrp_numpy.rules import RULES, LedgerRow, parameters_of, total
 from lrp_numpy.training import check_labels
 
 BATCH_BYTES = 2**24     # what the arrays of one batch take, roughly: small enough for the caches
@@ -15,7 +19,7 @@ BATCH_BYTES = 2**24     # what the arrays of one batch take, roughly: small enou
 
 class Explanation(NamedTuple):
     """The relevance of every neuron for one class of each of N images, in units of its logit."""
-    relevance: list         # arrays (N, D), input first, logits last; or the input's alone
+    relevance: list         # arrays (N, *shape), input first, logits last; or the input's alone
     ledger: list            # one LedgerRow a layer, input side first: see rules.LedgerRow
     target: np.ndarray      # (N,) the class that is explained
     logits: np.ndarray      # (N, K) what the network said
@@ -27,7 +31,7 @@ class Explanation(NamedTuple):
 
 
 def explain(net, x, rule="0", target=None, intermediate=True, engine="numba", progress=False,
-            **parameters):
+            start=None, **parameters):
     """Explain the logit of one class for each image: Layer-wise Relevance Propagation.
 
     At the logits, R is the logit of the explained class and 0 elsewhere. From there each layer
@@ -36,10 +40,18 @@ def explain(net, x, rule="0", target=None, intermediate=True, engine="numba", pr
         R[L] = logits * one_hot(target)
         R[l] = rule(a[l], W[l], b[l], R[l+1])      for l = L-1, ..., 0
 
-    net: an MLP; x: images (N, D), float32, float64, or bytes (uint8), which are divided by 255;
-    rule: a name in rules.RULES, or a list of these, one a layer, input side first; target: None for
-    the class that is predicted, one class for all images, or one for each (N,); parameters:
-    those of the rules, such as gamma=0.25, given to each rule that has them.
+    net: a network; x: images (N, D), float32, float64, or bytes (uint8), which are divided by 255;
+    target: None for the class that is predicted, one class for all images, or one for each (N,).
+    rule: one of these, or a list of them, one for each layer with weights, input side first:
+        a name in rules.RULES, such as "gamma";
+        a function with the arguments of rules.lrp_gamma: (a, W, b, R), and ledger and layer if it
+        wants them (what its ledger row would say is NaN if it has none);
+        a pair of either and its parameters, such as ("gamma", {"gamma": 0.5});
+    or the name of a preset in presets.PRESETS, which chooses for all layers.
+    parameters: of the rules, such as gamma=0.25, given to each rule that has them and does not
+    bring its own. Layers without weights (Flatten, pooling) hand relevance on as their class says.
+    start: R of the explained class at the logits, None for the logit; 1.0, say, where other
+    software starts at 1. Relevance is then in units of `start`.
     intermediate=False keeps the relevance of the pixels alone; engine="numpy" takes the equations
     of rules.py instead of the loops in kernels.py, the same to rounding; progress=True shows a bar
     on stderr. It works batch by batch; beyond its result it needs room for one batch, and at the
@@ -51,11 +63,12 @@ def explain(net, x, rule="0", target=None, intermediate=True, engine="numba", pr
     carriers = _carriers(net, rule, engine, parameters)
     check_array(x, net.sizes[0], also=[np.uint8])
     _check_target(target, len(x), net)
+    _check_start(start)
     relevance = _empty(net, len(x), x.dtype, intermediate)
     parts = []
     with tqdm(total=len(x), desc="explaining", unit="image", disable=not progress) as bar:
         for part in _slices(len(x), _batch_size(net)):
-            parts.append(_explain(net, carriers, x[part], _of_part(target, part),
+            parts.append(_explain(net, carriers, x[part], _of_part(target, part), start,
                                   [R[part] for R in relevance], part.start))
             bar.update(part.stop - part.start)
     ledger = [LedgerRow(*map(np.concatenate, zip(*rows)))
@@ -65,7 +78,7 @@ def explain(net, x, rule="0", target=None, intermediate=True, engine="numba", pr
 
 
 def explain_batches(net, x, rule="0", target=None, intermediate=True, engine="numba",
-                    progress=False, batch_size=None, **parameters):
+                    progress=False, start=None, batch_size=None, **parameters):
     """`explain`, piece by piece: an iterator over the `Explanation` of one batch after another.
 
     For more images than fit into memory: each piece can be used and forgotten. x: images (N, D),
@@ -88,6 +101,7 @@ def explain_batches(net, x, rule="0", target=None, intermediate=True, engine="nu
         raise ValueError("target must be None or one class if x is not an array, got "
                          f"{np.shape(target)}")
     _check_target(target, len(x) if is_array else 1, net)
+    _check_start(start)
 
     def pieces():
         with tqdm(total=len(x) if is_array else None, desc="explaining", unit="image",
@@ -96,17 +110,17 @@ def explain_batches(net, x, rule="0", target=None, intermediate=True, engine="nu
                 check_array(images, net.sizes[0], also=[np.uint8])
                 for part in _slices(len(images), size):
                     piece = images[part]
-                    yield _explain(net, carriers, piece, _of_part(target, part),
+                    yield _explain(net, carriers, piece, _of_part(target, part), start,
                                    _empty(net, len(piece), images.dtype, intermediate), part.start)
                     bar.update(len(piece))
     return pieces()
 
 
-def _explain(net, carriers, x, target, kept, first_row):
+def _explain(net, carriers, x, target, start, kept, first_row):
     """The Explanation of one batch; its relevance is written into the arrays `kept`."""
     x = np.asarray(x)
     if x.dtype == np.uint8:
-        x = x.astype(net.layers[0].W.dtype) / 255
+        x = x.astype(net.dtype) / 255
     a, z = [x], []
     with np.errstate(invalid="ignore", over="ignore"):
         z.append(carriers[0].up(x))
@@ -119,9 +133,9 @@ def _explain(net, carriers, x, target, kept, first_row):
     logits = a[-1]
     rows = np.arange(len(x))
     target = logits.argmax(axis=1) if target is None else np.full(len(x), target, np.int64)
-    relevance = kept + [np.empty_like(a_layer) for a_layer in a[len(kept):]]
+    relevance = kept + [np.empty(a_l.shape, a_l.dtype) for a_l in a[len(kept):]]
     relevance[-1][...] = 0
-    relevance[-1][rows, target] = logits[rows, target]
+    relevance[-1][rows, target] = logits[rows, target] if start is None else start
     ledger = [None] * len(net.layers)
     for number in reversed(range(len(net.layers))):
         ledger[number] = carriers[number].down(a[number], z[number], relevance[number + 1],
@@ -131,73 +145,122 @@ def _explain(net, carriers, x, target, kept, first_row):
 
 class Carrier(NamedTuple):
     """How one layer carries activations up and relevance down, for one engine and rule."""
-    up: Callable        # a (N, D) -> z (N, K)
-    down: Callable      # a, z, R (N, K), out -> LedgerRow; writes R of the inputs (N, D) into out
+    up: Callable        # a (N, ...) -> z (N, ...)
+    down: Callable      # a, z, R (N, ...), out -> LedgerRow; writes R of the inputs into out
 
 
-def _by_equations(layer, name, options):
+def _back(layer, engine):
+    """For layers that only move numbers: relevance goes back where the derivative does."""
+    def down(a, z, R, out):
+        out[...] = layer.backward(a, R, engine)
+        none = np.zeros(len(R))
+        return LedgerRow(total(R), total(out), none, none, none)
+    return Carrier(lambda a: layer.linear(a, engine), down)
+
+
+def _by_equations(layer, rule, parameters):
+    takes = inspect.signature(rule).parameters
+    extra = {**({"layer": layer} if "layer" in takes else {}), **parameters}
+
     def down(a, z, R, out):
         ledger = []
-        out[...] = RULES[name](a, layer.W, layer.b, R, ledger=ledger, **options)
-        return ledger[0]
-    return Carrier(lambda a: affine(a, layer.W, layer.b), down)
+        out[...] = rule(a, layer.W, layer.b, R, **extra,
+                        **({"ledger": ledger} if "ledger" in takes else {}))
+        unknown = np.full(len(R), np.nan)
+        return ledger[0] if ledger else LedgerRow(total(R), total(out), unknown, unknown, unknown)
+    return Carrier(lambda a: layer.linear(a, "numpy"), down)
 
 
-def _by_loops(layer, name, options):
+def _by_loops(layer, rule, parameters):
     """What a rule makes of the weights is made once; z is computed anew only if it differs."""
-    W, b = kernels.padded(layer.W), layer.b.copy()      # as they are now, for all batches to come
+    own = replace(layer, **{name: layer.prepared(getattr(layer, name))
+                            for name in layer.parameters})
     prepared = []
-    for term in TERMS[name](layer.W, layer.b, **options):
-        is_own = term.W is layer.W and term.b is layer.b
-        prepared.append((term, W, b, is_own) if is_own else
-                        (term, kernels.padded(term.W), term.b, is_own))
+    for term in rule.terms(layer.W, layer.b, **parameters):
+        is_own = term.weights[0] is layer.W and term.b is layer.b and len(term.weights) == 1
+        weights = [own.W] if is_own else [layer.prepared(W) for W in term.weights]
+        prepared.append((term, weights, layer.prepared(term.b), is_own))
 
     def down(a, z, R, out):
-        rows = []
-        for number, (term, of_rule, b_of_rule, is_own) in enumerate(prepared):
-            inputs = term.inputs(a)
-            room = out if number == 0 and inputs.shape == out.shape else None
+        rows, is_empty = [], True
+        for term, weights, b, is_own in prepared:
             share = R if term.share is None else term.share(R, z)
-            part, row = kernels.propagate(inputs, of_rule, b_of_rule, term.epsilon, share,
-                                          z if is_own else None, room)
-            if part is not out:
-                out[...] = fold(part, out.shape[1]) + (out if number > 0 else 0)
-            rows.append(row.T)
+            parts = list(zip(term.inputs(a), weights))
+            z_term = z if is_own else None
+            if len(parts) > 1:
+                z_term = sum(own.apply(part, W, 0 * b, "numba") for part, W in parts) + b
+            of_parts = []
+            for part, W in parts:
+                R_part, row = own.propagate(part, W, b, term.epsilon, share, z_term,
+                                            out if is_empty else None, term.signed)
+                if not is_empty:
+                    out += R_part
+                is_empty = False
+                of_parts.append(row.T)
+            of_parts[0][1] = sum(row[1] for row in of_parts)
+            rows.append(of_parts[0])
         return LedgerRow(*sum(rows))
-    return Carrier(lambda a: kernels.affine(a, W, b), down)
-
-
-CARRIERS = {"numpy": _by_equations, "numba": _by_loops}
+    return Carrier(lambda a: own.linear(a, "numba"), down)
 
 
 def _carriers(net, rule, engine, parameters):
     """Check what does not depend on the images; a Carrier for each layer, input side first."""
     check_engine(engine)
-    rules = _rules_of_layers(rule, len(net.layers), parameters)
+    rules = iter(_rules_of_layers(rule, net, parameters))
     for name in {layer.activation for layer in net.layers}:
         if at_zero(name) != 0:
             warnings.warn(f"{name}(0) is {at_zero(name):g}, so neurons near z = 0 get relevance "
                           "that they cannot share out sensibly; explain zero_centred(net) instead, "
                           "which has the same outputs", stacklevel=3)
-    return [CARRIERS[engine](layer, name, options)
-            for layer, (name, options) in zip(net.layers, rules)]
+    carriers = []
+    for layer in net.layers:
+        if layer.rule == "back":
+            carriers.append(_back(layer, engine))
+        else:
+            function, own = next(rules) if layer.rule is None else (RULES[layer.rule], {})
+            is_fast = engine == "numba" and hasattr(function, "terms")
+            carriers.append((_by_loops if is_fast else _by_equations)(layer, function, own))
+    return carriers
 
 
-def _rules_of_layers(rule, layers, parameters):
-    """[(name of the rule, its parameters), ...], one a layer, input side first."""
-    names = list(rule) if isinstance(rule, (list, tuple)) else [rule] * layers
-    if len(names) != layers:
-        raise ValueError(f"rule must be one name, or one for each of the {layers} layers, got "
-                         f"{len(names)}: {names}")
-    for name in names:
-        if not isinstance(name, str) or name not in RULES:
-            raise ValueError(f"rule must be one of {', '.join(map(repr, RULES))}, got {name!r}")
+def _rules_of_layers(rule, net, parameters):
+    """[(the rule, its parameters), ...], one for each layer that takes one, input side first."""
+    count = len(with_rule(net))
+    if isinstance(rule, str) and rule in PRESETS:
+        rule = PRESETS[rule](net)
+    rules = [rule] * count if not isinstance(rule, (list, tuple)) or _is_pair(rule) else list(rule)
+    if len(rules) != count:
+        raise ValueError(f"rule must be one, or one for each of the {count} layers with weights, "
+                         f"got {len(rules)}: {rules}")
+    pairs = [one if _is_pair(one) else (one, {}) for one in rules]
+    for name, own in pairs:
+        if not (isinstance(name, str) and name in RULES or callable(name)):
+            raise ValueError(f"rule must be one of {', '.join(map(repr, RULES))}, a function, a "
+                             "pair of either and its parameters, or a preset "
+                             f"({', '.join(map(repr, PRESETS))}), got {name!r}")
+        _check_parameters(own, [name])
+    _check_parameters(parameters, [name for name, _ in pairs])
+    return [(RULES.get(name, name) if isinstance(name, str) else name,
+             {**{parameter: value for parameter, value in parameters.items()
+                 if parameter in parameters_of(name)}, **own}) for name, own in pairs]
+
+
+def _is_pair(rule):
+    return isinstance(rule, tuple) and len(rule) == 2 and isinstance(rule[1], dict)
+
+
+def _check_parameters(parameters, rules):
+    """Each of `parameters` must be one of at least one of the rules."""
     for parameter, value in parameters.items():
-        if not any(parameter in parameters_of(name) for name in names):
+        if not any(parameter in parameters_of(rule) for rule in rules):
+            names = (rule if isinstance(rule, str) else rule.__name__ for rule in rules)
             raise ValueError(f"{parameter} is not a parameter of rule "
                              f"{', '.join(dict.fromkeys(names))}, got {parameter}={value!r}")
-    return [(name, {parameter: value for parameter, value in parameters.items()
-                    if parameter in parameters_of(name)}) for name in names]
+
+
+def _check_start(start):
+    if start is not None and not (isinstance(start, Real) and np.isfinite(start)):
+        raise ValueError(f"start must be None or a finite number, got {start!r}")
 
 
 def _check_target(target, N, net):
@@ -219,11 +282,10 @@ def _slices(N, size):
 
 
 def _batch_size(net):
-    W = net.layers[0].W
-    return max(1, BATCH_BYTES // (3 * sum(net.sizes) * W.itemsize))
+    return max(1, BATCH_BYTES // (3 * sum(net.sizes) * net.dtype.itemsize))
 
 
 def _empty(net, N, dtype, intermediate):
     """Room for the relevance of N images: of every neuron, or of the pixels alone."""
-    real = np.result_type(net.layers[0].W, np.float32 if dtype == np.uint8 else dtype)
-    return [np.empty((N, width), real) for width in (net.sizes if intermediate else net.sizes[:1])]
+    real = np.result_type(net.dtype, np.float32 if dtype == np.uint8 else dtype)
+    return [np.empty((N, *shape), real) for shape in net.shapes[:None if intermediate else 1]]

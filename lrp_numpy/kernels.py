@@ -11,6 +11,8 @@ through all j, or through the k that are not 0.
 No kernel calls a BLAS: its threads would fight numba's for the cores. The first call of a kernel
 compiles it, which takes seconds; it is then kept on disk. numba's threads do not survive a fork:
 start processes before the first call, or by "spawn".
+
+All kernels are in this one file, because numba's cache does not notice an edit in another.
 """
 import numba
 import numpy as np
@@ -91,8 +93,8 @@ def places_of_nonzero(a, places):
 
 
 @compiled(fastmath=SUMS)
-def add_rows(z, a, W, places, count):
-    """z_k += sum_j a_j w_jk over the j in places[:count].
+def add_rows(z, a, rows, starts, places, count):
+    """z_k += sum_j a_j w_jk over the j in places[:count]; row j of W begins at rows[starts[j]].
 
         for every j:  for every k:  z_k += a_j w_jk
 
@@ -103,18 +105,20 @@ def add_rows(z, a, W, places, count):
         j0, j1, j2, j3 = places[i], places[i + 1], places[i + 2], places[i + 3]
         j4, j5, j6, j7 = places[i + 4], places[i + 5], places[i + 6], places[i + 7]
         a0, a1, a2, a3, a4, a5, a6, a7 = a[j0], a[j1], a[j2], a[j3], a[j4], a[j5], a[j6], a[j7]
+        w0, w1, w2, w3 = rows[starts[j0]:], rows[starts[j1]:], rows[starts[j2]:], rows[starts[j3]:]
+        w4, w5, w6, w7 = rows[starts[j4]:], rows[starts[j5]:], rows[starts[j6]:], rows[starts[j7]:]
         for k in range(z.size):
-            z[k] += (a0 * W[j0, k] + a1 * W[j1, k] + a2 * W[j2, k] + a3 * W[j3, k]
-                     + a4 * W[j4, k] + a5 * W[j5, k] + a6 * W[j6, k] + a7 * W[j7, k])
+            z[k] += (a0 * w0[k] + a1 * w1[k] + a2 * w2[k] + a3 * w3[k]
+                     + a4 * w4[k] + a5 * w5[k] + a6 * w6[k] + a7 * w7[k])
     for i in range(eights, count):
-        j = places[i]
+        a0, w0 = a[places[i]], rows[starts[places[i]]:]
         for k in range(z.size):
-            z[k] += a[j] * W[j, k]
+            z[k] += a0 * w0[k]
 
 
 @compiled(fastmath=SUMS)
-def dot_rows(c, W, s, places, count):
-    """c_j = sum_k w_jk s_k for the j in places[:count].
+def dot_rows(c, rows, starts, s, places, count):
+    """c_j = sum_k w_jk s_k for the j in places[:count]; row j of W begins at rows[starts[j]].
 
         for every j:  for every k:  c_j += w_jk s_k
 
@@ -125,30 +129,38 @@ def dot_rows(c, W, s, places, count):
     for i in range(0, eights, 8):
         j0, j1, j2, j3 = places[i], places[i + 1], places[i + 2], places[i + 3]
         j4, j5, j6, j7 = places[i + 4], places[i + 5], places[i + 6], places[i + 7]
+        w0, w1, w2, w3 = rows[starts[j0]:], rows[starts[j1]:], rows[starts[j2]:], rows[starts[j3]:]
+        w4, w5, w6, w7 = rows[starts[j4]:], rows[starts[j5]:], rows[starts[j6]:], rows[starts[j7]:]
         c0 = c1 = c2 = c3 = c4 = c5 = c6 = c7 = zero
         for k in range(s.size):
-            c0 += W[j0, k] * s[k]
-            c1 += W[j1, k] * s[k]
-            c2 += W[j2, k] * s[k]
-            c3 += W[j3, k] * s[k]
-            c4 += W[j4, k] * s[k]
-            c5 += W[j5, k] * s[k]
-            c6 += W[j6, k] * s[k]
-            c7 += W[j7, k] * s[k]
+            c0 += w0[k] * s[k]
+            c1 += w1[k] * s[k]
+            c2 += w2[k] * s[k]
+            c3 += w3[k] * s[k]
+            c4 += w4[k] * s[k]
+            c5 += w5[k] * s[k]
+            c6 += w6[k] * s[k]
+            c7 += w7[k] * s[k]
         c[j0], c[j1], c[j2], c[j3] = c0, c1, c2, c3
         c[j4], c[j5], c[j6], c[j7] = c4, c5, c6, c7
     for i in range(eights, count):
         j = places[i]
-        c0 = zero
+        c0, w0 = zero, rows[starts[j]:]
         for k in range(s.size):
-            c0 += W[j, k] * s[k]
+            c0 += w0[k] * s[k]
         c[j] = c0
+
+
+@compiled()
+def flat(W):
+    """The rows of W (D, K), C-contiguous, as one line of numbers, and where each of them begins."""
+    return W.reshape(W.size), np.arange(len(W)) * W.shape[1]
 
 
 # Forward and backward
 
 def affine(a, W, b):
-    """network.affine: z = a @ W + b, (N, D) to (N, K), skipping the a_j that are 0.
+    """layers.affine: z = a @ W + b, (N, D) to (N, K), skipping the a_j that are 0.
 
     W may be `padded`. It must be finite: 0 times infinity is not seen.
     """
@@ -158,7 +170,7 @@ def affine(a, W, b):
 
 
 def backward(dz, W):
-    """Dense.backward: da = dz @ W.T, (N, K) to (N, D)."""
+    """Dense.transposed: da = dz @ W.T, (N, K) to (N, D)."""
     dz, W = alike(dz, W)
     check_shape("dz", dz, (len(dz), W.shape[1]))
     zero = np.zeros(W.shape[0], W.dtype)
@@ -170,10 +182,11 @@ def _affine_rows(a, W, b):
     """z_k = b_k + sum_j a_j w_jk for each image, along the rows of W."""
     N, D = a.shape
     z = np.empty((N, b.size), a.dtype)
+    rows, starts = flat(W)
     for n in prange(N):
         row, places = np.zeros(W.shape[1], a.dtype), np.empty(D + 1, np.int64)
         row[:b.size] = b
-        add_rows(row, a[n], W, places, places_of_nonzero(a[n], places))
+        add_rows(row, a[n], rows, starts, places, places_of_nonzero(a[n], places))
         z[n] = row[:b.size]
     return z
 
@@ -184,21 +197,22 @@ def _affine_dots(a, W_T, b):
     N, K = len(a), b.size
     z = np.empty((N, K), a.dtype)
     every = np.arange(K)
+    rows, starts = flat(W_T)
     for n in prange(N):
-        dot_rows(z[n], W_T, a[n], every, K)
+        dot_rows(z[n], rows, starts, a[n], every, K)
         z[n] += b
     return z
 
 
 # Layer-wise Relevance Propagation
 
-def propagate(a, W, b, epsilon, R, z=None, out=None):
+def propagate(a, W, b, epsilon, R, z=None, out=None, signed=True):
     """rules.propagate: relevance R (N, K) of the outputs to that of the inputs (N, D).
 
         z = a @ W + b;   s = R / (z + epsilon sign(z));   c = s @ W.T;   R = a * c
 
     W may be `padded`; z: the first line, where the caller has it already; out (N, D): where to
-    write R, C-contiguous.
+    write R, C-contiguous; signed=False: z + epsilon instead.
     Returns R (N, D) and the ledger (N, 5), its columns in the order of rules.LedgerRow. Where a_j
     is 0, R_j is 0, or NaN if an s_k is not finite; a c_j that overflows there is not seen.
     Raises ValueError for shapes that do not fit.
@@ -211,18 +225,25 @@ def propagate(a, W, b, epsilon, R, z=None, out=None):
     if z.size > 0:
         check_shape("z", z, R.shape)
     check_shape("out", out, a.shape)
+    above, below = stabilizers(epsilon, signed)
     if has_long_rows(W):
-        return out, _propagate_dots(a, W, b, epsilon, R, z, out)
+        return out, _propagate_dots(a, W, b, above, below, R, z, out)
     W_T = W.T.copy()
     z = z if z.size > 0 else _affine_dots(a, W_T, b)
-    return out, _propagate_rows(a, W_T, b, epsilon, R, z, out)
+    return out, _propagate_rows(a, W_T, b, above, below, R, z, out)
+
+
+def stabilizers(epsilon, signed):
+    """What is added to z where z >= 0, and what where it is below."""
+    return float(epsilon), -float(epsilon) if signed else float(epsilon)
 
 
 @compiled(parallel=True)
-def _propagate_dots(a, W, b, epsilon, R, z, out):
+def _propagate_dots(a, W, b, above, below, R, z, out):
     """z_k, if z is empty, and c_j along the rows of W, for the j with a_j != 0 only."""
     N, D = a.shape
     ledger = np.empty((N, 5))
+    rows, starts = flat(W)
     for n in prange(N):
         places = np.empty(D + 1, np.int64)
         count = places_of_nonzero(a[n], places)
@@ -231,48 +252,49 @@ def _propagate_dots(a, W, b, epsilon, R, z, out):
             z_n[:b.size] = z[n]
         else:
             z_n[:b.size] = b
-            add_rows(z_n, a[n], W, places, count)
-        worth(s, R[n], z_n, epsilon)
+            add_rows(z_n, a[n], rows, starts, places, count)
+        worth(s, R[n], z_n, above, below)
         c = np.empty(D, a.dtype)
-        c[:] = tally(ledger[n], s, b, R[n], z_n, epsilon)
-        dot_rows(c, W, s, places, count)
+        c[:] = tally(ledger[n], s, b, R[n], z_n, above, below)
+        dot_rows(c, rows, starts, s, places, count)
         ledger[n, 1] = earn(out[n], a[n], c)
     return ledger
 
 
 @compiled(parallel=True)
-def _propagate_rows(a, W_T, b, epsilon, R, z, out):
+def _propagate_rows(a, W_T, b, above, below, R, z, out):
     """The same along the rows of W_T (K, D), for the k with s_k != 0 only."""
     N, D = a.shape
     ledger = np.empty((N, 5))
+    rows, starts = flat(W_T)
     for n in prange(N):
         s, c = np.empty(b.size, a.dtype), np.zeros(D, a.dtype)
         places = np.empty(b.size + 1, np.int64)
-        worth(s, R[n], z[n], epsilon)
-        tally(ledger[n], s, b, R[n], z[n], epsilon)
-        add_rows(c, s, W_T, places, places_of_nonzero(s, places))
+        worth(s, R[n], z[n], above, below)
+        tally(ledger[n], s, b, R[n], z[n], above, below)
+        add_rows(c, s, rows, starts, places, places_of_nonzero(s, places))
         ledger[n, 1] = earn(out[n], a[n], c)
     return ledger
 
 
 @compiled()
-def worth(s, R, z, epsilon):
+def worth(s, R, z, above, below):
     """s_k = R_k / (z_k + epsilon sign(z_k)), and 0 where that would divide by 0."""
-    zero, plus = s.dtype.type(0), s.dtype.type(epsilon)
+    zero, above, below = s.dtype.type(0), s.dtype.type(above), s.dtype.type(below)
     for k in range(R.size):
-        denominator = z[k] + (plus if z[k] >= 0 else -plus)
+        denominator = z[k] + (above if z[k] >= 0 else below)
         s[k] = zero if denominator == 0 else R[k] / denominator
 
 
 @compiled(fastmath=SUMS)
-def tally(ledger, s, b, R, z, epsilon):
+def tally(ledger, s, b, R, z, above, below):
     """Writes what was received and where it went; returns what a_j = 0 earns: 0, or NaN if an s_k
     is not finite."""
-    plus = s.dtype.type(epsilon)
+    above, below = s.dtype.type(above), s.dtype.type(below)
     received = of_bias = of_epsilon = dropped = 0.0
     nothing = s.dtype.type(0)
     for k in range(R.size):
-        stabilizer = plus if z[k] >= 0 else -plus
+        stabilizer = above if z[k] >= 0 else below
         received += R[k]
         of_bias += b[k] * s[k]
         of_epsilon += stabilizer * s[k]
@@ -290,6 +312,230 @@ def earn(R, a, c):
         R[j] = a[j] * c[j]
         total += R[j]
     return total
+
+
+def worths(R, z, b, epsilon, signed=True):
+    """The second of the four lines for any layer: s = R / (z + epsilon sign(z)), and the ledger.
+
+    R and z (N, ...) of one shape; b: what of each z_k is the bias, broadcast to it. Returns s and
+    the ledger (N, 5), in which the inputs' column is still to be filled.
+    """
+    b = np.broadcast_to(b, z.shape[1:]).ravel()
+    R_rows, z_rows, b = alike(R.reshape(len(R), -1), z.reshape(len(z), -1), b)
+    s, ledger = _worths(R_rows, z_rows, b, *stabilizers(epsilon, signed))
+    return s.reshape(R.shape), ledger
+
+
+@compiled(parallel=True)
+def _worths(R, z, b, above, below):
+    s, ledger = np.empty_like(R), np.zeros((len(R), 5))
+    for n in prange(len(R)):
+        worth(s[n], R[n], z[n], above, below)
+        tally(ledger[n], s[n], b, R[n], z[n], above, below)
+    return s, ledger
+
+
+def earnings(a, c, out):
+    """The last of the four lines for any layer, R = a * c, into `out`; returns its sums (N,)."""
+    N = len(a)
+    a, c = alike(a.reshape(N, -1), c.reshape(N, -1))
+    return _earnings(a, c, out.reshape(N, -1))
+
+
+@compiled(parallel=True)
+def _earnings(a, c, R):
+    totals = np.empty(len(a))
+    for n in prange(len(a)):
+        totals[n] = earn(R[n], a[n], c[n])
+    return totals
+
+
+# Convolution and pooling. A picture is one line of numbers, row after row. Shifted, it is the same
+# line begun later: each weight of a convolution multiplies one line, and `add_rows` adds them up.
+# What a shift carries over the end of a row lands in columns beyond the output's, and is left out.
+
+def planes(a, stride, padding):
+    """Pictures a (N, C, H, W), framed by zeros and sorted by stride: (N, C s s, H', W').
+
+    With a stride of s, plane (c, p, q) holds every s-th pixel, from row p and column q on: so a
+    step of the output is a step of 1 in it.
+    """
+    N, C, H, W = a.shape
+    beyond = [-(side + 2 * padding) % stride for side in (H, W)]
+    if padding or any(beyond):
+        a = np.pad(a, [(0, 0), (0, 0), *((padding, padding + more) for more in beyond)])
+    rows, columns = (side // stride for side in a.shape[2:])
+    a = a.reshape(N, C, rows, stride, columns, stride).transpose(0, 1, 3, 5, 2, 4)
+    return np.ascontiguousarray(a).reshape(N, C * stride**2, rows, columns)
+
+
+def pictures(a, shape, stride, padding):
+    """The way back from `planes` to pictures of `shape` (N, C, H, W)."""
+    N, C, H, W = shape
+    rows, columns = a.shape[2:]
+    a = a.reshape(N, C, stride, stride, rows, columns).transpose(0, 1, 4, 2, 5, 3)
+    a = a.reshape(N, C, rows * stride, columns * stride)
+    return np.ascontiguousarray(a[:, :, padding:padding + H, padding:padding + W])
+
+
+def shifts(C, h, w, stride, rows, columns):
+    """Of each weight (c, i, j) of a kernel, in this order: its plane, and how far into the plane
+    the line begins that it multiplies."""
+    c, i, j = (index.ravel() for index in np.indices((C, h, w)))
+    plane = (c * stride + i % stride) * stride + j % stride
+    return plane, (i // stride) * columns + j // stride
+
+
+def convolve(a, W, b, stride=1, padding=0):
+    """pictures.convolve: z_k = b_k + sum over c, i, j of W[c, k, i, j] a_c, shifted by i, j."""
+    a, W, b = alike(a, W, b)
+    C, K, h, w = W.shape
+    check_shape("a", a, (len(a), C, *a.shape[2:]))
+    check_shape("b", b, (K, 1, 1))
+    size = [(side + 2 * padding - reach) // stride + 1 for side, reach in zip(a.shape[2:], (h, w))]
+    lines = planes(a, stride, padding)
+    rows, columns = lines.shape[2:]
+    plane, shift = shifts(C, h, w, stride, rows, columns)
+    return _convolve(lines.reshape(len(a), -1), W.transpose(1, 0, 2, 3).reshape(K, -1).copy(),
+                     b.ravel(), plane * rows * columns + shift, columns, *size)
+
+
+@compiled(parallel=True)
+def _convolve(lines, W_T, b, starts, columns, rows_out, columns_out):
+    """For every image n and map k:  the line z_k = b_k + sum_j W_T[k, j] lines[n, starts[j]:]."""
+    N, K = len(lines), len(W_T)
+    z = np.empty((N, K, rows_out, columns_out), lines.dtype)
+    every, length = np.arange(len(starts)), (rows_out - 1) * columns + columns_out
+    for n in prange(N):
+        line = np.empty(rows_out * columns, lines.dtype)
+        for k in range(K):
+            line[:] = b[k]
+            add_rows(line[:length], W_T[k], lines[n], starts, every, every.size)
+            z[n, k] = line.reshape(rows_out, columns)[:, :columns_out]
+    return z
+
+
+def convolve_transposed(s, W, shape, stride=1, padding=0):
+    """pictures.convolve_transposed: c_c = sum over k, i, j of W[c, k, i, j] s_k, shifted back."""
+    s, W = alike(s, W)
+    N, C = len(s), len(W)
+    rows, columns = (-(-(side + 2 * padding) // stride) for side in shape[2:])
+    K, h, w = W.shape[1:]
+    size = [(side + 2 * padding - reach) // stride + 1 for side, reach in zip(shape[2:], (h, w))]
+    check_shape("s", s, (N, K, *size))
+    plane, shift = shifts(1, h, w, stride, rows, columns)
+    places, counts = np.zeros((stride**2, K * h * w), np.int64), np.zeros(stride**2, np.int64)
+    for one in range(stride**2):        # the weights that lead to this plane, of every k
+        lead, = np.nonzero(np.tile(plane == one, K))
+        places[one, :lead.size], counts[one] = lead, lead.size
+    lines = _convolve_transposed(s, W.reshape(C, -1), shift, places, counts, rows, columns)
+    return pictures(lines, shape, stride, padding)
+
+
+@compiled(parallel=True)
+def _convolve_transposed(s, W, shift, places, counts, rows, columns):
+    """For every image n and plane of c:  the line sum_j W[c, j] s_k, begun shift[j] earlier."""
+    N, K, rows_out, columns_out = s.shape
+    C, planes = len(W), len(places)
+    c = np.zeros((N, C * planes, rows * columns), s.dtype)
+    front, length = shift.max(), shift.max() + rows * columns
+    starts = np.empty(K * shift.size, np.int64)
+    for k in range(K):
+        starts[k * shift.size:(k + 1) * shift.size] = k * length + front - shift
+    for n in prange(N):
+        lines = np.zeros(K * length, s.dtype)       # s_k in rows as long as those of c, after zeros
+        for k in range(K):
+            for y in range(rows_out):
+                start = k * length + front + y * columns
+                lines[start:start + columns_out] = s[n, k, y]
+        for m in range(C * planes):
+            add_rows(c[n, m], W[m // planes], lines, starts, places[m % planes],
+                     counts[m % planes])
+    return c.reshape(N, C * planes, rows, columns)
+
+
+def kernel_gradient(a, dz, h, w, stride=1, padding=0):
+    """pictures.kernel_gradient: dW[c, k, i, j] = a_c, shifted by i, j, times dz_k, summed."""
+    a, dz = alike(a, dz)
+    C, K = a.shape[1], dz.shape[1]
+    lines = planes(a, stride, padding)
+    rows, columns = lines.shape[2:]
+    plane, shift = shifts(C, h, w, stride, rows, columns)
+    dW_T = _kernel_gradient(lines.reshape(len(a), -1), dz, plane * rows * columns + shift, columns)
+    return dW_T.reshape(K, C, h, w).transpose(1, 0, 2, 3).copy()
+
+
+@compiled(parallel=True)
+def _kernel_gradient(lines, dz, starts, columns):
+    """For every map k and image n:  dW_T[k, j] += lines[n, starts[j]:] times the line dz_k."""
+    N, K, rows_out, columns_out = dz.shape
+    dW_T = np.zeros((K, starts.size), dz.dtype)
+    every, length = np.arange(starts.size), (rows_out - 1) * columns + columns_out
+    for k in prange(K):
+        line, of_one = np.zeros(rows_out * columns, dz.dtype), np.empty(starts.size, dz.dtype)
+        for n in range(N):
+            line.reshape(rows_out, columns)[:, :columns_out] = dz[n, k]
+            dot_rows(of_one, lines[n], starts, line[:length], every, every.size)
+            dW_T[k] += of_one
+    return dW_T
+
+
+@compiled(parallel=True)
+def max_pool(a, size, stride):
+    """pictures.max_pool: z[n, c, y, x] = the largest of a window of a (N, C, H, W)."""
+    N, C, H, W = a.shape
+    z = np.empty((N, C, (H - size) // stride + 1, (W - size) // stride + 1), a.dtype)
+    for n in prange(N):
+        tallest, row = np.empty(W, a.dtype), np.empty(W, a.dtype)
+        for c in range(C):
+            for y in range(z.shape[2]):
+                columns_first(tallest, row, a[n, c], y * stride, size)
+                for x in range(z.shape[3]):
+                    z[n, c, y, x] = tallest[winner(tallest, row, x * stride, size)]
+    return z
+
+
+@compiled(parallel=True)
+def max_pool_backward(a, dz, size, stride):
+    """pictures.max_pool_backward: each dz goes to the pixel that won its window."""
+    da = np.zeros(a.shape, dz.dtype)
+    N, C, H, W = a.shape
+    for n in prange(N):
+        tallest, row = np.empty(W, a.dtype), np.empty(W, a.dtype)
+        for c in range(C):
+            for y in range(dz.shape[2]):
+                columns_first(tallest, row, a[n, c], y * stride, size)
+                for x in range(dz.shape[3]):
+                    column = winner(tallest, row, x * stride, size)
+                    da[n, c, y * stride + int(row[column]), column] += dz[n, c, y, x]
+    return da
+
+
+@compiled()
+def columns_first(tallest, row, picture, top, size):
+    """The largest number of each column of some rows, and its row, counted from `top`; of equals
+    the first; NaN is larger than all. Without a branch: nobody could guess which way it goes."""
+    for x in range(tallest.size):
+        tallest[x], row[x] = picture[top, x], 0
+    for i in range(1, size):
+        for x in range(tallest.size):
+            one, best = picture[top + i, x], tallest[x]
+            wins = (one > best) | ((one != one) & (best == best))
+            tallest[x] = one if wins else best
+            row[x] = i if wins else row[x]
+
+
+@compiled()
+def winner(tallest, row, left, size):
+    """Which of these columns has the largest number; of equals the one whose row is the first."""
+    best, first, column = tallest[left], row[left], left
+    for x in range(left + 1, left + size):
+        one = tallest[x]
+        wins = (one > best) | ((one == best) & (row[x] < first)) | ((one != one) & (best == best))
+        best = one if wins else best
+        first = row[x] if wins else first
+        column = x if wins else column
+    return column
 
 
 # Training
@@ -349,6 +595,7 @@ def descend(a, dz, W, b, t, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=
 
     a (N, D), dz (N, K); W and b are triples (w, m, v) of arrays (D, K) and (K,), changed in place.
     """
+    a, dz = alike(a, dz)
     check_shape("dz", dz, (len(a), W[0].shape[1]))
     check_shape("a", a, (len(dz), len(W[0])))
     if has_long_rows(W[0]):
@@ -369,10 +616,11 @@ def _descend_rows(a, dz, W, m, v, b, m_b, v_b, t, learning_rate, beta1, beta2, e
     """
     N, D = a.shape
     always_1 = np.ones((N, 1), a.dtype)
+    rows, starts = flat(dz)
     for j in prange(D + 1):
         dW, places = np.zeros(W.shape[1], W.dtype), np.empty(N + 1, np.int64)
         a_j = a[:, j] if j < D else always_1[:, 0]
-        add_rows(dW, a_j, dz, places, places_of_nonzero(a_j, places))
+        add_rows(dW, a_j, rows, starts, places, places_of_nonzero(a_j, places))
         if j < D:
             _adam_row(W[j], dW, m[j], v[j], t, learning_rate, beta1, beta2, epsilon)
         else:
@@ -384,7 +632,9 @@ def _gradient_T(a, dz):
     """dW.T (K, D), along the rows of a: dW_kj = sum_n dz_nk a_nj."""
     N, K = dz.shape
     dW_T = np.zeros((K, a.shape[1]), a.dtype)
+    rows, starts = flat(a)
     for k in prange(K):
         places = np.empty(N + 1, np.int64)
-        add_rows(dW_T[k], dz[:, k], a, places, places_of_nonzero(dz[:, k], places))
+        add_rows(dW_T[k], dz[:, k], rows, starts, places,
+                 places_of_nonzero(dz[:, k], places))
     return dW_T

@@ -1,58 +1,22 @@
-"""A multilayer perceptron, forward and backward, as equations.
+"""A network: layers one after another, forward and backward.
 
-Notation: `a` (N, D) enters a layer, `z = a @ W + b` (N, K) are its pre-activations, `f(z)` leaves
-it. `dz` is the derivative of the loss with respect to z, and likewise `da`, `dW`, `db`.
+Notation: `a` enters a layer, `z` are its pre-activations, `f(z)` leaves it. `dz` is the derivative
+of the loss with respect to z, and likewise `da`, `dW`, `db`. An image enters as a row of numbers,
+and what leaves the last layer are the logits: x (N, D) to (N, K).
 """
 import os
 import uuid
 import zipfile
 import zlib
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Callable, NamedTuple
 
 import numpy as np
 
-from lrp_numpy import kernels
+from lrp_numpy.activations import at_zero, check_activation, zero_centred_name
+from lrp_numpy.layers import LAYERS, Conv2D, Dense, Flatten, MaxPool2D, Unflatten
 
-
-def affine(a, W, b):
-    """z = a @ W + b: from (N, D) to (N, K)."""
-    return a @ W + b
-
-
-AFFINE = {"numpy": affine, "numba": kernels.affine}     # the equation, and the same as fast loops
-
-
-class Activation(NamedTuple):
-    """A function f and its derivative, the latter written in terms of the output a = f(z)."""
-    f: Callable
-    derivative: Callable
-
-
-def relu(z):
-    """f(z) = max(z, 0)"""
-    return np.maximum(z, 0)
-
-
-def sigmoid(z):
-    """f(z) = 1 / (1 + exp(-z)); where exp(-z) is too large for its type, f(z) is 0."""
-    with np.errstate(over="ignore"):
-        return 1 / (1 + np.exp(-z))
-
-
-ACTIVATIONS = {
-    "relu": Activation(relu, lambda a: (a > 0).astype(a.dtype)),
-    "sigmoid": Activation(sigmoid, lambda a: a * (1 - a)),
-    "tanh": Activation(np.tanh, lambda a: 1 - a * a),
-    "identity": Activation(lambda z: z, np.ones_like),
-    # sigmoid(z) - 1/2, written so that it is exact where z is small
-    "zero_centred_sigmoid": Activation(lambda z: np.tanh(z / 2) / 2, lambda a: 0.25 - a * a),
-}
-
-
-def at_zero(name):
-    """f(0) of the activation called `name`: what a neuron says whose inputs add up to nothing."""
-    return float(ACTIVATIONS[name].f(np.zeros(1))[0])
+ENGINES = ("numpy", "numba")
 
 
 def zero_centred(net):
@@ -65,113 +29,48 @@ def zero_centred(net):
     LRP divides a neuron's relevance by its z. With f(0) != 0 that has a pole at z = 0 and turns its
     sign below; (sigmoid(z) - 1/2) / z is positive, smooth and at most 1/4. Layers with f(0) = 0
     (ReLU, tanh) stay as they are. An activation of your own in ACTIVATIONS is centred as well, and
-    added there as "zero_centred_NAME". Returns a new MLP; `net` is not changed. Raises ValueError
-    if the last layer has f(0) != 0: then there is no bias above it to collect the difference.
+    added there as "zero_centred_NAME". Returns a new network; `net` is not changed. Raises
+    ValueError if the last layer has f(0) != 0, for then there is no bias above it to collect the
+    difference, and for a layer that cannot collect it, such as a convolution with a padding.
     """
     layers, shift = [], 0.0
-    for layer in net.layers:
-        name, b = layer.activation, layer.b + shift * layer.W.sum(axis=0)
-        shift = at_zero(name)
-        if shift != 0:
-            f, derivative = ACTIVATIONS[name]
-            name = f"zero_centred_{name}"
-            ACTIVATIONS.setdefault(name, Activation(lambda z, f=f, c=shift: f(z) - c,
-                                                    lambda a, d=derivative, c=shift: d(a + c)))
-        layers.append(Dense(layer.W, b.astype(layer.b.dtype), name))
+    for number, layer in enumerate(net.layers):
+        try:
+            layer, shift = layer.without(shift)
+        except ValueError as error:
+            raise ValueError(f"layer {number}: {error}") from error
+        if at_zero(layer.activation) != 0:
+            layer = replace(layer, activation=zero_centred_name(layer.activation))
+        layers.append(layer)
     if shift != 0:
         raise ValueError("net must end in a layer with f(0) = 0, whose outputs are the logits, got "
                          f"{net.layers[-1].activation}")
-    return MLP(layers)
+    return type(net)(layers)
 
 
-class Dense(NamedTuple):
-    """One layer, a -> f(z) with z = a @ W + b."""
-    W: np.ndarray       # (D, K): W[j, k] leads from lower neuron j to upper neuron k
-    b: np.ndarray       # (K,)
-    activation: str     # a name in ACTIVATIONS
-
-    def activate(self, z):
-        """f(z), element by element (N, K)."""
-        return ACTIVATIONS[self.activation].f(z)
-
-    def forward(self, a, engine="numba"):
-        """f(a @ W + b): from (N, D) to (N, K); engine as in `MLP.forward`."""
-        return self.activate(AFFINE[engine](a, self.W, self.b))
-
-    def delta(self, a_next, da_next):
-        """dz = da_next * f'(z): how the loss changes with this layer's pre-activations (N, K)."""
-        return da_next * ACTIVATIONS[self.activation].derivative(a_next)
-
-    def gradients(self, a, dz):
-        """dW = a.T @ dz (D, K) and db = sum over the batch of dz (K,)."""
-        return a.T @ dz, dz.sum(axis=0)
-
-    def backward(self, dz):
-        """da = dz @ W.T: how the loss changes with what entered the layer (N, D)."""
-        return dz @ self.W.T
-
-
-class MLP:
-    """Dense layers one after another; the last one is linear and its outputs are the logits.
-
-    Made by `MLP.random` (to be trained), `MLP.from_arrays` (weights from elsewhere) or `MLP.load`.
-    """
+class Network:
+    """Layers one after another. The first takes rows of numbers, the last one gives the logits."""
 
     def __init__(self, layers):
         """Copies the weights, as one type: float32, or float64 if one of them is.
 
         Raises ValueError unless there are layers that fit one another.
         """
-        layers = [layer._replace(W=np.asarray(layer.W), b=np.asarray(layer.b)) for layer in layers]
+        layers = [replace(layer, **{name: np.asarray(getattr(layer, name))
+                                    for name in layer.parameters}) for layer in layers]
         if not layers:
             raise ValueError("layers must hold at least one layer, got none")
-        width = None
-        for number, layer in enumerate(layers):
-            _check_layer(layer, number, width)
-            width = layer.W.shape[1]
-        real = np.result_type(*(array for layer in layers for array in (layer.W, layer.b)))
-        self.layers = [layer._replace(W=np.array(layer.W, real, order="C"),
-                                      b=np.array(layer.b, real)) for layer in layers]
-
-    @classmethod
-    def random(cls, sizes, activation="sigmoid", rng=0, dtype=np.float32):
-        """An untrained network: W and b uniform in [-1/sqrt(D), 1/sqrt(D)], D inputs to a layer.
-
-        sizes: neurons from input to output, such as [784, 500, 10]; activation: "relu", "sigmoid"
-        or "tanh" for all layers but the last; rng: a seed or a numpy.random.Generator.
-        This start is the one that torch gives its Linear layers.
-        Raises ValueError for sizes below 1, fewer than two sizes, or an unknown activation.
-        """
-        sizes = list(sizes)
-        if len(sizes) < 2 or any(not isinstance(s, (int, np.integer)) or s < 1 for s in sizes):
-            raise ValueError("sizes must be at least two integers, input to output, each at least "
-                             f"1, got {sizes}")
-        rng = np.random.default_rng(rng)
-        weights, biases = [], []
-        for D, K in zip(sizes[:-1], sizes[1:]):
-            bound = 1 / np.sqrt(D)
-            weights.append(rng.uniform(-bound, bound, (D, K)).astype(dtype))
-            biases.append(rng.uniform(-bound, bound, K).astype(dtype))
-        return cls.from_arrays(weights, biases, activation)
-
-    @classmethod
-    def from_arrays(cls, weights, biases, activation):
-        """A network with the given weights [W1, W2, ...] (D, K) and biases [b1, b2, ...] (K,).
-
-        The arrays are copied; float32 or float64 (then all become that); `activation` is that of
-        every layer but the last. Raises ValueError if the shapes do not fit one another.
-        """
-        if len(weights) != len(biases):
-            raise ValueError(f"weights and biases must be equally many, got {len(weights)} and "
-                             f"{len(biases)}")
-        _check_activation(activation)
-        names = [activation] * (len(weights) - 1) + ["identity"]
-        return cls(Dense(W, b, name) for W, b, name in zip(weights, biases, names))
+        self.shapes = _shapes(layers)       # of one image: what enters each layer, logits last
+        arrays = [getattr(layer, name) for layer in layers for name in layer.parameters]
+        real = np.result_type(*arrays) if arrays else np.dtype(np.float32)
+        self.layers = [replace(layer, **{name: np.array(getattr(layer, name), real, order="C")
+                                         for name in layer.parameters}) for layer in layers]
+        self.dtype = real
 
     @property
     def sizes(self):
         """Neurons from input to output, such as [784, 500, 10]."""
-        return [self.layers[0].W.shape[0]] + [layer.W.shape[1] for layer in self.layers]
+        return [int(np.prod(shape)) for shape in self.shapes]
 
     def activations(self, x, engine="numba"):
         """[x, hidden activations ..., logits]: what each layer received, and the output last.
@@ -198,28 +97,43 @@ class MLP:
         return self.forward(x, engine).argmax(axis=1)
 
     def backward(self, activations, dlogits):
-        """Gradients [(dW, db), ...], one pair a layer, input side first.
+        """Gradients [(dW, db), ...], input side first; () for a layer that has nothing to train.
 
         activations: what `activations(x)` returned; dlogits (N, K): how the loss changes with the
         logits. From the last layer to the first, with da = dlogits to begin with:
 
             dz = da * f'(z);   dW = a.T @ dz;   db = sum dz;   da = dz @ W.T
+
+        and likewise for layers that are not Dense.
         """
-        pairs, da = [], dlogits
+        gradients, da = [], dlogits
         steps = list(zip(self.layers, activations[:-1], activations[1:]))
         for number, (layer, a, a_next) in reversed(list(enumerate(steps))):
             dz = layer.delta(a_next, da)
-            pairs.append(layer.gradients(a, dz))
-            if number > 0:      # nobody asks for the derivative with respect to the pixels
-                da = layer.backward(dz)
-        return pairs[::-1]
+            gradients.append(layer.gradients(a, dz))
+            if number > self.first_trained:     # nobody asks for the derivatives below it
+                da = layer.backward(a, dz)
+            else:
+                break
+        return [()] * self.first_trained + gradients[::-1]
+
+    @property
+    def first_trained(self):
+        """The number of the lowest layer that has something to train."""
+        return min((number for number, layer in enumerate(self.layers) if layer.parameters),
+                   default=len(self.layers) - 1)
 
     def save(self, path):
-        """Write the network to `path` (.npz, no pickle): whole, or not at all (OSError)."""
+        """Write the network to `path` (.npz, no pickle): whole, or not at all (OSError).
+
+        The file holds the names of the layers' classes, and each layer's fields by their names.
+        """
         path = Path(path)
-        arrays = {"activations": np.array([layer.activation for layer in self.layers])}
+        arrays = {"layers": np.array([type(layer).__name__ for layer in self.layers])}
         for number, layer in enumerate(self.layers):
-            arrays[f"W{number}"], arrays[f"b{number}"] = layer.W, layer.b
+            for field in fields(layer):
+                if getattr(layer, field.name) is not None:
+                    arrays[f"{field.name}{number}"] = np.array(getattr(layer, field.name))
         partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
         try:
             with open(partial, "wb") as file:
@@ -228,51 +142,142 @@ class MLP:
         finally:
             partial.unlink(missing_ok=True)
 
-    @classmethod
-    def load(cls, path):
-        """The network that `save` wrote. Raises ValueError, naming the file, for anything else."""
+    @staticmethod
+    def load(path):
+        """The network that `save` wrote: an MLP if all its layers are Dense, else a Network.
+
+        A layer of your own must be in layers.LAYERS. Raises ValueError, naming the file, for
+        anything else.
+        """
         try:
             if not zipfile.is_zipfile(path):
                 raise ValueError("no such file" if not Path(path).exists() else "not an .npz file")
             with np.load(path, allow_pickle=False) as file:
-                names = [str(name) for name in file["activations"]]
-                return cls(Dense(file[f"W{number}"], file[f"b{number}"], name)
-                           for number, name in enumerate(names))
+                layers = _layers_of_first_version(file) if "layers" not in file else [
+                    _loaded(file, str(name), number) for number, name in enumerate(file["layers"])]
+            is_mlp = all(type(layer) is Dense for layer in layers)
+            return MLP(layers) if is_mlp else Network(layers)
         except (OSError, ValueError, KeyError, EOFError, TypeError, MemoryError, RuntimeError,
                 NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-            raise ValueError(f"{path} is not a network saved by MLP.save: {error}") from error
+            raise ValueError(f"{path} is not a network saved by lrp_numpy: {error}") from error
+
+
+class MLP(Network):
+    """A multilayer perceptron: Dense layers only, and the last one linear.
+
+    Made by `MLP.random` (to be trained), `MLP.from_arrays` (weights from elsewhere) or `MLP.load`.
+    """
+
+    @classmethod
+    def random(cls, sizes, activation="sigmoid", rng=0, dtype=np.float32):
+        """An untrained network: W and b uniform in [-1/sqrt(D), 1/sqrt(D)], D inputs to a layer.
+
+        sizes: neurons from input to output, such as [784, 500, 10]; activation: "relu", "sigmoid"
+        or "tanh" for all layers but the last; rng: a seed or a numpy.random.Generator.
+        This start is the one that torch gives its Linear layers.
+        Raises ValueError for sizes below 1, fewer than two sizes, or an unknown activation.
+        """
+        sizes = list(sizes)
+        if len(sizes) < 2 or any(not isinstance(s, (int, np.integer)) or s < 1 for s in sizes):
+            raise ValueError("sizes must be at least two integers, input to output, each at least "
+                             f"1, got {sizes}")
+        rng = np.random.default_rng(rng)
+        names = _hidden_and_linear(activation, len(sizes) - 1)
+        return cls([Dense.random(D, K, name, rng, dtype)
+                    for D, K, name in zip(sizes[:-1], sizes[1:], names)])
+
+    @classmethod
+    def from_arrays(cls, weights, biases, activation):
+        """A network with the given weights [W1, W2, ...] (D, K) and biases [b1, b2, ...] (K,).
+
+        The arrays are copied; float32 or float64 (then all become that); `activation` is that of
+        every layer but the last. Raises ValueError if the shapes do not fit one another.
+        """
+        if len(weights) != len(biases):
+            raise ValueError(f"weights and biases must be equally many, got {len(weights)} and "
+                             f"{len(biases)}")
+        return cls([Dense(W, b, name) for W, b, name in zip(
+            weights, biases, _hidden_and_linear(activation, len(weights)))])
+
+
+def lenet(rng=0, activation="relu", maps=(8, 16), hidden=120, dtype=np.float32):
+    """An untrained convolutional network for digits of 28 x 28 pixels, after LeNet-5.
+
+    Twice a convolution by windows of 5 x 5 and the largest of each 2 x 2 pixels, then two Dense
+    layers: 784 pixels, maps of 24 x 24, 12 x 12, 8 x 8, 4 x 4, `hidden` neurons, 10 logits.
+    rng: a seed or a numpy.random.Generator.
+
+    Source: LeCun et al. 1998, "Gradient-Based Learning Applied to Document Recognition"; with ReLU,
+    max pooling and one hidden Dense layer less.
+    """
+    check_activation(activation)
+    rng = np.random.default_rng(rng)
+    few, many = maps
+    return Network([
+        Unflatten((1, 28, 28)),
+        Conv2D.random(1, few, 5, activation, rng, dtype=dtype), MaxPool2D(2),
+        Conv2D.random(few, many, 5, activation, rng, dtype=dtype), MaxPool2D(2),
+        Flatten(),
+        Dense.random(16 * many, hidden, activation, rng, dtype),
+        Dense.random(hidden, 10, "identity", rng, dtype)])
+
+
+def _hidden_and_linear(activation, layers):
+    check_activation(activation)
+    return [activation] * (layers - 1) + ["identity"]
+
+
+def _shapes(layers):
+    """The shape of what enters each layer, and of what leaves the last. Raises ValueError, naming
+    the layer by its number, where two do not fit."""
+    shapes = [layers[0].in_shape]
+    if shapes[0] is None:
+        raise ValueError("layer 0 must know how many numbers an image has, as Dense and Unflatten "
+                         f"do, got {type(layers[0]).__name__}")
+    for number, layer in enumerate(layers):
+        try:
+            shapes.append(layer.out_shape(shapes[-1]))
+            for name in layer.parameters:
+                _check_numbers(getattr(layer, name), name)
+        except ValueError as error:
+            raise ValueError(f"layer {number}: {error}") from error
+    if len(shapes[-1]) != 1:
+        raise ValueError(f"layer {number}: the last layer must give logits, one row an image, got "
+                         f"shape {shapes[-1]}")
+    return shapes
+
+
+def _check_numbers(array, name):
+    if array.dtype not in (np.float32, np.float64):
+        raise ValueError(f"{name} must be float32 or float64, got {array.dtype}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, got NaN or infinity")
+
+
+def _loaded(file, name, number):
+    """Layer `number` of a saved network; numbers, texts and shapes come back as such."""
+    if name not in LAYERS:
+        raise ValueError(f"layer {number} must be one of {', '.join(LAYERS)}, got {name}")
+    values = {}
+    for field in fields(LAYERS[name]):
+        if f"{field.name}{number}" in file:
+            value = file[f"{field.name}{number}"]
+            is_shape = value.ndim == 1 and value.dtype.kind == "i"
+            values[field.name] = (value.item() if value.ndim == 0 else
+                                  tuple(value.tolist()) if is_shape else value)
+    return LAYERS[name](**values)
+
+
+def _layers_of_first_version(file):
+    """Version 0.1 saved Dense layers only: their activations, W0, b0, W1, ..."""
+    return [Dense(file[f"W{number}"], file[f"b{number}"], str(name))
+            for number, name in enumerate(file["activations"])]
 
 
 def check_engine(engine):
     """Raise ValueError unless `engine` is one that the network can be run by."""
-    if not isinstance(engine, str) or engine not in AFFINE:
-        raise ValueError(f"engine must be {' or '.join(map(repr, AFFINE))}, got {engine!r}")
-
-
-def _check_activation(name):
-    if not isinstance(name, str) or name not in ACTIVATIONS:
-        raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {name!r}")
-
-
-def _check_layer(layer, number, width):
-    """`layer` must be sound, and take what the layer before it gives: `width` numbers."""
-    W, b, name = layer
-    _check_activation(name)
-    if W.ndim != 2 or 0 in W.shape:
-        raise ValueError(f"W of layer {number} must have shape (D, K), both at least 1, got "
-                         f"{W.shape}")
-    if width not in (None, W.shape[0]):
-        raise ValueError(f"W of layer {number} must have {width} rows, one for each output of the "
-                         f"layer before it, got shape {W.shape}")
-    if b.shape != W.shape[1:]:
-        raise ValueError(f"b of layer {number} must have shape {W.shape[1:]}, one for each column "
-                         f"of W, got {b.shape}")
-    for symbol, array in (("W", W), ("b", b)):
-        if array.dtype not in (np.float32, np.float64):
-            raise ValueError(f"{symbol} of layer {number} must be float32 or float64, got "
-                             f"{array.dtype}")
-        if not np.isfinite(array).all():
-            raise ValueError(f"{symbol} of layer {number} must be finite, got NaN or infinity")
+    if engine not in ENGINES:
+        raise ValueError(f"engine must be {' or '.join(map(repr, ENGINES))}, got {engine!r}")
 
 
 def check_inputs(x, width, name="x"):

@@ -3,6 +3,7 @@
 Nothing is masked: the columns of the images and the rows and columns of the weights are gone.
 """
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -74,10 +75,10 @@ def keep_neurons(net, layer, kept):
         raise ValueError(f"kept must hold different places in 0..{net.sizes[layer] - 1}, got "
                          f"{kept.tolist()}")
     layers = list(net.layers)
-    layers[layer] = layers[layer]._replace(W=layers[layer].W[kept])
+    layers[layer] = replace(layers[layer], W=layers[layer].W[kept])
     if layer > 0:
         below = layers[layer - 1]
-        layers[layer - 1] = below._replace(W=below.W[:, kept], b=below.b[kept])
+        layers[layer - 1] = replace(below, W=below.W[:, kept], b=below.b[kept])
     return MLP(layers)
 
 

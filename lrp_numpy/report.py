@@ -231,7 +231,8 @@ The forward pass of {len(digits.test_images):,} images. Only the ratios mean som
 
 
 def _knowingly(function, *arguments, **parameters):
-    """The study explains the sigmoid as it stands on purpose; its warning has nothing to add."""
+    """The study explains the sigmoid as it stands, and negative activations by gamma, on purpose;
+    the warnings have nothing to add."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*zero_centred")
+        warnings.filterwarnings("ignore", message=".*(zero_centred|gamma_generalized)")
         return function(*arguments, **parameters)

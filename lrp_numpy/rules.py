@@ -1,11 +1,35 @@
 """The rules of Layer-wise Relevance Propagation, one function each.
 
 A rule shares out the relevance R (N, K) of a layer's outputs among its inputs a (N, D). All rules
-are the same four lines, `propagate`, with other weights, inputs or a larger denominator. Relevance
-is in units of the logit that is explained.
+are the same four lines, `propagate`, with other weights, inputs or a larger denominator. So a rule
+is a function of W and b that says what goes into the four lines: a list of `Term`. The decorator
+`rule` makes of it what is called: lrp_gamma(a, W, b, R, gamma=0.25), say. Relevance is in units of
+the logit that is explained.
 
 Notation: `a` (N, D) activations entering the layer, `W` (D, K), `b` (K,), `z = a @ W + b` (N, K);
-j counts inputs, k outputs; w+ is max(w, 0).
+j counts inputs, k outputs; w+ is max(w, 0). For other layers than Dense (`layer=`), a @ W + b and
+s @ W.T stand for the layer's `apply` and `transposed`, and the shapes are the layer's.
+
+Every rule takes `ledger`, a list, to which it appends a LedgerRow that says where all relevance
+went; and `bias`: "modified" as W is, "unmodified", or "none", left out. The formulas show the
+default.
+
+By the same names, other software means other things. This is how to say in ours what theirs does:
+
+    zennit      Epsilon         "epsilon", epsilon=1e-6
+                Gamma           "gamma_generalized", plus 1e-6 in its denominator
+                AlphaBeta       "alpha_beta"
+                ZPlus           "z_plus"
+                WSquare         "w_square", bias="modified": b_k^2 in the denominator
+                Flat, ZBox      "flat", "z_box": neither has a bias, as here
+    captum      EpsilonRule     "epsilon", epsilon=1e-9
+                GammaRule       "gamma", bias="unmodified"; set_bias_to_zero=True: bias="none"
+                Alpha1_Beta0    "z_plus", signs="weights", bias="unmodified": a_j w+_jk, all of b_k
+    lrp_toolbox alpha-beta      "alpha_beta", beta of the other sign: theirs has alpha + beta = 1
+    TorchLRP    gamma           has no equivalent: it multiplies w by w+ (w + gamma w w+), a slip
+                epsilon         "epsilon", but its sign(0) is -1; ours, zennit's and captum's is +1
+    some        epsilon         "epsilon", signed=False: z + epsilon, which a negative z runs into
+    some        start           explain(..., start=1.0): R = 1 for the class, not its logit
 
 Sources:
     Bach et al. 2015, "On Pixel-Wise Explanations for Non-Linear Classifier Decisions by
@@ -18,10 +42,13 @@ Sources:
         Learn", Nature Communications 10, doi:10.1038/s41467-019-08987-4
 """
 import inspect
+import warnings
 from numbers import Real
 from typing import Callable, NamedTuple
 
 import numpy as np
+
+from lrp_numpy.layers import Dense
 
 
 class LedgerRow(NamedTuple):
@@ -56,75 +83,115 @@ def stabilize(z, epsilon):
     return z + epsilon * sign(z)
 
 
-def propagate(a, W, b, epsilon, R, ledger=None):
+def propagate(a, W, b, epsilon, R, ledger=None, z=None, signed=True, layer=Dense):
     """The four lines of every rule: relevance R (N, K) of the outputs to that of the inputs (N, D).
 
         R_j = a_j sum_k w_jk s_k   with   s_k = R_k / (z_k + epsilon sign(z_k)),   z = a @ W + b
 
-    Where z + epsilon sign(z) is exactly 0 there is no proportion to share out by, so R_k is dropped
-    (s_k = 0). If `ledger` is a list, a LedgerRow is appended that says where all relevance went.
+    Where the denominator is exactly 0 there is no proportion to share out by, so R_k is dropped
+    (s_k = 0). z: if a is only a part of what z is made of, all of it; signed=False: the denominator
+    is z + epsilon. If `ledger` is a list, a LedgerRow is appended.
 
     Source: the four steps of Montavon et al. 2019, section 10.2.2.
     """
-    z = a @ W + b
-    denominator = stabilize(z, epsilon)
+    z = layer.apply(a, W, b) if z is None else z
+    denominator = stabilize(z, epsilon) if signed else z + epsilon
     s = divide(R, denominator)
-    c = s @ W.T
+    c = layer.transposed(s, W, a.shape)
     R_inputs = a * c
     if ledger is not None:
         ledger.append(LedgerRow(
-            received=_total(R),
-            inputs=_total(R_inputs),
-            bias=_total(b * s),
-            epsilon=_total(epsilon * sign(z) * s),
-            dropped=_total(np.where(denominator == 0, R, 0))))
+            received=total(R),
+            inputs=total(R_inputs),
+            bias=total(b * s),
+            epsilon=total((epsilon * sign(z) if signed else epsilon) * s),
+            dropped=total(np.where(denominator == 0, R, 0))))
     return R_inputs
 
 
 def divide(R, z):
-    """R / z, and 0 where z is 0 (N, K)."""
+    """R / z, and 0 where z is 0."""
     return np.where(z == 0, 0, R / np.where(z == 0, 1, z))
 
 
-def _total(relevance):
-    return relevance.sum(axis=1, dtype=np.float64)
+def total(R):
+    """The sum over everything but the images: (N, ...) to (N,)."""
+    return R.reshape(len(R), -1).sum(axis=1, dtype=np.float64)
+
+
+def alone(a):
+    """[a]: what most rules multiply the weights by."""
+    return [a]
+
+
+def alone_and_at_least_0(a):
+    """[a]; warns if a number of a is negative."""
+    if a.size and a.min() < 0:
+        warnings.warn("gamma is made for activations of at least 0, and here are negative ones: "
+                      "it then favours what speaks against; the rule for both signs is "
+                      "'gamma_generalized'", stacklevel=2)
+    return [a]
+
+
+def split(a):
+    """[a+, a-]: so that each part can have its own weights."""
+    return [positive(a), negative(a)]
+
+
+def ones(a):
+    """[1, 1, ...]: for rules that do not look at the input."""
+    return [np.ones_like(a)]
 
 
 class Term(NamedTuple):
-    """What a rule puts into the four lines. A rule is one of these, or the sum of two."""
-    W: np.ndarray                                   # (M D, K)
-    b: np.ndarray                                   # (K,)
+    """What a rule puts into the four lines. A rule is one of these, or the sum of several."""
+    weights: list                                   # one array like W for each of the inputs
+    b: np.ndarray                                   # like b
     epsilon: float = 0.0
-    inputs: Callable = lambda a: a                  # a (N, D) -> what stands for a (N, M D)
+    inputs: Callable = alone                        # a -> [what stands for a, ...]
     share: Callable = None                          # R, z -> what of R goes this way; None: all
+    signed: bool = True
 
 
-def add_up(terms, a, W, b, R, ledger=None):
-    """The sum over the `terms` of a rule, each the four lines; ledger rows are added up as well.
-
-    Where a term has M inputs for each a_j, R_j is the sum of what they get.
-    """
+def add_up(terms, a, W, b, R, ledger=None, layer=Dense):
+    """The sum over the `terms` of a rule, each the four lines; ledger rows are added up as well."""
     R_inputs, rows = 0, []
     for term in terms:
-        share = R if term.share is None else term.share(R, a @ W + b)
-        part = propagate(term.inputs(a), term.W, term.b, term.epsilon, share, rows)
-        R_inputs = R_inputs + fold(part, a.shape[1])
+        share = R if term.share is None else term.share(R, layer.apply(a, W, b))
+        pairs = list(zip(term.inputs(a), term.weights))
+        z = sum(layer.apply(part, weights, 0 * term.b) for part, weights in pairs) + term.b
+        of_parts = []
+        for part, weights in pairs:
+            R_inputs = R_inputs + propagate(part, weights, term.b, term.epsilon, share, of_parts,
+                                            z, term.signed, layer)
+        rows.append(of_parts[0]._replace(inputs=sum(row.inputs for row in of_parts)))
     if ledger is not None:
         ledger.append(LedgerRow(*(sum(parts) for parts in zip(*rows))))
     return R_inputs
 
 
-def fold(R, D):
-    """(N, M D) to (N, D): the M parts of each input added up."""
-    return R if R.shape[1] == D else R.reshape(len(R), -1, D).sum(axis=1)
+def rule(terms):
+    """A rule from a function (W, b, **parameters) -> [Term, ...]; use it as a decorator.
+
+    The rule is called with (a, W, b, R, **parameters, ledger=None, layer=Dense), and keeps the
+    function as `rule.terms`, for those who want to prepare the weights once.
+    """
+    def lrp(a, W, b, R, *values, ledger=None, layer=Dense, **parameters):
+        return add_up(terms(W, b, *values, **parameters), a, W, b, R, ledger, layer)
+
+    own = list(inspect.signature(terms).parameters.values())[2:]
+    kind = inspect.Parameter
+    lrp.__signature__ = inspect.Signature(
+        [kind(name, kind.POSITIONAL_OR_KEYWORD) for name in ("a", "W", "b", "R")] + own
+        + [kind("ledger", kind.KEYWORD_ONLY, default=None),
+           kind("layer", kind.KEYWORD_ONLY, default=Dense)])
+    lrp.__name__, lrp.__qualname__, lrp.__doc__ = terms.__name__, terms.__name__, terms.__doc__
+    lrp.__module__, lrp.terms = terms.__module__, terms
+    return lrp
 
 
-def split(a):
-    """[a+, a-] side by side (N, 2 D): so that each part has its own weights."""
-    return np.hstack([positive(a), negative(a)])
-
-
-def lrp_0(a, W, b, R, ledger=None):
+@rule
+def lrp_0(W, b, bias="modified"):
     """LRP-0: in proportion to what each input contributed to z.
 
         R_j = sum_k  a_j w_jk / (sum_j a_j w_jk + b_k)  R_k
@@ -132,48 +199,42 @@ def lrp_0(a, W, b, R, ledger=None):
     Shapes as in `propagate`. Where z_k = 0 exactly, R_k is dropped; where z_k is nearly 0, R_j is
     huge. Source: Bach et al. 2015.
     """
-    return add_up(terms_0(W, b), a, W, b, R, ledger)
+    return [Term([W], of_bias(bias, b, b))]
 
 
-def terms_0(W, b):
-    return [Term(W, b)]
-
-
-def lrp_epsilon(a, W, b, R, epsilon=0.25, ledger=None):
+@rule
+def lrp_epsilon(W, b, epsilon=0.25, bias="modified", signed=True):
     """LRP-epsilon: as LRP-0, but the stabilizer absorbs relevance where z is small.
 
         R_j = sum_k  a_j w_jk / (z_k + epsilon sign(z_k))  R_k,    z_k = sum_j a_j w_jk + b_k
 
-    Shapes as in `propagate`; epsilon >= 0 is in units of z. epsilon = 0 is LRP-0. Raises
-    ValueError for a negative epsilon. Source: Bach et al. 2015.
+    Shapes as in `propagate`; epsilon >= 0 is in units of z. epsilon = 0 is LRP-0. signed=False: the
+    denominator is z_k + epsilon, which is 0 for some negative z_k. Raises ValueError for a negative
+    epsilon. Source: Bach et al. 2015.
     """
-    return add_up(terms_epsilon(W, b, epsilon), a, W, b, R, ledger)
+    return [Term([W], of_bias(bias, b, b), at_least_0("epsilon", epsilon), signed=signed)]
 
 
-def terms_epsilon(W, b, epsilon=0.25):
-    return [Term(W, b, _at_least_0("epsilon", epsilon))]
-
-
-def lrp_gamma(a, W, b, R, gamma=0.25, ledger=None):
+@rule
+def lrp_gamma(W, b, gamma=0.25, bias="modified"):
     """LRP-gamma: positive weights count 1 + gamma times.
 
         R_j = sum_k  a_j (w_jk + gamma w+_jk) / (sum_j a_j (w_jk + gamma w+_jk) + b_k + gamma b+_k)
               R_k
 
     Shapes as in `propagate`; gamma >= 0 has no unit. gamma = 0 is LRP-0; the larger gamma, the less
-    evidence against is seen. Assumes a >= 0, and z_k > 0 where R_k is not 0: a negative z_k may
-    grow to 0 and past it, with huge R_j near there. Raises ValueError for a negative gamma.
+    evidence against is seen. Assumes a >= 0, and warns if it is not: see `lrp_gamma_generalized`.
+    Assumes z_k > 0 where R_k is not 0: a negative z_k may grow to 0 and past it, with huge R_j near
+    there. Raises ValueError for a negative gamma.
     Source: Montavon et al. 2019, section 10.2.1.
     """
-    return add_up(terms_gamma(W, b, gamma), a, W, b, R, ledger)
+    gamma = at_least_0("gamma", gamma)
+    return [Term([W + gamma * positive(W)], of_bias(bias, b + gamma * positive(b), b),
+                 inputs=alone_and_at_least_0 if gamma > 0 else alone)]
 
 
-def terms_gamma(W, b, gamma=0.25):
-    gamma = _at_least_0("gamma", gamma)
-    return [Term(W + gamma * positive(W), b + gamma * positive(b))]
-
-
-def lrp_gamma_generalized(a, W, b, R, gamma=0.25, ledger=None):
+@rule
+def lrp_gamma_generalized(W, b, gamma=0.25, bias="modified"):
     """LRP-gamma for activations and z of any sign: what speaks for z's sign counts 1 + gamma times.
 
         R_j = sum_k  (a_j w_jk + gamma (a_j w_jk)^s) / (z_k + gamma sum (a_j w_jk)^s + gamma b_k^s)
@@ -183,83 +244,76 @@ def lrp_gamma_generalized(a, W, b, R, gamma=0.25, ledger=None):
     never nearer to 0 than z. Source: Andeol et al. 2021, "Learning Domain Invariant
     Representations by Joint Wasserstein Distance Minimization", as a rule for all signs.
     """
-    return add_up(terms_gamma_generalized(W, b, gamma), a, W, b, R, ledger)
-
-
-def terms_gamma_generalized(W, b, gamma=0.25):
-    gamma = _at_least_0("gamma", gamma)
+    gamma = at_least_0("gamma", gamma)
     for_it, against = W + gamma * positive(W), W + gamma * negative(W)
-    return [Term(np.vstack([for_it, against]), b + gamma * positive(b), 0.0, split,
-                 lambda R, z: np.where(z >= 0, R, 0)),
-            Term(np.vstack([against, for_it]), b + gamma * negative(b), 0.0, split,
-                 lambda R, z: np.where(z >= 0, 0, R))]
+    return [Term([for_it, against], of_bias(bias, b + gamma * positive(b), b), inputs=split,
+                 share=lambda R, z: np.where(z >= 0, R, 0)),
+            Term([against, for_it], of_bias(bias, b + gamma * negative(b), b), inputs=split,
+                 share=lambda R, z: np.where(z >= 0, 0, R))]
 
 
-def lrp_alpha_beta(a, W, b, R, alpha=2.0, beta=1.0, ledger=None):
+@rule
+def lrp_alpha_beta(W, b, alpha=2.0, beta=1.0, bias="modified", signs="contributions"):
     """LRP-alpha-beta: contributions for and against z are shared out apart.
 
         R_j = sum_k ( alpha (a_j w_jk)+ / (sum_j (a_j w_jk)+ + b+_k)
                      - beta (a_j w_jk)- / (sum_j (a_j w_jk)- + b-_k) ) R_k,    alpha - beta = 1
 
     Shapes as in `propagate`. Where nothing speaks for z_k (or against it), that part of R_k is
-    dropped. Raises ValueError unless alpha >= 1, beta >= 0 and alpha - beta = 1.
+    dropped. signs="weights": a_j w+_jk and a_j w-_jk instead, the same where a >= 0.
+    Raises ValueError unless alpha >= 1, beta >= 0 and alpha - beta = 1.
     Source: Bach et al. 2015.
     """
-    return add_up(terms_alpha_beta(W, b, alpha, beta), a, W, b, R, ledger)
-
-
-def terms_alpha_beta(W, b, alpha=2.0, beta=1.0):
-    alpha, beta = _at_least_0("alpha", alpha), _at_least_0("beta", beta)
+    alpha, beta = at_least_0("alpha", alpha), at_least_0("beta", beta)
     if abs(alpha - beta - 1) > 1e-9:
         raise ValueError(f"alpha - beta must be 1, got alpha={alpha:g}, beta={beta:g}")
+    if signs not in ("contributions", "weights"):
+        raise ValueError(f"signs must be 'contributions' or 'weights', got {signs!r}")
     up, down = positive(W), negative(W)
-    return [Term(np.vstack([up, down]), positive(b), 0.0, split, lambda R, z: alpha * R),
-            Term(np.vstack([down, up]), negative(b), 0.0, split, lambda R, z: -beta * R)]
+    inputs, number = (split, 2) if signs == "contributions" else (alone, 1)
+    return [Term([up, down][:number], of_bias(bias, positive(b), b), inputs=inputs,
+                 share=lambda R, z: alpha * R),
+            Term([down, up][:number], of_bias(bias, negative(b), b), inputs=inputs,
+                 share=lambda R, z: -beta * R)]
 
 
-def lrp_z_plus(a, W, b, R, ledger=None):
+@rule
+def lrp_z_plus(W, b, bias="modified", signs="contributions"):
     """LRP-z-plus: only what speaks for z; alpha-beta with alpha = 1, beta = 0.
 
         R_j = sum_k  (a_j w_jk)+ / (sum_j (a_j w_jk)+ + b+_k)  R_k
 
-    Shapes as in `propagate`. Source: Montavon et al. 2017.
+    Shapes as in `propagate`, signs as in `lrp_alpha_beta`. Source: Montavon et al. 2017.
     """
-    return add_up(terms_z_plus(W, b), a, W, b, R, ledger)
+    return lrp_alpha_beta.terms(W, b, 1.0, 0.0, bias, signs)[:1]
 
 
-def terms_z_plus(W, b):
-    return terms_alpha_beta(W, b, 1.0, 0.0)[:1]
-
-
-def lrp_w_square(a, W, b, R, ledger=None):
+@rule
+def lrp_w_square(W, b, bias="none"):
     """LRP-w-square: in proportion to the squared weights, whatever the input says; no bias.
 
         R_j = sum_k  w_jk^2 / (sum_j w_jk^2)  R_k
 
-    Shapes as in `propagate`. Source: Montavon et al. 2017.
+    Shapes as in `propagate`. bias="modified" adds b_k^2 to the denominator.
+    Source: Montavon et al. 2017.
     """
-    return add_up(terms_w_square(W, b), a, W, b, R, ledger)
+    return [Term([W * W], of_bias(bias, b * b, b), inputs=ones)]
 
 
-def terms_w_square(W, b):
-    return [Term(W * W, 0 * b, 0.0, np.ones_like)]
-
-
-def lrp_flat(a, W, b, R, ledger=None):
+@rule
+def lrp_flat(W, b, bias="none"):
     """LRP-flat: to every input the same; no bias.
 
         R_j = sum_k  1 / D  R_k
 
-    Shapes as in `propagate`. Source: Lapuschkin et al. 2019.
+    Shapes as in `propagate`. bias="modified" makes the bias one input more.
+    Source: Lapuschkin et al. 2019.
     """
-    return add_up(terms_flat(W, b), a, W, b, R, ledger)
+    return [Term([np.ones_like(W)], of_bias(bias, np.ones_like(b), b), inputs=ones)]
 
 
-def terms_flat(W, b):
-    return [Term(np.ones_like(W), 0 * b, 0.0, np.ones_like)]
-
-
-def lrp_z_box(a, W, b, R, low=0.0, high=1.0, ledger=None):
+@rule
+def lrp_z_box(W, b, low=0.0, high=1.0, bias="none"):
     """LRP-z-box, for pixels: how far each is from the end of its range that speaks against z_k.
 
         R_j = sum_k  (a_j w_jk - low w+_jk - high w-_jk) / (sum_j a_j w_jk - low w+_jk - high w-_jk)
@@ -268,18 +322,22 @@ def lrp_z_box(a, W, b, R, low=0.0, high=1.0, ledger=None):
     Shapes as in `propagate`; low and high, numbers with low < high, bound the pixels. No bias.
     Raises ValueError for others. Source: Montavon et al. 2017.
     """
-    return add_up(terms_z_box(W, b, low, high), a, W, b, R, ledger)
-
-
-def terms_z_box(W, b, low=0.0, high=1.0):
     if not (isinstance(low, Real) and isinstance(high, Real) and -np.inf < low < high < np.inf):
         raise ValueError(f"low and high must be finite numbers with low < high, got {low!r} and "
                          f"{high!r}")
-    return [Term(np.vstack([W, -positive(W), -negative(W)]), 0 * b, 0.0, lambda a: np.hstack(
-        [a, np.full_like(a, low), np.full_like(a, high)]))]
+    return [Term([W, -positive(W), -negative(W)], of_bias(bias, b, b),
+                 inputs=lambda a: [a, np.full_like(a, low), np.full_like(a, high)])]
 
 
-def _at_least_0(name, value):
+def of_bias(bias, modified, b):
+    """What the keyword `bias` makes of b. Raises ValueError for another word."""
+    if bias not in ("modified", "unmodified", "none"):
+        raise ValueError(f"bias must be 'modified', 'unmodified' or 'none', got {bias!r}")
+    return {"modified": modified, "unmodified": b, "none": 0 * b}[bias]
+
+
+def at_least_0(name, value):
+    """`value` as a float. Raises ValueError unless it is a finite number of at least 0."""
     if not (isinstance(value, Real) and 0 <= value < np.inf):
         raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
     return float(value)     # a NumPy float64 would turn float32 relevance into float64
@@ -288,14 +346,11 @@ def _at_least_0(name, value):
 RULES = {"0": lrp_0, "epsilon": lrp_epsilon, "gamma": lrp_gamma,
          "gamma_generalized": lrp_gamma_generalized, "alpha_beta": lrp_alpha_beta,
          "z_plus": lrp_z_plus, "w_square": lrp_w_square, "flat": lrp_flat, "z_box": lrp_z_box}
-# What each rule makes of W and b. The rest is the four lines, whoever computes them.
-TERMS = {"0": terms_0, "epsilon": terms_epsilon, "gamma": terms_gamma,
-         "gamma_generalized": terms_gamma_generalized, "alpha_beta": terms_alpha_beta,
-         "z_plus": terms_z_plus, "w_square": terms_w_square, "flat": terms_flat,
-         "z_box": terms_z_box}
 
 
-def parameters_of(name):
-    """The names of the parameters that the rule called `name` has of its own: ["gamma"], say."""
-    return [parameter.name for parameter in inspect.signature(RULES[name]).parameters.values()
-            if parameter.default is not parameter.empty and parameter.name != "ledger"]
+def parameters_of(rule):
+    """The names of the parameters that a rule, or the rule of this name, has of its own: ["gamma",
+    "bias"], say."""
+    parameters = inspect.signature(RULES.get(rule, rule) if isinstance(rule, str) else rule)
+    return [name for name in parameters.parameters
+            if name not in ("a", "W", "b", "R", "ledger", "layer")]

@@ -70,9 +70,10 @@ class Parameter(NamedTuple):
 
 
 def trainable(net):
-    """[(W, b), ...]: the arrays of `net` as Parameters without a past, one pair a layer."""
-    return [tuple(Parameter(w, np.zeros_like(w), np.zeros_like(w)) for w in (layer.W, layer.b))
-            for layer in net.layers]
+    """[(W, b), ...]: the arrays of `net` as Parameters without a past, one tuple a layer."""
+    arrays = [[getattr(layer, name) for name in layer.parameters] for layer in net.layers]
+    return [tuple(Parameter(w, np.zeros_like(w), np.zeros_like(w)) for w in of_layer)
+            for of_layer in arrays]
 
 
 def step_by_equations(net, parameters, x, labels, t, learning_rate):
@@ -94,12 +95,12 @@ def step_by_loops(net, parameters, x, labels, t, learning_rate):
     and its gradient is used up row by row."""
     a = net.activations(x)
     loss, da = kernels.cross_entropy(a[-1], labels)
-    for number in reversed(range(len(net.layers))):
-        layer, (W, b) = net.layers[number], parameters[number]
+    for number in reversed(range(net.first_trained, len(net.layers))):
+        layer = net.layers[number]
         dz = layer.delta(a[number + 1], da)
-        if number > 0:
-            da = kernels.backward(dz, layer.W)
-        kernels.descend(a[number], dz, W, b, t, learning_rate)
+        if number > net.first_trained:      # nobody asks for the derivatives below it
+            da = layer.backward(a[number], dz, "numba")
+        layer.descend(a[number], dz, parameters[number], t, learning_rate)
     return loss
 
 
@@ -132,15 +133,13 @@ def train(net, digits, epochs=10, batch_size=100, learning_rate=1e-3, rng=0, pro
         check_labels(labels, len(images), net.sizes[-1], f"{part}_labels")
 
     check_engine(engine)
-    for layer in net.layers:
-        if not (layer.W.flags.carray and layer.b.flags.carray):
-            raise ValueError("W and b must be C-contiguous and writeable to be trained, as MLP "
-                             "makes them")
-
+    parameters, real = trainable(net), net.dtype
+    if not all(one.w.flags.carray for of_layer in parameters for one in of_layer):
+        raise ValueError("W and b must be C-contiguous and writeable to be trained, as networks "
+                         "make them")
     rng = np.random.default_rng(rng)
     batch_size, learning_rate = int(batch_size), float(learning_rate)
     images, labels = digits.train_images, np.asarray(digits.train_labels).astype(np.int64)
-    parameters, real = trainable(net), net.layers[0].W.dtype
     losses, accuracies = [], []
     N = len(images)
     with tqdm(total=epochs * -(-N // batch_size), desc="training", unit="step",
@@ -155,7 +154,7 @@ def train(net, digits, epochs=10, batch_size=100, learning_rate=1e-3, rng=0, pro
                 if not np.isfinite(losses[-1]):
                     raise _diverged(f"the loss is {losses[-1]}", losses, learning_rate)
                 bar.update()
-            if not all(np.isfinite(one.w).all() for pair in parameters for one in pair):
+            if not all(np.isfinite(one.w).all() for of_layer in parameters for one in of_layer):
                 raise _diverged("a weight is not finite", losses, learning_rate)
             accuracies.append(accuracy(net, digits.test_images, np.asarray(digits.test_labels),
                                        engine))

@@ -128,7 +128,7 @@ def test_the_same_seed_gives_the_same_files(tmp_path):
 
 @pytest.mark.parametrize("arguments, message", [
     (["--rule", "zennit"], "--rule must be one of 0, epsilon, gamma.*got 'zennit'"),
-    (["--rule", "gamma,0,0"], "one for each of the 2 layers, got 3"),
+    (["--rule", "gamma,0,0"], "one for each of the 2 layers with weights, got 3"),
     (["--fraction", "1.5"], "--fraction: must lie between 0 and 1, both excluded, got 1.5"),
     (["--fraction", "0"], "--fraction: must lie between 0 and 1"),
     (["--fraction", "nan"], "--fraction: must lie between 0 and 1"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import lrp_numpy as lrp
-from conftest import SHAPES
+from conftest import SHAPES, arrays_of
 from lrp_numpy import rules
 
 
@@ -129,7 +129,7 @@ def test_no_images():
 
 @pytest.mark.parametrize("arguments, message", [
     ({"rule": "gama"}, "rule must be one of '0', 'epsilon', 'gamma', .*got 'gama'"),
-    ({"rule": ["0", "0", "0"]}, "one for each of the 2 layers, got 3"),
+    ({"rule": ["0", "0", "0"]}, "one for each of the 2 layers with weights, got 3"),
     ({"rule": 0}, "rule must be one of '0', 'epsilon', 'gamma', .*got 0"),
     ({"rule": None}, "rule must be one of '0', 'epsilon', 'gamma', .*got None"),
     ({"W": 1}, "W is not a parameter of rule 0"),
@@ -169,7 +169,7 @@ def test_a_zero_centred_sigmoid_is_a_tanh(random_case, rule, parameters, seed):
     up, and a unit is never worth more than (sigmoid(z) - 1/2) / z <= 1/4 allows."""
     net, x = random_case([9, 8, 4], "sigmoid", seed)
     centred = lrp.zero_centred(net)
-    (W1, b1, _), (W2, b2, _) = net.layers
+    (W1, W2), (b1, b2) = arrays_of(net)
     tanh = lrp.MLP.from_arrays([W1 / 2, W2 / 2], [b1 / 2, b2 + W2.sum(axis=0) / 2], "tanh")
     ours, theirs = lrp.explain(centred, x, rule, **parameters), lrp.explain(tanh, x, "0")
     if rule == "0":

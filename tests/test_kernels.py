@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import lrp_numpy as lrp
-from lrp_numpy import kernels, network, rules, training
+from lrp_numpy import kernels, layers, rules, training
 
 # N, D, K: ones, more and fewer than a block of eight, rows below, at and above 32
 SHAPES = [(1, 1, 1), (1, 9, 3), (3, 1, 40), (2, 17, 31), (4, 16, 32), (5, 23, 33), (3, 8, 77),
@@ -37,9 +37,9 @@ def assert_equal(ours, equation):
 @on_every_case
 def test_affine_and_backward(shape, real, density):
     a, W, b, dz = case(*shape, real, density)
-    assert_equal(kernels.affine(a, W, b), network.affine(a, W, b))
-    assert_equal(kernels.affine(a, kernels.padded(W), b), network.affine(a, W, b))
-    assert_equal(kernels.backward(dz, W), network.Dense(W, b, "relu").backward(dz))
+    assert_equal(kernels.affine(a, W, b), layers.affine(a, W, b))
+    assert_equal(kernels.affine(a, kernels.padded(W), b), layers.affine(a, W, b))
+    assert_equal(kernels.backward(dz, W), layers.Dense(W, b, "relu").backward(a, dz))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 31), (5, 32), (3, 33), (7, 100)])
@@ -62,7 +62,7 @@ def test_propagate(shape, real, density, epsilon, gamma):
     b[0] = 0        # with a = 0, z is 0 there
     rows = []
     # The same z for both, since 1/z magnifies what rounding makes of it
-    z = network.affine(a, W, b)
+    z = layers.affine(a, W, b)
     equation = np.zeros_like(a) + rules.propagate(a, W, b, epsilon, R, rows)
     ours, ledger = kernels.propagate(a, W, b, epsilon, R, z)
     assert_equal(ours, equation)
@@ -132,7 +132,7 @@ def test_nan_is_not_hidden(shape, what, bad):
         rows = []
         equation = rules.propagate(a, W, b, 0.1, R, rows)
         ours, ledger = kernels.propagate(a, W, b, 0.1, R)
-        z = network.affine(a, W, b)
+        z = layers.affine(a, W, b)
     assert (np.isfinite(ours) == np.isfinite(equation)).all() and not np.isfinite(ours[1]).all()
     assert (np.isfinite(kernels.affine(a, W, b)) == np.isfinite(z)).all()
     assert (np.isfinite(ledger.T) == np.isfinite(np.array(rows[0]))).all()

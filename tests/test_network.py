@@ -8,7 +8,8 @@ import pytest
 
 import lrp_numpy as lrp
 from conftest import SHAPES, arrays_of
-from lrp_numpy.network import ACTIVATIONS, Activation, Dense, sigmoid
+from lrp_numpy.activations import ACTIVATIONS, Activation, sigmoid
+from lrp_numpy.layers import Dense
 from lrp_numpy.training import cross_entropy
 
 
@@ -160,7 +161,7 @@ def write_misfit(path):
 def test_load_refuses(tmp_path, write):
     write(tmp_path / "net.npz")
     MARK.unlink(missing_ok=True)
-    with pytest.raises(ValueError, match="net.npz is not a network saved by MLP.save"):
+    with pytest.raises(ValueError, match="net.npz is not a network saved by lrp_numpy"):
         lrp.MLP.load(tmp_path / "net.npz")
     assert not MARK.exists()
 
@@ -175,9 +176,9 @@ def test_sizes_refused(sizes):
     (lambda W, b: (W, b, "softplus"), "activation must be one of relu.*'softplus'"),
     (lambda W, b: (W[:1], b[:1], "softplus"), "activation must be one of relu.*'softplus'"),
     (lambda W, b: (W, b, ["relu"]), "activation must be one of relu.*'relu'"),
-    (lambda W, b: ([W[0], W[1].T], b, "relu"), "W of layer 1 must have 4 rows"),
-    (lambda W, b: (W, [b[0][1:], b[1]], "relu"), r"b of layer 0 must have shape \(4,\)"),
-    (lambda W, b: ([W[0] * np.nan, W[1]], b, "relu"), "W of layer 0 must be finite"),
+    (lambda W, b: ([W[0], W[1].T], b, "relu"), "layer 1: W must have 4 rows"),
+    (lambda W, b: (W, [b[0][1:], b[1]], "relu"), r"layer 0: b must have shape \(4,\)"),
+    (lambda W, b: ([W[0] * np.nan, W[1]], b, "relu"), "layer 0: W must be finite"),
     (lambda W, b: ([W[0].astype(int), W[1]], b, "relu"), "must be float32 or float64, got int64"),
     (lambda W, b: (W, b[:1], "relu"), "equally many, got 2 and 1"),
     (lambda W, b: ([], [], "relu"), "at least one layer"),

@@ -90,9 +90,10 @@ def test_integers_will_do():
 
 def test_a_rule_s_own_parameters():
     assert {name: parameters_of(name) for name in RULES} == {
-        "0": [], "epsilon": ["epsilon"], "gamma": ["gamma"], "gamma_generalized": ["gamma"],
-        "alpha_beta": ["alpha", "beta"], "z_plus": [], "w_square": [], "flat": [],
-        "z_box": ["low", "high"]}
+        "0": ["bias"], "epsilon": ["epsilon", "bias", "signed"], "gamma": ["gamma", "bias"],
+        "gamma_generalized": ["gamma", "bias"], "alpha_beta": ["alpha", "beta", "bias", "signs"],
+        "z_plus": ["bias", "signs"], "w_square": ["bias"], "flat": ["bias"],
+        "z_box": ["low", "high", "bias"]}
 
 
 def test_negative_z_is_stabilized_away_from_zero():

@@ -1,4 +1,6 @@
 """Cross-entropy, Adam and the loop: against definitions and hand calculations."""
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -186,7 +188,7 @@ def test_lists_and_numpy_numbers_will_do():
 def test_weights_of_another_layout_are_refused():
     """Training them would change a copy and leave the network as it was."""
     net = lrp.MLP.random([4, 3])
-    net.layers[0] = net.layers[0]._replace(W=np.asfortranarray(net.layers[0].W))
+    net.layers[0] = replace(net.layers[0], W=np.asfortranarray(net.layers[0].W))
     with pytest.raises(ValueError, match="must be C-contiguous"):
         lrp.train(net, small_digits(), epochs=1, progress=False)
 

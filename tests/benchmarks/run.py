@@ -6,6 +6,7 @@ should run meanwhile. Needs torch and, for one contender, captum: pip install '.
 import argparse
 import os
 import platform
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -114,7 +115,7 @@ def explanation_section(digits, options):
     sections = []
     for rule in RULES:
         # captum's gamma leaves the bias as it is: with no positive bias that is the same
-        same = lrp.MLP(layer._replace(b=np.minimum(layer.b, 0)) for layer in net.layers)
+        same = lrp.MLP([replace(layer, b=np.minimum(layer.b, 0)) for layer in net.layers])
         found = {name: job() for name, job in explainers(same, x[:500], rule).items()}
         for name, R in found.items():
             scale = np.abs(found["our NumPy equations"]).max(axis=1, keepdims=True)

@@ -1,0 +1,77 @@
+"""Named choices of a rule for each layer, each with its reason.
+
+A preset is a function of a network; it returns [(rule, its parameters), ...], one for each layer
+that takes a rule, input side first. `explain(net, x, rule="overview")` calls it by its name; the
+parameters can be given there.
+"""
+from lrp_numpy.layers import Dense
+
+
+def overview(net):
+    """z-box for the pixels, then gamma, then epsilon, and LRP-0 for the logits.
+
+    Near the logits few neurons stand for many things each, and LRP-0 stays with the function as it
+    is. In the middle, epsilon drops what is weak and contradictory. Below, gamma spreads relevance
+    over whole features rather than single pixels. The lowest layer sees pixels, where 0 is black
+    and not absent: z-box. The layers between first and last are halved between gamma (below, and
+    the one more) and epsilon. Needs three layers with weights.
+    Source: Montavon et al. 2019, section 10.3.
+    """
+    between = _enough(net, "overview", 3) - 2
+    low = between - between // 2
+    return ([("z_box", {})] + [("gamma", {})] * low
+            + [("epsilon", {})] * (between // 2) + [("0", {})])
+
+
+def deep_taylor(net):
+    """z-box for the pixels, z-plus for all others.
+
+    What only adds up what speaks for an answer, conserves it and cannot explode: the expansion of
+    a ReLU network into its root points. It shows no evidence against, and little difference between
+    classes. Source: Montavon et al. 2017.
+    """
+    return [("z_box", {})] + [("z_plus", {})] * (_enough(net, "deep_taylor", 1) - 1)
+
+
+def epsilon_plus_flat(net):
+    """flat for the first layer, z-plus for convolutions, epsilon for Dense layers.
+
+    Dense layers decide between classes, so their evidence against has to be kept: epsilon.
+    Convolutions find features; z-plus keeps their heatmaps calm. What a first layer looks at within
+    its window is noise to the eye: flat smooths it. Source: Kohlbrenner et al. 2020, "Towards Best
+    Practice in Explaining Neural Network Decisions with LRP".
+    """
+    return _by_kind(net, "epsilon_plus_flat", ("flat", {}), ("z_plus", {}))
+
+
+def epsilon_gamma_box(net):
+    """z-box for the pixels, gamma for convolutions, epsilon for Dense layers.
+
+    As `epsilon_plus_flat`, but gamma keeps some evidence against in the convolutions, and z-box
+    keeps the pixels apart. Source: the composite of this name in Anders et al. 2021, "Software for
+    Dataset-wide XAI: From Local Explanations to Global Insights with Zennit, CoRelAy, and ViRelAy".
+    """
+    return _by_kind(net, "epsilon_gamma_box", ("z_box", {}), ("gamma", {}))
+
+
+PRESETS = {preset.__name__: preset
+           for preset in (overview, deep_taylor, epsilon_plus_flat, epsilon_gamma_box)}
+
+
+def _by_kind(net, name, first, of_pictures):
+    _enough(net, name, 2)
+    return [first] + [("epsilon", {}) if isinstance(layer, Dense) else of_pictures
+                      for layer in with_rule(net)[1:]]
+
+
+def with_rule(net):
+    """The layers of `net` that take a rule of the caller's choice."""
+    return [layer for layer in net.layers if layer.rule is None]
+
+
+def _enough(net, name, least):
+    count = len(with_rule(net))
+    if count < least:
+        raise ValueError(f"rule {name!r} is for networks with at least {least} layers that have "
+                         f"weights, got {count}")
+    return count
