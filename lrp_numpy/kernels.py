@@ -14,6 +14,8 @@ start processes before the first call, or by "spawn".
 
 All kernels are in this one file, because numba's cache does not notice an edit in another.
 """
+import math
+
 import numba
 import numpy as np
 from numba import prange
@@ -40,6 +42,11 @@ def alike(*arrays):
                     else np.float64)
     return [array if array.dtype == real and array.flags.carray
             else np.require(array, real, ["C", "W"]) for array in arrays]
+
+
+def as_rows(a):
+    """(N, ...) as (N, D): a view if a is C-contiguous."""
+    return a.reshape(len(a), math.prod(a.shape[1:]))
 
 
 def check_shape(name, array, shape):
@@ -321,7 +328,7 @@ def worths(R, z, b, epsilon, signed=True):
     the ledger (N, 5), in which the inputs' column is still to be filled.
     """
     b = np.broadcast_to(b, z.shape[1:]).ravel()
-    R_rows, z_rows, b = alike(R.reshape(len(R), -1), z.reshape(len(z), -1), b)
+    R_rows, z_rows, b = alike(as_rows(R), as_rows(z), b)
     s, ledger = _worths(R_rows, z_rows, b, *stabilizers(epsilon, signed))
     return s.reshape(R.shape), ledger
 
@@ -337,9 +344,7 @@ def _worths(R, z, b, above, below):
 
 def earnings(a, c, out):
     """The last of the four lines for any layer, R = a * c, into `out`; returns its sums (N,)."""
-    N = len(a)
-    a, c = alike(a.reshape(N, -1), c.reshape(N, -1))
-    return _earnings(a, c, out.reshape(N, -1))
+    return _earnings(*alike(as_rows(a), as_rows(c)), as_rows(out))
 
 
 @compiled(parallel=True)
@@ -386,17 +391,22 @@ def shifts(C, h, w, stride, rows, columns):
     return plane, (i // stride) * columns + j // stride
 
 
+def sides_out(sides, size, stride, padding):
+    """How often a window of `size` (h, w) fits into a framed picture of `sides` (H, W)."""
+    return [(side + 2 * padding - reach) // stride + 1 for side, reach in zip(sides, size)]
+
+
 def convolve(a, W, b, stride=1, padding=0):
     """pictures.convolve: z_k = b_k + sum over c, i, j of W[c, k, i, j] a_c, shifted by i, j."""
     a, W, b = alike(a, W, b)
     C, K, h, w = W.shape
     check_shape("a", a, (len(a), C, *a.shape[2:]))
     check_shape("b", b, (K, 1, 1))
-    size = [(side + 2 * padding - reach) // stride + 1 for side, reach in zip(a.shape[2:], (h, w))]
+    size = sides_out(a.shape[2:], (h, w), stride, padding)
     lines = planes(a, stride, padding)
     rows, columns = lines.shape[2:]
     plane, shift = shifts(C, h, w, stride, rows, columns)
-    return _convolve(lines.reshape(len(a), -1), W.transpose(1, 0, 2, 3).reshape(K, -1).copy(),
+    return _convolve(as_rows(lines), W.transpose(1, 0, 2, 3).reshape(K, -1).copy(),
                      b.ravel(), plane * rows * columns + shift, columns, *size)
 
 
@@ -421,7 +431,7 @@ def convolve_transposed(s, W, shape, stride=1, padding=0):
     N, C = len(s), len(W)
     rows, columns = (-(-(side + 2 * padding) // stride) for side in shape[2:])
     K, h, w = W.shape[1:]
-    size = [(side + 2 * padding - reach) // stride + 1 for side, reach in zip(shape[2:], (h, w))]
+    size = sides_out(shape[2:], (h, w), stride, padding)
     check_shape("s", s, (N, K, *size))
     plane, shift = shifts(1, h, w, stride, rows, columns)
     places, counts = np.zeros((stride**2, K * h * w), np.int64), np.zeros(stride**2, np.int64)
@@ -460,8 +470,10 @@ def kernel_gradient(a, dz, h, w, stride=1, padding=0):
     C, K = a.shape[1], dz.shape[1]
     lines = planes(a, stride, padding)
     rows, columns = lines.shape[2:]
+    size = sides_out(a.shape[2:], (h, w), stride, padding)
+    check_shape("dz", dz, (len(a), K, *size))
     plane, shift = shifts(C, h, w, stride, rows, columns)
-    dW_T = _kernel_gradient(lines.reshape(len(a), -1), dz, plane * rows * columns + shift, columns)
+    dW_T = _kernel_gradient(as_rows(lines), dz, plane * rows * columns + shift, columns)
     return dW_T.reshape(K, C, h, w).transpose(1, 0, 2, 3).copy()
 
 

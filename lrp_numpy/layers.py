@@ -7,6 +7,7 @@ of the loss with respect to z, and likewise `da`, `dW`, `db`. Rows of numbers ar
 A layer of your own is a subclass of `Layer`: see there. engine: "numpy" for the equations as they
 stand, "numba" for the same as fast loops, kernels.py, where there are such.
 """
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -305,7 +306,7 @@ class Flatten(Layer):
         return (int(np.prod(shape)),)
 
     def linear(self, a, engine="numba"):
-        return a.reshape(len(a), -1)
+        return a.reshape(len(a), math.prod(a.shape[1:]))
 
     def backward(self, a, dz, engine="numpy"):
         return dz.reshape(a.shape)

@@ -116,7 +116,7 @@ def divide(R, z):
 
 def total(R):
     """The sum over everything but the images: (N, ...) to (N,)."""
-    return R.reshape(len(R), -1).sum(axis=1, dtype=np.float64)
+    return R.sum(axis=tuple(range(1, R.ndim)), dtype=np.float64)
 
 
 def alone(a):
@@ -302,9 +302,9 @@ def lrp_w_square(W, b, bias="none"):
 
 @rule
 def lrp_flat(W, b, bias="none"):
-    """LRP-flat: to every input the same; no bias.
+    """LRP-flat: to every input that leads to k the same; no bias.
 
-        R_j = sum_k  1 / D  R_k
+        R_j = sum_k  1 / D  R_k,    D inputs to k
 
     Shapes as in `propagate`. bias="modified" makes the bias one input more.
     Source: Lapuschkin et al. 2019.

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import lrp_numpy as lrp
+import test_layers as layer_cases
 from conftest import SHAPES, arrays_of
 from lrp_numpy.training import cross_entropy
 
@@ -116,3 +117,129 @@ def test_the_trained_network(trained, digits):
         close = np.abs(e.input - theirs[0]).max(axis=1) <= 1e-3 * np.abs(theirs[0]).max(axis=1)
         # LRP-0 has no bound where z is nearly 0: a few images may differ more
         assert close.mean() >= 0.98, rule
+
+
+# Convolution and pooling
+
+@layer_cases.on_every_shape
+def test_convolution_and_its_gradients(shape, engine, seed):
+    layer, a, dz = layer_cases.case(shape, seed)
+    z, (da, dW, db) = torch_reference.gradients(
+        lambda a, W, b: torch_reference.convolution(a, W, b, layer.stride, layer.padding),
+        [a, layer.W, layer.b], dz)
+    assert_equal_by_layer([layer.linear(a, engine)], [z], "z")
+    assert_equal_by_layer(layer.gradients(a, dz, engine), [dW, db], "gradient")
+    assert_equal_by_layer([layer.backward(a, dz, engine)], [da], "da")
+
+
+@layer_cases.on_every_shape
+@pytest.mark.parametrize("rule", lrp.rules.RULES)
+def test_convolution_under_every_rule(shape, engine, seed, rule):
+    layer, a, R = layer_cases.case(shape, seed)
+    a = np.abs(a) if rule == "gamma" else a
+    parameters = layer_cases.PARAMETERS.get(rule, {})
+    theirs = torch_reference.lrp_by_gradients(
+        rule, a, layer.W, layer.b, R, lambda a, W: torch_reference.convolution(
+            a, W, torch_reference.torch.zeros(W.shape[1], dtype=a.dtype), layer.stride,
+            layer.padding), **parameters)
+    if engine == "numpy":
+        ours = lrp.rules.RULES[rule](a, layer.W, layer.b, R, layer=layer, **parameters)
+    else:
+        ours, _ = layer_cases.by_kernels(layer, rule, a, R, parameters)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-11 * (1 + np.abs(theirs).max()))
+
+
+@pytest.mark.parametrize("rule", lrp.rules.RULES)
+@pytest.mark.parametrize("seed", range(4))
+def test_dense_under_every_rule(rule, seed):
+    rng = np.random.default_rng(seed)
+    a, W, b, R = (rng.normal(size=size) for size in ((5, 8), (8, 7), 7, (5, 7)))
+    a = np.abs(a) if rule == "gamma" else a
+    parameters = layer_cases.PARAMETERS.get(rule, {})
+    theirs = torch_reference.lrp_by_gradients(rule, a, W, b, R, lambda a, W: a @ W, **parameters)
+    ours = lrp.rules.RULES[rule](a, W, b, R, **parameters)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-11 * (1 + np.abs(theirs).max()))
+
+
+@pytest.mark.parametrize("size, stride", [(2, 2), (3, 2), (2, 3), (3, 1)])
+@pytest.mark.parametrize("kind", ["max_pool2d", "avg_pool2d"])
+@pytest.mark.parametrize("engine", ["numba", "numpy"])
+@pytest.mark.parametrize("seed", range(3))
+def test_pooling_and_its_gradient(size, stride, kind, engine, seed):
+    """After a ReLU, so that many windows have equal numbers."""
+    rng = np.random.default_rng(seed)
+    a = np.maximum(rng.normal(size=(3, 2, 8, 7)) - 0.5, 0)
+    layer = {"max_pool2d": lrp.MaxPool2D, "avg_pool2d": lrp.AvgPool2D}[kind](size, stride)
+    dz = rng.normal(size=(3, *layer.out_shape(a.shape[1:])))
+    pool = getattr(torch_reference.torch.nn.functional, kind)
+    z, (da,) = torch_reference.gradients(lambda a: pool(a, size, stride), [a], dz)
+    assert_equal_by_layer([layer.forward(a, engine), layer.backward(a, dz, engine)], [z, da], "")
+
+
+def torch_cnn(net):
+    """A function of x and all weights (W, b, W, b, ...) that gives the logits, in torch."""
+    nn = torch_reference.torch.nn.functional
+    activations = {"relu": nn.relu, "tanh": torch_reference.torch.tanh}
+
+    def logits(x, *arrays):
+        a, arrays = x, list(arrays)
+        for layer in net.layers:
+            if isinstance(layer, lrp.Unflatten):
+                a = a.reshape(-1, *layer.shape)
+            elif isinstance(layer, lrp.MaxPool2D):
+                a = nn.max_pool2d(a, layer.size, layer.step)
+            elif isinstance(layer, lrp.AvgPool2D):
+                a = nn.avg_pool2d(a, layer.size, layer.step)
+            elif isinstance(layer, lrp.Flatten):
+                a = a.flatten(1)
+            else:
+                W, b = arrays.pop(0), arrays.pop(0)
+                a = (torch_reference.convolution(a, W, b, layer.stride, layer.padding)
+                     if isinstance(layer, lrp.Conv2D) else a @ W + b)
+                a = activations.get(layer.activation, lambda a: a)(a)
+        return a
+    return logits
+
+
+@pytest.mark.parametrize("pool", layer_cases.POOLS, ids=str)
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("engine", ["numba", "numpy"])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_cnn_learns_as_torch_does(pool, activation, engine, seed):
+    """Its gradients and ten steps of Adam."""
+    torch = torch_reference.torch
+    net, x = layer_cases.network(seed, activation, pool)
+    labels = np.random.default_rng(seed).integers(0, 5, len(x))
+    arrays = [getattr(layer, name) for layer in net.layers for name in layer.parameters]
+    theirs = torch_reference.tensors(arrays, True)
+    optimizer, losses, first = torch.optim.Adam(theirs, lr=0.01), [], None
+    for _ in range(10):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(torch_cnn(net)(torch.tensor(x), *theirs),
+                                                 torch.tensor(labels))
+        loss.backward()
+        first = first or [one.grad.numpy().copy() for one in theirs]
+        optimizer.step()
+        losses.append(loss.item())
+    a = net.activations(x, engine)
+    ours = net.backward(a, cross_entropy(a[-1], labels)[1])
+    assert_equal_by_layer([one for of_layer in ours for one in of_layer], first, "gradient")
+    history = lrp.train(net, lrp.Digits(x, labels, x, labels), epochs=10, batch_size=len(x),
+                        learning_rate=0.01, progress=False, engine=engine)
+    np.testing.assert_allclose(history.loss, losses, rtol=1e-10)
+    arrays = [getattr(layer, name) for layer in net.layers for name in layer.parameters]
+    for one, other in zip(arrays, theirs):
+        np.testing.assert_allclose(one, other.detach().numpy(), rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("pool", ["winner", "mean"])
+@pytest.mark.parametrize("seed", range(3))
+def test_lrp_0_is_gradient_times_input_for_a_cnn(pool, seed):
+    """With the largest or the mean of each window: both are linear where ReLU is."""
+    net, x = layer_cases.network(seed, "relu",
+                                 lrp.AvgPool2D(2) if pool == "mean" else lrp.MaxPool2D(2))
+    e = lrp.explain(net, x)
+    arrays = [getattr(layer, name) for layer in net.layers for name in layer.parameters]
+    one_hot = np.eye(5)[e.target]
+    _, (dx, *_) = torch_reference.gradients(torch_cnn(net), [x, *arrays], one_hot)
+    np.testing.assert_allclose(e.input, x * dx, rtol=1e-10, atol=1e-12 * np.abs(x * dx).max())

@@ -80,3 +80,55 @@ def gradient_times_input(x, weights, biases, activation, target):
     logits = activations(x, tensors(weights), tensors(biases), activation)[-1]
     logits[torch.arange(len(target)), torch.tensor(target)].sum().backward()
     return (x * x.grad).detach().numpy()
+
+
+def convolution(a, W, b, stride, padding):
+    """torch's own; W is (C, K, h, w) and b (K, 1, 1), as in the package."""
+    return torch.nn.functional.conv2d(a, W.transpose(0, 1), b.flatten(), stride, padding)
+
+
+def gradients(forward, arrays, dz):
+    """What autograd gives for each of the arrays, if dz is the derivative of forward(*arrays)."""
+    arrays = tensors(arrays, True)
+    z = forward(*arrays)
+    return z.detach().numpy(), [gradient.numpy() for gradient in
+                                torch.autograd.grad(z, arrays, torch.tensor(dz))]
+
+
+def lrp_by_gradients(name, a, W, b, R, linear, **parameters):
+    """Any rule, for any layer that is linear(a, W) + b in torch, by gradients with respect to
+    whatever takes the place of a: sum of inputs times gradient of sum(z * constant(share / z))."""
+    a, W, b, R = tensors([a, W, b, R])
+    up, down = torch.clamp(W, min=0), torch.clamp(W, max=0)
+    for_it, against = torch.clamp(a, min=0), torch.clamp(a, max=0)
+    one, gamma = torch.ones_like(a), parameters.get("gamma", 0.0)
+    if name in ("0", "epsilon", "gamma"):
+        b = torch.where(b > 0, (1 + gamma) * b, b)
+        terms = [([(a, torch.where(W > 0, (1 + gamma) * W, W))], b, R)]
+    elif name == "gamma_generalized":
+        is_up = linear(a, W) + b >= 0
+        terms = [([(a, W), (for_it, gamma * up), (against, gamma * down)],
+                  b + gamma * torch.clamp(b, min=0), R * is_up),
+                 ([(a, W), (for_it, gamma * down), (against, gamma * up)],
+                  b + gamma * torch.clamp(b, max=0), R * ~is_up)]
+    elif name in ("alpha_beta", "z_plus"):
+        alpha, beta = parameters.get("alpha", 1.0), parameters.get("beta", 0.0)
+        terms = [([(for_it, up), (against, down)], torch.clamp(b, min=0), alpha * R),
+                 ([(for_it, down), (against, up)], torch.clamp(b, max=0), -beta * R)]
+    elif name == "w_square":
+        terms = [([(one, W**2)], 0 * b, R)]
+    elif name == "flat":
+        terms = [([(one, W * 0 + 1)], 0 * b, R)]
+    else:
+        low, high = parameters["low"], parameters["high"]
+        terms = [([(a, W), (low * one, -up), (high * one, -down)], 0 * b, R)]
+    relevance = torch.zeros_like(a)
+    for parts, bias, share in terms:
+        inputs = [part.clone().requires_grad_(True) for part, _ in parts]
+        z = sum(linear(part, weights) for part, (_, weights) in zip(inputs, parts)) + bias
+        epsilon = parameters.get("epsilon", 0.0)
+        z = torch.where(z < 0, z - epsilon, z + epsilon)
+        constant = torch.where(z == 0, 0, share / torch.where(z == 0, 1, z)).detach()
+        (z * constant).sum().backward()
+        relevance = relevance + sum(part.grad * part for part in inputs)
+    return relevance.detach().numpy()

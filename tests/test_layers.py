@@ -1,0 +1,430 @@
+"""Convolution, pooling and flattening: against torch, against loops, and against Dense layers."""
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import lrp_numpy as lrp
+from lrp_numpy import kernels, pictures
+from lrp_numpy.rules import RULES, propagate
+from lrp_numpy.training import cross_entropy
+
+# C, K, H, W, h, w, stride, padding: more columns than rows and the other way round, a window as
+# large as the picture, steps that leave pixels over, more padding than a step
+SHAPES = [(1, 1, 1, 1, 1, 1, 1, 0), (1, 2, 5, 5, 3, 3, 1, 0), (2, 3, 6, 5, 3, 2, 1, 1),
+          (3, 9, 7, 8, 2, 3, 2, 0), (2, 2, 5, 5, 5, 5, 1, 0), (2, 3, 8, 7, 3, 3, 2, 1),
+          (1, 8, 9, 9, 2, 2, 3, 2), (2, 4, 4, 9, 4, 2, 3, 0), (8, 3, 12, 12, 5, 5, 1, 0)]
+ENGINES = ["numpy", "numba"]
+PARAMETERS = {"epsilon": {"epsilon": 0.3}, "gamma": {"gamma": 0.7},
+              "gamma_generalized": {"gamma": 0.7}, "alpha_beta": {"alpha": 1.5, "beta": 0.5},
+              "z_box": {"low": -1.0, "high": 2.0}}
+
+
+def on_every_shape(test):
+    for mark in (pytest.mark.parametrize("shape", SHAPES, ids=str),
+                 pytest.mark.parametrize("engine", ENGINES),
+                 pytest.mark.parametrize("seed", range(3))):
+        test = mark(test)
+    return test
+
+
+def case(shape, seed, N=3):
+    """A Conv2D with non-zero biases, pictures of both signs with zeros, and dz or R."""
+    C, K, H, W, h, w, stride, padding = shape
+    rng = np.random.default_rng([seed, *shape])
+    layer = lrp.Conv2D(rng.normal(size=(C, K, h, w)), rng.normal(size=(K, 1, 1)), "identity",
+                       stride, padding)
+    a = rng.normal(size=(N, C, H, W)) * (rng.random((N, C, H, W)) < 0.7)
+    return layer, a, rng.normal(size=(N, *layer.out_shape((C, H, W))))
+
+
+def assert_close(ours, theirs, what=""):
+    np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12 * np.abs(theirs).max(),
+                               err_msg=what)
+
+
+def by_loops(layer, a):
+    """z, one product after another."""
+    C, K, h, w = layer.W.shape
+    N, _, H, W = a.shape
+    z = np.zeros((N, *layer.out_shape(a.shape[1:])))
+    for n, k, y, x in np.ndindex(z.shape):
+        for c, i, j in np.ndindex(C, h, w):
+            row = y * layer.stride + i - layer.padding
+            column = x * layer.stride + j - layer.padding
+            if 0 <= row < H and 0 <= column < W:
+                z[n, k, y, x] += a[n, c, row, column] * layer.W[c, k, i, j]
+        z[n, k, y, x] += layer.b[k, 0, 0]
+    return z
+
+
+def unfolded(W, layer, shape):
+    """The matrix (D, K') of a convolution by W: row for a pixel, column for an output."""
+    C, K, h, w = W.shape
+    out = layer.out_shape(shape)
+    matrix = np.zeros((np.prod(shape), np.prod(out)))
+    for column, (k, y, x) in enumerate(np.ndindex(out)):
+        for c, i, j in np.ndindex(C, h, w):
+            row = y * layer.stride + i - layer.padding
+            of_row = x * layer.stride + j - layer.padding
+            if 0 <= row < shape[1] and 0 <= of_row < shape[2]:
+                matrix[np.ravel_multi_index((c, row, of_row), shape), column] = W[c, k, i, j]
+    return matrix
+
+
+@on_every_shape
+def test_convolution_equals_its_loops(shape, engine, seed):
+    layer, a, _ = case(shape, seed)
+    assert_close(layer.linear(a, engine), by_loops(layer, a))
+
+
+def test_convolution_by_hand():
+    """One picture of 3 x 3 and the window [[1, 2], [0, -1]]; b = 10."""
+    a = np.arange(9.0).reshape(1, 1, 3, 3)      # 0 1 2 / 3 4 5 / 6 7 8
+    W, b = np.array([[[[1.0, 2.0], [0.0, -1.0]]]]), np.full((1, 1, 1), 10.0)
+    layer = lrp.Conv2D(W, b, "identity")
+    # 0 + 2 - 4, 1 + 4 - 5, 3 + 8 - 7, 4 + 10 - 8
+    for engine in ENGINES:
+        assert layer.linear(a, engine).tolist() == [[[[8, 10], [14, 16]]]]
+        back = layer.backward(a, np.array([[[[1.0, 0.0], [0.0, 1.0]]]]), engine)
+        assert back.tolist() == [[[[1, 2, 0], [0, 0, 2], [0, 0, -1]]]]
+
+
+@on_every_shape
+def test_transposed_is_the_transposed_matrix(shape, engine, seed):
+    layer, a, s = case(shape, seed)
+    matrix = unfolded(layer.W, layer, a.shape[1:])
+    c = layer.transposed(s, layer.W, a.shape, engine)
+    assert_close(c.reshape(len(a), -1), s.reshape(len(s), -1) @ matrix.T)
+
+
+@on_every_shape
+@pytest.mark.parametrize("rule", RULES)
+def test_a_convolution_is_a_dense_layer(shape, engine, seed, rule):
+    """Under every rule and with every row of the ledger: of its matrix, whose zeros are no weights
+    (that is for flat, which gives every weight a 1)."""
+    layer, a, R = case(shape, seed)
+    if rule == "gamma":
+        a = np.abs(a)
+    parameters, N = PARAMETERS.get(rule, {}), len(a)
+    b = np.repeat(layer.b.ravel(), R[0, 0].size)
+    rows, expected = a.reshape(N, -1), []
+    if rule == "flat":
+        matrix = unfolded(np.ones_like(layer.W), layer, a.shape[1:])
+        of_rows = propagate(np.ones_like(rows), matrix, 0 * b, 0.0, R.reshape(N, -1), expected)
+    else:
+        matrix = unfolded(layer.W, layer, a.shape[1:])
+        of_rows = RULES[rule](rows, matrix, b, R.reshape(N, -1), ledger=expected, **parameters)
+    if engine == "numpy":
+        ledger = []
+        ours = RULES[rule](a, layer.W, layer.b, R, ledger=ledger, layer=layer, **parameters)
+    else:
+        ours, ledger = by_kernels(layer, rule, a, R, parameters)
+    scale = 1 + np.abs(of_rows).max()       # contributions cancel: alpha-beta, gamma generalised
+    np.testing.assert_allclose(ours.reshape(N, -1), of_rows, rtol=1e-10, atol=1e-11 * scale)
+    np.testing.assert_allclose(ledger[0], expected[0], rtol=1e-10, atol=1e-11 * scale)
+    np.testing.assert_allclose(ledger[0].received, sum(ledger[0][1:]), rtol=1e-10,
+                               atol=1e-11 * scale)
+
+
+def by_kernels(layer, rule, a, R, parameters):
+    """One layer under one rule, as `explain` does it by the loops."""
+    from lrp_numpy.explain import _by_loops
+    carrier, out = _by_loops(layer, RULES[rule], parameters), np.empty_like(a)
+    return out, [carrier.down(a, carrier.up(a), R, out)]
+
+
+@pytest.mark.parametrize("size, stride", [(1, 1), (2, 2), (3, 2), (2, 3), (3, 1)])
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("seed", range(3))
+def test_pooling_equals_its_loops(size, stride, engine, seed):
+    """Forward and back, with equal numbers in a window."""
+    rng = np.random.default_rng(seed)
+    a = np.maximum(rng.integers(-2, 4, (3, 2, 7, 8)), 0).astype(float)
+    largest, mean = lrp.MaxPool2D(size, stride), lrp.AvgPool2D(size, stride)
+    out = largest.out_shape(a.shape[1:])
+    dz = rng.normal(size=(3, *out))
+    z, average, da, da_average = np.zeros_like(dz), np.zeros_like(dz), 0 * a, 0 * a
+    for n, c, y, x in np.ndindex(dz.shape):
+        best, winner = -np.inf, None
+        for i, j in np.ndindex(size, size):
+            place = n, c, y * stride + i, x * stride + j
+            average[n, c, y, x] += a[place] / size**2
+            da_average[place] += dz[n, c, y, x] / size**2
+            if a[place] > best:
+                best, winner = a[place], place
+        z[n, c, y, x] = best
+        da[winner] += dz[n, c, y, x]
+    assert (largest.forward(a, engine) == z).all()
+    assert_close(largest.backward(a, dz, engine), da)
+    assert_close(mean.forward(a, engine), average)
+    assert_close(mean.backward(a, dz, engine), da_average)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_max_pool_does_not_hide_nan(engine):
+    for place in np.ndindex(2, 2):
+        a = np.ones((1, 1, 2, 2))
+        a[(0, 0, *place)] = np.nan
+        assert np.isnan(lrp.MaxPool2D(2).forward(a, engine)).all()
+
+
+def test_flatten_and_back():
+    a = np.arange(24.0).reshape(2, 3, 2, 2)
+    rows = lrp.Flatten().forward(a)
+    assert rows.tolist() == [list(range(12)), list(range(12, 24))]
+    assert (lrp.Flatten().backward(a, rows) == a).all()
+    assert (lrp.Unflatten((3, 2, 2)).forward(rows) == a).all()
+    assert (lrp.Unflatten((3, 2, 2)).backward(rows, a) == rows).all()
+
+
+# Networks
+
+def network(seed, activation="relu", pool=lrp.MaxPool2D(2), dtype=np.float64):
+    """Two convolutions, one with stride and padding, and two Dense layers, with large biases."""
+    rng = np.random.default_rng(seed)
+    net = lrp.Network([
+        lrp.Unflatten((2, 9, 8)), lrp.Conv2D.random(2, 3, 3, activation, rng, dtype=dtype), pool,
+        lrp.Conv2D.random(3, 4, 2, activation, rng, stride=2, padding=1, dtype=dtype),
+        lrp.Flatten(), lrp.Dense.random(16, 7, activation, rng, dtype),
+        lrp.Dense.random(7, 5, "identity", rng, dtype)])
+    for layer in net.layers:
+        if layer.parameters:
+            layer.b[...] = rng.normal(size=layer.b.shape)
+    x = rng.random((6, 144)).astype(dtype)
+    x[rng.random(x.shape) < 0.3] = 0
+    return net, x
+
+
+POOLS = [lrp.MaxPool2D(2), lrp.MaxPool2D(2, relevance="average"), lrp.AvgPool2D(2)]
+
+
+@pytest.mark.parametrize("pool", POOLS, ids=str)
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_network_is_one_of_dense_layers(pool, activation, seed):
+    """The same logits, and for a random rule for each layer the same relevance of every neuron,
+    as of the network in which each convolution is a Dense layer."""
+    net, x = network(seed, activation, pool)
+    rules = ["z_box", ("gamma_generalized", {"gamma": 0.3}), "epsilon", "alpha_beta"]
+    e = lrp.explain(net, x, rules, epsilon=0.2)
+    twins = []
+    for layer, shape in zip(net.layers, net.shapes):
+        if isinstance(layer, lrp.Conv2D):
+            out = layer.out_shape(shape)
+            twins += [lrp.Flatten(),
+                      lrp.Dense(unfolded(layer.W, layer, shape),
+                                np.repeat(layer.b.ravel(), np.prod(out[1:])), activation),
+                      lrp.Unflatten(out)]
+        else:
+            twins.append(layer)
+    twin = lrp.explain(lrp.Network(twins), x, rules, epsilon=0.2)
+    assert_close(e.logits, twin.logits)
+    theirs = {R.shape[1:]: R for R in twin.relevance}
+    for R in e.relevance:
+        np.testing.assert_allclose(R, theirs[R.shape[1:]], rtol=1e-8,
+                                   atol=1e-10 * np.abs(R).max())
+
+
+@pytest.mark.parametrize("pool", POOLS, ids=str)
+@pytest.mark.parametrize("rule", [*RULES, "overview", "deep_taylor", "epsilon_plus_flat",
+                                  "epsilon_gamma_box"])
+@pytest.mark.parametrize("seed", range(2))
+def test_both_engines_and_the_ledger(pool, rule, seed):
+    net, x = network(seed, "relu", pool)
+    ours, equation = (lrp.explain(net, x, rule, engine=engine) for engine in ("numba", "numpy"))
+    assert [R.shape[1:] for R in ours.relevance] == net.shapes
+    for one, other in zip(ours.relevance, equation.relevance):
+        np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-10 * np.abs(other).max())
+    for number, (one, other) in enumerate(zip(ours.ledger, equation.ledger)):
+        scale = np.abs(np.array(other)).max()
+        np.testing.assert_allclose(np.array(one), np.array(other), rtol=1e-8, atol=1e-10 * scale)
+        np.testing.assert_allclose(one.received, sum(one[1:]), rtol=1e-10, atol=1e-12 * scale)
+        for row, R in ((one.received, ours.relevance[number + 1]),
+                       (one.inputs, ours.relevance[number])):
+            np.testing.assert_allclose(row, R.reshape(len(x), -1).sum(axis=1), rtol=1e-10,
+                                       atol=1e-12 * scale)
+
+
+def test_winner_and_average_by_hand():
+    """A window of 1, 3, 0, 0 with R = 8: all to the 3, or 2 and 6."""
+    x = np.array([[1.0, 3.0, 0.0, 0.0]])
+    for how, expected in (("winner", [[0, 8, 0, 0]]), ("average", [[2, 6, 0, 0]])):
+        pool = lrp.MaxPool2D(2, relevance=how)
+        net = lrp.Network([lrp.Unflatten((1, 2, 2)), pool, lrp.Flatten()])
+        for engine in ENGINES:
+            e = lrp.explain(net, x, start=8.0, engine=engine)
+            assert e.logits.tolist() == [[3]] and e.input.tolist() == expected
+
+
+@pytest.mark.parametrize("pool", POOLS, ids=str)
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
+def test_gradients_by_finite_differences(pool, activation):
+    net, x = network(5, activation, pool)
+    labels = np.arange(len(x)) % 5
+    a = net.activations(x)
+    gradients = net.backward(a, cross_entropy(a[-1], labels)[1])
+    assert [len(of_layer) for of_layer in gradients] == [0, 2, 0, 2, 0, 2, 2]
+    rng = np.random.default_rng(0)
+    for layer, of_layer in zip(net.layers, gradients):
+        for name, gradient in zip(layer.parameters, of_layer):
+            parameter = getattr(layer, name)
+            assert parameter.shape == gradient.shape
+            for place in map(tuple, rng.integers(0, parameter.shape, (10, parameter.ndim))):
+                loss, step, value = [], 1e-5, parameter[place]
+                for h in (step, -step):
+                    parameter[place] = value + h
+                    loss.append(cross_entropy(net.forward(x), labels)[0])
+                parameter[place] = value
+                assert gradient[place] == pytest.approx((loss[0] - loss[1]) / (2 * step),
+                                                        rel=1e-5, abs=1e-8)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_it_learns(digits, engine):
+    net = lrp.lenet(rng=1, maps=(4, 8), hidden=30)
+    few = lrp.Digits(digits.train_images[:2000], digits.train_labels[:2000],
+                     digits.test_images[:500], digits.test_labels[:500])
+    before = [getattr(layer, name).copy() for layer in net.layers for name in layer.parameters]
+    history = lrp.train(net, few, epochs=1, batch_size=20, rng=1, learning_rate=4e-3,
+                        progress=False, engine=engine)
+    after = [getattr(layer, name) for layer in net.layers for name in layer.parameters]
+    assert history.accuracy[-1] > 0.7 and history.loss[-10:].mean() < 1 < history.loss[0]
+    assert all((one != other).mean() > 0.5 for one, other in zip(before, after))
+
+
+def test_bytes_targets_and_batches(digits):
+    """What explain promises for an MLP, it keeps for a CNN."""
+    net, x = lrp.lenet(rng=0), digits.test_images[:20]
+    whole = lrp.explain(net, x, "gamma")
+    parts = list(lrp.explain_batches(net, x, "gamma", batch_size=7))
+    for number, R in enumerate(whole.relevance):
+        np.testing.assert_array_equal(R, np.concatenate([part.relevance[number]
+                                                         for part in parts]))
+    as_bytes = lrp.explain(net, np.rint(255 * x).astype(np.uint8), "gamma", intermediate=False)
+    assert len(as_bytes.relevance) == 1
+    np.testing.assert_allclose(as_bytes.input, whole.input, atol=1e-4 * np.abs(whole.input).max())
+    assert (lrp.explain(net, x, target=3).target == 3).all()
+    assert lrp.explain(net, x[:0]).input.shape == (0, 784)
+
+
+@pytest.mark.parametrize("pool", POOLS, ids=str)
+def test_saved_networks_know_their_layers(tmp_path, pool):
+    net, x = network(0, "relu", pool, np.float32)
+    net.save(tmp_path / "net.npz")
+    back = lrp.Network.load(tmp_path / "net.npz")
+    assert type(back) is lrp.Network and back.shapes == net.shapes
+    assert [repr(type(layer)) for layer in back.layers] == [repr(type(layer))
+                                                            for layer in net.layers]
+    assert str(back.layers[2]) == str(pool)
+    assert (back.forward(x) == net.forward(x)).all()
+    np.testing.assert_array_equal(lrp.explain(back, x, "gamma").input,
+                                  lrp.explain(net, x, "gamma").input)
+    for one, other in zip(back.layers, net.layers):
+        assert {name: type(getattr(one, name)) for name in vars(one)} == {
+            name: type(getattr(other, name)) for name in vars(other)}
+
+
+def test_a_file_of_the_first_version_still_loads(tmp_path):
+    """As MLP.save wrote it before there were other layers than Dense."""
+    net = lrp.MLP.random([4, 3, 2], "tanh", rng=1)
+    np.savez(tmp_path / "old.npz", activations=np.array(["tanh", "identity"]), W0=net.layers[0].W,
+             b0=net.layers[0].b, W1=net.layers[1].W, b1=net.layers[1].b)
+    back = lrp.MLP.load(tmp_path / "old.npz")
+    x = np.random.default_rng(0).random((5, 4))
+    assert type(back) is lrp.MLP and (back.forward(x) == net.forward(x)).all()
+
+
+@pytest.mark.parametrize("name", ["Pickle", "Layer", "object", ""])
+def test_other_layers_are_not_loaded(tmp_path, name):
+    np.savez(tmp_path / "net.npz", layers=np.array([name]), W0=np.ones((2, 2)), b0=np.ones(2))
+    with pytest.raises(ValueError, match=f"layer 0 must be one of Dense.*got {name}"):
+        lrp.Network.load(tmp_path / "net.npz")
+
+
+@pytest.mark.parametrize("pool", [lrp.MaxPool2D(2), lrp.AvgPool2D(2)], ids=str)
+def test_a_sigmoid_cnn_is_centred(pool):
+    """The same logits; hidden activations of 0 where z is 0; with padding it is refused."""
+    rng = np.random.default_rng(0)
+    net = lrp.Network([
+        lrp.Unflatten((1, 8, 8)), lrp.Conv2D.random(1, 3, 3, "sigmoid", rng, dtype=np.float64),
+        pool,
+        lrp.Conv2D.random(3, 4, 2, "sigmoid", rng, dtype=np.float64), lrp.Flatten(),
+        lrp.Dense.random(16, 5, "identity", rng, np.float64)])
+    x = rng.random((4, 64))
+    centred = lrp.zero_centred(net)
+    np.testing.assert_allclose(centred.forward(x), net.forward(x), rtol=1e-12)
+    np.testing.assert_allclose(centred.activations(x)[2], net.activations(x)[2] - 0.5, atol=1e-12)
+    padded = list(net.layers)
+    padded[3] = lrp.Conv2D.random(3, 4, 2, "sigmoid", rng, padding=1, dtype=np.float64)
+    padded[5] = lrp.Dense.random(64, 5, "identity", rng, np.float64)
+    with pytest.raises(ValueError, match="layer 3: padding must be 0 behind an activation"):
+        lrp.zero_centred(lrp.Network(padded))
+
+
+def misfits():
+    conv = lrp.Conv2D.random(1, 2, 3, "relu", 0)
+    begin, end = lrp.Unflatten((1, 6, 6)), [lrp.Flatten(), lrp.Dense.random(32, 3, "identity", 0)]
+    return [
+        ([conv, *end], "layer 0 must know how many numbers an image has.*got Conv2D"),
+        ([begin, conv], r"layer 1: the last layer must give logits.*\(2, 4, 4\)"),
+        ([begin, conv, end[1]], r"layer 2: it takes rows.*gives \(2, 4, 4\); Flatten"),
+        ([begin, conv, end[0], lrp.Dense.random(30, 3, "relu", 0)], "layer 3: W must have 32 rows"),
+        ([begin, replace(conv, stride=0), *end], "layer 1: stride must be an integer of at least"),
+        ([begin, replace(conv, padding=-1), *end], "padding must be an integer of at least 0"),
+        ([begin, replace(conv, padding=0.5), *end], "padding must be an integer of at least 0"),
+        ([begin, replace(conv, activation="gelu"), *end], "activation must be one of"),
+        ([begin, replace(conv, b=np.ones(2)), *end], r"b must have shape \(2, 1, 1\)"),
+        ([begin, replace(conv, W=np.ones((3, 3))), *end], r"W must have shape \(C, K, h, w\)"),
+        ([begin, replace(conv, W=np.ones((1, 2, 7, 1))), *end], "window of 7 x 1 must fit"),
+        ([begin, replace(conv, W=conv.W * np.nan), *end], "layer 1: W must be finite"),
+        ([begin, conv, conv, *end], "one entry along its first axis for each of the 2 maps"),
+        ([begin, lrp.MaxPool2D(7), *end], "window of 7 x 7 must fit into the picture of 6 x 6"),
+        ([begin, lrp.MaxPool2D(0), *end], "size must be an integer of at least 1"),
+        ([begin, lrp.MaxPool2D(2, relevance="all"), *end], "'winner' or 'average', got 'all'"),
+        ([end[1], lrp.AvgPool2D(2)], r"takes pictures \(C, H, W\), but the layer before it gives"),
+        ([lrp.Unflatten((6, 6)), conv], r"shape must be \(C, H, W\)"),
+        ([end[1], lrp.Unflatten((2, 2, 2))], "shape must hold 3 numbers"),
+        ([], "at least one layer")]
+
+
+@pytest.mark.parametrize("number", range(20))
+def test_networks_refused(number):
+    stack, message = misfits()[number]
+    with pytest.raises(ValueError, match=message):
+        lrp.Network(stack)
+
+
+def test_kernels_refuse_what_does_not_fit():
+    layer, a, s = case((2, 3, 6, 5, 3, 2, 1, 1), 0)
+    for call, message in (
+            (lambda: kernels.convolve(a[:, :1], layer.W, layer.b), "a must have shape"),
+            (lambda: kernels.convolve(a, layer.W, layer.b.ravel()), "b must have shape"),
+            (lambda: kernels.convolve_transposed(s, layer.W, a.shape), "s must have shape"),
+            (lambda: kernels.kernel_gradient(a, s, 3, 2), "dz must have shape")):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_types_are_kept(real, engine):
+    net, x = network(0, dtype=real)
+    a = net.activations(x, engine)
+    assert {array.dtype for array in a} == {np.dtype(real)}
+    assert {array.dtype for pair in net.backward(a, np.ones((6, 5), real)) for array in pair} == {
+        np.dtype(real)}
+    for rule in RULES:
+        assert {R.dtype for R in lrp.explain(net, x, rule, engine=engine).relevance} == {
+            np.dtype(real)}
+
+
+def test_equations_change_nothing():
+    layer, a, s = case(SHAPES[5], 0)
+    before = [array.copy() for array in (a, s, layer.W, layer.b)]
+    for one in (a, s):
+        one.flags.writeable = False
+    for engine in ENGINES:
+        layer.linear(a, engine), layer.backward(a, s, engine), layer.gradients(a, s, engine)
+    pictures.max_pool_backward(a, a, 1, 1), kernels.max_pool_backward(a, a, 1, 1)
+    assert all((one == other).all() for one, other in zip(before, (a, s, layer.W, layer.b)))
