@@ -6,6 +6,7 @@ import warnings
 import matplotlib
 
 from lrp_numpy import commands
+from lrp_numpy.presets import PRESETS
 from lrp_numpy.rules import RULES
 
 ABOUT = """\
@@ -25,6 +26,7 @@ examples:
   python -m lrp_numpy explain --network out/network.npz --digits 4 --target 9
                                                       why not a 9?
   python -m lrp_numpy paper --data mnist              every test image, with chance to compare
+  python -m lrp_numpy paper --model cnn               the same of a convolutional network
   python -m lrp_numpy redo --help                     all options of a command
 """
 
@@ -120,17 +122,19 @@ def _parser():
 
     training = argparse.ArgumentParser(add_help=False)
     group = training.add_argument_group("network and training")
-    group.add_argument("--activation", default="sigmoid",
-                       choices=["sigmoid", "relu", "tanh"],
-                       help="activation function of the hidden layers (default: %(default)s)")
-    group.add_argument("--hidden", metavar="N", type=count, nargs="+", default=[500],
-                       help="neurons of each hidden layer (default: 500, one layer)")
+    group.add_argument("--activation", choices=["sigmoid", "relu", "tanh"],
+                       help="activation function of the hidden layers (default: sigmoid; cnn: "
+                            "relu)")
+    group.add_argument("--model", choices=["mlp", "cnn"], default="mlp",
+                       help="mlp: the paper's kind of network (default); cnn: a convolutional one")
+    group.add_argument("--hidden", metavar="N", type=count, nargs="+",
+                       help="neurons of each hidden layer (default: 500, one layer; cnn: 120)")
     group.add_argument("--epochs", metavar="N", type=count, default=10,
                        help="passes over the training digits (default: %(default)s)")
     group.add_argument("--batch-size", metavar="N", type=count, default=100,
                        help="digits to a step (default: %(default)s)")
-    group.add_argument("--learning-rate", metavar="X", type=_at_least(1e-12, float), default=1e-3,
-                       help="learning rate of Adam (default: %(default)s)")
+    group.add_argument("--learning-rate", metavar="X", type=_at_least(1e-12, float),
+                       help="learning rate of Adam (default: 0.001; cnn: 0.002)")
 
     saved = argparse.ArgumentParser(add_help=False)
     saved.add_argument("--network", metavar="FILE",
@@ -144,7 +148,8 @@ def _parser():
                        help="show the first test image of each of these (default: 0 1 2 4 7)")
     group.add_argument("--rule", metavar="NAME", nargs="+", default=["gamma", "0"],
                        help=f"one or more of {', '.join(RULES)}; names joined by commas are one "
-                            "for each layer, input side first: gamma,epsilon (default: gamma 0)")
+                            "for each layer, input side first: gamma,epsilon; or a preset: "
+                            f"{', '.join(PRESETS)} (default: gamma 0)")
     group.add_argument("--zero-centred", action="store_true",
                        help="explain the equal network whose hidden activations are f(z) - f(0)")
     group.add_argument("--epsilon", metavar="X", type=size, default=0.25,
@@ -181,6 +186,10 @@ def _parser():
         command = subparsers.add_parser(name, help=run.__doc__, description=run.__doc__,
                                         parents=parents)
         command.set_defaults(run=run)
+        if name == "paper":
+            command.add_argument("--model", choices=["mlp", "cnn"], default="mlp",
+                                 help="mlp: the paper's network with four activations (default); "
+                                      "cnn: a convolutional network beside the ReLU one")
         if name == "explain":
             command.add_argument("--target", metavar="K", type=int, choices=range(10),
                                  help="the class to explain (default: the predicted one)")

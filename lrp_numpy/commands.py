@@ -14,7 +14,8 @@ import numpy as np
 from lrp_numpy import plots, report, tables
 from lrp_numpy.data import Digits, load_mnist
 from lrp_numpy.explain import explain
-from lrp_numpy.network import MLP, zero_centred
+from lrp_numpy.network import MLP, Network, lenet, zero_centred
+from lrp_numpy.presets import PRESETS
 from lrp_numpy.removal import first_of_each, remove_and_measure
 from lrp_numpy.rules import RULES, parameters_of
 from lrp_numpy.training import accuracy, train
@@ -25,6 +26,10 @@ features (IFR: the most relevant pixels) or unimportant ones (UFR: the least rel
 were removed. margin: p1 - p2 of the softmax. 0.45 [6]: misclassified as a 6.
 right: the share of right answers, intact and after each removal."""
 
+DEFAULTS = {"mlp": {"activation": "sigmoid", "hidden": [500], "learning_rate": 1e-3},
+            "cnn": {"activation": "relu", "hidden": [120],
+                    "learning_rate": report.CNN_LEARNING_RATE}}
+
 
 def run_redo(options):
     """Redo the paper: train, explain, remove; its two tables and five figures."""
@@ -34,10 +39,11 @@ def run_redo(options):
 
 
 def run_paper(options):
-    """Ask the paper's question of every test image: four networks, three rules, chance, curves."""
+    """Ask the paper's question of every test image: networks, rules, chance, curves."""
     out = _output_folder(options.out)
     digits, settings = _digits(options), _settings(options)
-    networks = [report.trained_networks(digits, seed, settings) for seed in options.seeds]
+    trained = {"mlp": report.trained_networks, "cnn": report.trained_cnn}[options.model]
+    networks = [trained(digits, seed, settings) for seed in options.seeds]
     text, written = report.removal_section(digits, networks, options.seeds[0], out)
     print(f"\n{text}")
     _say_written(written)
@@ -96,7 +102,7 @@ class Job(NamedTuple):
     options: argparse.Namespace
     out: Path
     digits: Digits
-    net: MLP
+    net: Network
     chosen: list        # positions of the test images that are shown
     rules: list         # [(rule, its parameters), ...] as `explain` takes them
 
@@ -105,21 +111,39 @@ def _start(options):
     """Check the options, load the digits and make or load the network: what is wrong shows here,
     before a minute of training, not after it."""
     out = _output_folder(options.out)
-    rules = [_rule(text, options) for text in options.rule] if "rule" in options else []
+    for name, value in DEFAULTS[options.model].items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    for text in getattr(options, "rule", []):
+        _check_rule(text)
     digits = _digits(options)
     if _is_saved(options):
-        net = MLP.load(options.network)
+        net = Network.load(options.network)
         if (net.sizes[0], net.sizes[-1]) != (784, 10):
             raise ValueError("--network must have 784 inputs and 10 outputs, got "
                              f"{options.network} with {'-'.join(map(str, net.sizes))}")
     else:
-        net = MLP.random([784, *options.hidden, 10], options.activation, rng=options.seed)
+        net = _untrained(options)
+    rules = [_rule(text, options, net) for text in options.rule] if "rule" in options else []
     chosen = first_of_each(digits.test_labels, options.digits) if rules else []
     with warnings.catch_warnings():     # tried on one image, so that a mistake shows now
         warnings.simplefilter("ignore")
         for rule, parameters in rules:
             explain(net, digits.test_images[:1], rule, **parameters)
     return Job(options, out, digits, net, chosen, rules)
+
+
+def _untrained(options):
+    """A new network of the kind and size that is asked for."""
+    if options.model == "mlp":
+        return MLP.random([784, *options.hidden, 10], options.activation, rng=options.seed)
+    if len(options.hidden) > 1:
+        raise ValueError(f"--hidden must be one number with --model cnn, got {options.hidden}")
+    return lenet(options.seed, options.activation, hidden=options.hidden[0])
+
+
+def _name(net):
+    return "-".join(map(str, net.sizes)) if isinstance(net, MLP) else "CNN"
 
 
 def _digits(options):
@@ -147,7 +171,7 @@ def _explained(job):
 def _train(job):
     """Train the network unless it comes from a file; report, and write what came of it."""
     options, digits, net = job.options, job.digits, job.net
-    name = "-".join(map(str, net.sizes))
+    name = _name(net)
     if _is_saved(options):
         right = accuracy(net, digits.test_images, digits.test_labels)
         print(f"{options.network}: {name}, {right:.2%} of the test digits right")
@@ -220,14 +244,17 @@ def _removal_figures(job, net, removals):
     return [plots.save(figure, job.out / name) for name, figure in figures.items()]
 
 
-def _rule(text, options):
+def _check_rule(text):
+    if text not in PRESETS and not all(name in RULES for name in text.split(",")):
+        raise ValueError(f"--rule must be one of {', '.join(RULES)}, one for each layer joined by "
+                         f"commas, or a preset ({', '.join(PRESETS)}), got {text!r}")
+
+
+def _rule(text, options, net):
     """(rule, its parameters) for one word of --rule: NAME, or NAME,NAME,... for the layers."""
     names = text.split(",")
-    for name in names:
-        if name not in RULES:
-            raise ValueError(f"--rule must be one of {', '.join(RULES)}, or one for each layer "
-                             f"joined by commas, got {text!r}")
-    taken = {parameter for name in names for parameter in parameters_of(name)}
+    of_layers = [name for name, _ in PRESETS[text](net)] if text in PRESETS else names
+    taken = {parameter for name in of_layers for parameter in parameters_of(name)}
     parameters = {key: getattr(options, key) for key in ("epsilon", "gamma") if key in taken}
     return (names[0] if len(names) == 1 else names), parameters
 

@@ -494,60 +494,57 @@ def _kernel_gradient(lines, dz, starts, columns):
 
 @compiled(parallel=True)
 def max_pool(a, size, stride):
-    """pictures.max_pool: z[n, c, y, x] = the largest of a window of a (N, C, H, W)."""
+    """pictures.max_pool: z[n, c, y, x] = the largest of a window of a (N, C, H, W); NaN is larger
+    than all. First down the columns, then along the row of their largest."""
     N, C, H, W = a.shape
     z = np.empty((N, C, (H - size) // stride + 1, (W - size) // stride + 1), a.dtype)
     for n in prange(N):
-        tallest, row = np.empty(W, a.dtype), np.empty(W, a.dtype)
+        tallest = np.empty(W, a.dtype)
         for c in range(C):
             for y in range(z.shape[2]):
-                columns_first(tallest, row, a[n, c], y * stride, size)
+                for x in range(W):
+                    tallest[x] = a[n, c, y * stride, x]
+                for i in range(1, size):
+                    for x in range(W):
+                        one = a[n, c, y * stride + i, x]
+                        tallest[x] = one if (one > tallest[x]) | (one != one) else tallest[x]
                 for x in range(z.shape[3]):
-                    z[n, c, y, x] = tallest[winner(tallest, row, x * stride, size)]
+                    best = tallest[x * stride]
+                    for j in range(1, size):
+                        one = tallest[x * stride + j]
+                        best = one if (one > best) | (one != one) else best
+                    z[n, c, y, x] = best
     return z
 
 
 @compiled(parallel=True)
 def max_pool_backward(a, dz, size, stride):
-    """pictures.max_pool_backward: each dz goes to the pixel that won its window."""
+    """pictures.max_pool_backward: each dz goes to the pixel that won its window, found as above; of
+    equals to the first. No branch asks who wins: nobody could guess which way it goes."""
     da = np.zeros(a.shape, dz.dtype)
     N, C, H, W = a.shape
     for n in prange(N):
         tallest, row = np.empty(W, a.dtype), np.empty(W, a.dtype)
         for c in range(C):
             for y in range(dz.shape[2]):
-                columns_first(tallest, row, a[n, c], y * stride, size)
+                for x in range(W):
+                    tallest[x], row[x] = a[n, c, y * stride, x], 0
+                for i in range(1, size):
+                    for x in range(W):
+                        one = a[n, c, y * stride + i, x]
+                        wins = one > tallest[x]
+                        tallest[x] = one if wins else tallest[x]
+                        row[x] = i if wins else row[x]
                 for x in range(dz.shape[3]):
-                    column = winner(tallest, row, x * stride, size)
-                    da[n, c, y * stride + int(row[column]), column] += dz[n, c, y, x]
+                    column = x * stride
+                    best, first = tallest[column], row[column]
+                    for j in range(x * stride + 1, x * stride + size):
+                        wins = (tallest[j] > best) | ((tallest[j] == best) & (row[j] < first))
+                        best = tallest[j] if wins else best
+                        first = row[j] if wins else first
+                        column = j if wins else column
+                    da[n, c, y * stride + int(first), column] += dz[n, c, y, x]
     return da
-
-
-@compiled()
-def columns_first(tallest, row, picture, top, size):
-    """The largest number of each column of some rows, and its row, counted from `top`; of equals
-    the first; NaN is larger than all. Without a branch: nobody could guess which way it goes."""
-    for x in range(tallest.size):
-        tallest[x], row[x] = picture[top, x], 0
-    for i in range(1, size):
-        for x in range(tallest.size):
-            one, best = picture[top + i, x], tallest[x]
-            wins = (one > best) | ((one != one) & (best == best))
-            tallest[x] = one if wins else best
-            row[x] = i if wins else row[x]
-
-
-@compiled()
-def winner(tallest, row, left, size):
-    """Which of these columns has the largest number; of equals the one whose row is the first."""
-    best, first, column = tallest[left], row[left], left
-    for x in range(left + 1, left + size):
-        one = tallest[x]
-        wins = (one > best) | ((one == best) & (row[x] < first)) | ((one != one) & (best == best))
-        best = one if wins else best
-        first = row[x] if wins else first
-        column = x if wins else column
-    return column
 
 
 # Training

@@ -8,10 +8,11 @@ import numpy as np
 
 from lrp_numpy import plots, pruning, study, tables
 from lrp_numpy.explain import explain
-from lrp_numpy.network import MLP, zero_centred
+from lrp_numpy.network import MLP, lenet, zero_centred
 from lrp_numpy.training import accuracy, train
 
 STUDIED = {"0": {}, "epsilon": {"epsilon": 0.25}, "gamma": {"gamma": 0.25}}
+CNN_LEARNING_RATE = 2e-3
 FRACTIONS = np.linspace(0.05, 0.95, 10)
 KEPT = (0.9, 0.75, 0.5, 0.375, 0.25, 0.15, 0.1)
 RETRAINED = (0.5, 0.25, 0.1)
@@ -25,6 +26,15 @@ class Settings(NamedTuple):
     epochs: int = 10
     retrain_epochs: int = 5
     sample: int = 10_000        # training images over which importance is averaged
+
+
+def trained_cnn(digits, seed, settings=Settings()):
+    """{name: network}: the ReLU network of the paper and a convolutional one, for comparison."""
+    mlp = MLP.random([digits.train_images.shape[1], settings.hidden, 10], "relu", rng=seed)
+    train(mlp, digits, settings.epochs, rng=seed)
+    cnn = lenet(seed)
+    train(cnn, digits, settings.epochs, learning_rate=CNN_LEARNING_RATE, rng=seed)
+    return {"relu": mlp, "CNN": cnn}
 
 
 def trained_networks(digits, seed, settings=Settings()):
@@ -142,19 +152,20 @@ def timing_rows(digits, net):
             for count, one, time in zip(counts, small, times)]
 
 
-def removal_section(digits, networks, seed, out, figures="."):
+def removal_section(digits, networks, seed, out, figures=".", model=""):
     """The removal study as Markdown; removal.csv goes into `out`, figures into out/figures.
 
-    networks: one dict of `trained_networks` for each seed; the curves are those of the first,
-    `seed`. Returns the text and the paths that were written.
+    networks: one dict of `trained_networks` or `trained_cnn` for each seed; the curves are those of
+    the first, `seed`; model: what the names of the files end in, such as "_cnn".
+    Returns the text and the paths that were written.
     """
     rows = removal_rows(digits, networks)
     curves = curve_results(digits, networks[0])
-    written = [out / "removal.csv"]
+    written = [out / f"removal{model}.csv"]
     written[0].write_text(tables.as_csv(rows))
     for of, label in (("accuracy", "right"), ("probability", "probability")):
         written.append(plots.save(plots.perturbation(curves, of, label),
-                                  out / figures / f"results_{of}.png"))
+                                  out / figures / f"results_{of}{model}.png"))
     return f"""## Pixels removed
 
 15 % of the pixels of every test image are removed and filled with 0. The relevance is that of the
@@ -163,7 +174,7 @@ predicted class; epsilon = 0.25, gamma = 0.25.
 {tables.as_markdown(removal_cells(rows))}
 
 - right: share of right answers, in brackets the 95 % interval by bootstrap over the test images.
-- seeds: the least and the largest of the training seeds (removal.csv has them for all columns).
+- seeds: the least and the largest of the training seeds (removal{model}.csv: for all columns).
 - confidence: (top1 - top2) / top1 of the logits, as in the paper; margin: p1 - p2 of the softmax.
 - as many lit: as many pixels with ink as the relevance took, by lot: the fair chance.
 - random, random lit: pixels by lot; those with ink first.
@@ -172,8 +183,8 @@ predicted class; epsilon = 0.25, gamma = 0.25.
 
 Seed {seed}. Least relevant first is drawn solid, most relevant first dashed.
 
-![share of right answers]({figures}/results_accuracy.png)
-![probability of the class explained]({figures}/results_probability.png)
+![share of right answers]({figures}/results_accuracy{model}.png)
+![probability of the class explained]({figures}/results_probability{model}.png)
 
 {tables.as_markdown(area_rows(curves))}
 
@@ -219,6 +230,15 @@ matplotlib {version("matplotlib")}. Made again on the same machine it is the sam
         text, paths = pruning_section(digits, centred, layer, what, seeds[0], settings, out)
         pages.append(text)
         written += paths
+    cnns = [trained_cnn(digits, seed, settings) for seed in seeds]
+    text, paths = removal_section(digits, cnns, seeds[0], out, "figures", "_cnn")
+    pages.append(f"""# A convolutional network
+
+`lenet()`, trained for {settings.epochs} epochs with a learning rate of {CNN_LEARNING_RATE:g}, \
+beside the ReLU network of above.
+
+{text}""")
+    written += paths
     pages.append(f"""## Time of the smaller networks
 
 The forward pass of {len(digits.test_images):,} images. Only the ratios mean something elsewhere.

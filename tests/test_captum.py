@@ -6,6 +6,7 @@ import lrp_numpy as lrp
 from test_layers import network
 
 torch = pytest.importorskip("torch", exc_type=ImportError)
+torch_reference = pytest.importorskip("torch_reference", exc_type=ImportError)
 attr = pytest.importorskip("captum.attr", exc_type=ImportError)
 lrp_rules = pytest.importorskip("captum.attr._utils.lrp_rules", exc_type=ImportError)
 
@@ -25,36 +26,9 @@ SAME = {
                               {"bias": "none", "signs": "weights"})}
 
 
-def as_torch(net):
-    """The same network of torch's modules, in float64."""
-    nn, modules = torch.nn, []
-    for layer in net.layers:
-        if isinstance(layer, lrp.Dense):
-            modules.append(nn.Linear(*layer.W.shape))
-            weight = layer.W.T
-        elif isinstance(layer, lrp.Conv2D):
-            C, K, h, w = layer.W.shape
-            modules.append(nn.Conv2d(C, K, (h, w), layer.stride, layer.padding))
-            weight = layer.W.transpose(1, 0, 2, 3)
-        elif isinstance(layer, lrp.MaxPool2D):
-            modules.append(nn.MaxPool2d(layer.size, layer.step))
-        elif isinstance(layer, lrp.AvgPool2D):
-            modules.append(nn.AvgPool2d(layer.size, layer.step))
-        elif not isinstance(layer, lrp.Unflatten):
-            modules.append(nn.Flatten())
-        if layer.parameters:
-            modules[-1].double()
-            with torch.no_grad():
-                modules[-1].weight.copy_(torch.tensor(weight.copy()))
-                modules[-1].bias.copy_(torch.tensor(layer.b.ravel()))
-        if layer.activation != "identity":
-            modules.append({"relu": nn.ReLU, "tanh": nn.Tanh}[layer.activation]())
-    return nn.Sequential(*modules)
-
-
 def captums(net, x, target, make_rule, shape):
     """captum's relevance of the inputs. It deletes the rules in every call."""
-    model = as_torch(net).eval()
+    model = torch_reference.as_module(net).eval()
     for module in model:
         if hasattr(module, "weight"):
             module.rule = make_rule()

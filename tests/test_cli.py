@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import lrp_numpy as lrp
-from lrp_numpy import cli, plots
+from lrp_numpy import cli, commands, plots
 from lrp_numpy.removal import first_of_each
 
 QUICK = ["--hidden", "20", "--epochs", "1"]
@@ -129,6 +129,8 @@ def test_the_same_seed_gives_the_same_files(tmp_path):
 @pytest.mark.parametrize("arguments, message", [
     (["--rule", "zennit"], "--rule must be one of 0, epsilon, gamma.*got 'zennit'"),
     (["--rule", "gamma,0,0"], "one for each of the 2 layers with weights, got 3"),
+    (["--rule", "overview"], "'overview' is for networks with at least 3 layers"),
+    (["--model", "cnn", "--hidden", "20", "20"], "--hidden must be one number with --model cnn"),
     (["--fraction", "1.5"], "--fraction: must lie between 0 and 1, both excluded, got 1.5"),
     (["--fraction", "0"], "--fraction: must lie between 0 and 1"),
     (["--fraction", "nan"], "--fraction: must lie between 0 and 1"),
@@ -197,6 +199,36 @@ def test_the_paper_on_every_test_image(tmp_path, capsys):
     assert float(row["accuracy_mean"]) == pytest.approx(history.accuracy[-1])
 
 
+def test_the_paper_with_a_cnn(tmp_path, capsys):
+    """Both networks in one table and one figure, and the numbers are those of the network."""
+    assert cli.main(["paper", "--model", "cnn", "--hidden", "20", "--epochs", "1", "--seeds", "3",
+                     "--out", str(tmp_path)]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "removal.csv", "results_accuracy.png", "results_probability.png"}
+    with open(tmp_path / "removal.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["network"] for row in rows} == {"relu", "CNN"}
+    net = lrp.lenet(3)
+    history = lrp.train(net, lrp.load_mnist(), epochs=1, learning_rate=2e-3, rng=3, progress=False)
+    row, = (row for row in rows if row["network"] == "CNN" and row["removed"] == "intact")
+    assert float(row["accuracy_mean"]) == pytest.approx(history.accuracy[-1])
+
+
+def test_a_cnn_is_trained_saved_and_explained(tmp_path, capsys):
+    out = str(tmp_path)
+    assert cli.main(["train", "--model", "cnn", *QUICK, "--out", out]) == 0
+    assert "CNN relu: " in capsys.readouterr().out
+    net = lrp.Network.load(tmp_path / "network.npz")
+    assert net.sizes[-3:] == [400, 20, 10]
+    assert cli.main(["explain", "--network", f"{out}/network.npz", "--rule", "epsilon_gamma_box",
+                     "overview", "--gamma", "0.5", "--out", out]) == 0
+    assert "LRP-epsilon_gamma_box (epsilon=0.25, gamma=0.5)" in capsys.readouterr().out
+    with np.load(tmp_path / "explain_relevance.npz") as file:
+        expected = lrp.explain(net, file["images"], "overview", gamma=0.5).input
+        np.testing.assert_array_equal(file["relevance_overview"], expected)
+    assert cli.main(["remove", "--network", f"{out}/network.npz", "--rule", "0", "--out", out]) == 0
+
+
 def test_divergence_is_one_line(tmp_path, capsys):
     with np.errstate(all="ignore"):
         assert cli.main(["train", *QUICK, "--learning-rate", "1e39", "--out", str(tmp_path)]) == 2
@@ -243,8 +275,8 @@ def test_the_figures_show_what_was_removed(tmp_path, monkeypatch, capsys):
 
 def test_the_defaults_are_the_paper_s(capsys):
     options = cli._parser().parse_args(["redo"])
-    assert vars(options) | {"run": None} == {
-        "activation": "sigmoid", "hidden": [500], "epochs": 10, "batch_size": 100,
+    assert vars(options) | {"run": None} | commands.DEFAULTS["mlp"] == {
+        "model": "mlp", "activation": "sigmoid", "hidden": [500], "epochs": 10, "batch_size": 100,
         "learning_rate": 0.001, "digits": [0, 1, 2, 4, 7], "rule": ["gamma", "0"],
         "epsilon": 0.25, "gamma": 0.25, "zero_centred": False, "fraction": 0.15, "fill": "zero",
         "order": "signed", "pixels": "all", "data": "mnist-10k", "folder": None, "out": "out",

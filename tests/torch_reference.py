@@ -82,6 +82,33 @@ def gradient_times_input(x, weights, biases, activation, target):
     return (x * x.grad).detach().numpy()
 
 
+def as_module(net):
+    """The same network of torch's modules, and of the same type. It takes what comes out of an
+    Unflatten at the beginning."""
+    modules = []
+    for layer in net.layers:
+        kind = type(layer).__name__
+        if kind == "Dense":
+            modules.append(torch.nn.Linear(*layer.W.shape))
+        elif kind == "Conv2D":
+            C, K, h, w = layer.W.shape
+            modules.append(torch.nn.Conv2d(C, K, (h, w), layer.stride, layer.padding))
+        elif kind in ("MaxPool2D", "AvgPool2D"):
+            modules.append(getattr(torch.nn, kind.replace("D", "d"))(layer.size, layer.step))
+        elif kind == "Flatten":
+            modules.append(torch.nn.Flatten())
+        if layer.parameters:
+            weight = layer.W.T if kind == "Dense" else layer.W.transpose(1, 0, 2, 3)
+            modules[-1].to(torch.tensor(layer.b).dtype)
+            with torch.no_grad():
+                modules[-1].weight.copy_(torch.tensor(weight.copy()))
+                modules[-1].bias.copy_(torch.tensor(layer.b.ravel()))
+        if layer.activation != "identity":
+            modules.append({"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh,
+                            "sigmoid": torch.nn.Sigmoid}[layer.activation]())
+    return torch.nn.Sequential(*modules)
+
+
 def convolution(a, W, b, stride, padding):
     """torch's own; W is (C, K, h, w) and b (K, 1, 1), as in the package."""
     return torch.nn.functional.conv2d(a, W.transpose(0, 1), b.flatten(), stride, padding)

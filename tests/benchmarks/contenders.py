@@ -2,44 +2,36 @@
 
 Each contender is a function without arguments that does the whole job once and returns its result.
 """
+import sys
 import warnings
+from pathlib import Path
 
 import torch
 
 import lrp_numpy as lrp
 from lrp_numpy import training
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from torch_reference import as_module  # noqa: E402
+
 EPSILON = GAMMA = 0.25
 
 
-def as_torch(net):
-    """The same network as torch modules."""
-    activation = {"sigmoid": torch.nn.Sigmoid, "relu": torch.nn.ReLU}[net.layers[0].activation]
-    modules = []
-    for layer in net.layers:
-        linear = torch.nn.Linear(*layer.W.shape)
-        with torch.no_grad():
-            linear.weight.copy_(torch.tensor(layer.W.T))
-            linear.bias.copy_(torch.tensor(layer.b))
-        modules += [linear, activation()]
-    return torch.nn.Sequential(*modules[:-1])
-
-
 def copy_of(net):
-    return lrp.MLP(net.layers)
+    return type(net)(net.layers)
 
 
 # Training: functions return the loss of every step
 
-def our_steps(net, images, labels, batches, engine="numba"):
+def our_steps(net, images, labels, batches, engine="numba", learning_rate=1e-3):
     parameters = training.trainable(net)
-    return [float(training.STEPS[engine](net, parameters, images[batch], labels[batch], t, 1e-3))
-            for t, batch in enumerate(batches, 1)]
+    return [float(training.STEPS[engine](net, parameters, images[batch], labels[batch], t,
+                                         learning_rate)) for t, batch in enumerate(batches, 1)]
 
 
-def torch_steps(module, images, labels, batches, **options):
+def torch_steps(module, images, labels, batches, learning_rate=1e-3, **options):
     images, labels = torch.from_numpy(images), torch.from_numpy(labels)
-    adam = torch.optim.Adam(module.parameters(), lr=1e-3, **options)
+    adam = torch.optim.Adam(module.parameters(), lr=learning_rate, **options)
     losses = []
     for batch in map(torch.from_numpy, batches):
         adam.zero_grad()
@@ -55,8 +47,8 @@ def trainers(net, images, labels, batches):
     return {
         "lrp_numpy": lambda: our_steps(copy_of(net), images, labels, batches),
         "our NumPy equations": lambda: our_steps(copy_of(net), images, labels, batches, "numpy"),
-        "torch, Adam": lambda: torch_steps(as_torch(net), images, labels, batches),
-        "torch, Adam(fused=True)": lambda: torch_steps(as_torch(net), images, labels, batches,
+        "torch, Adam": lambda: torch_steps(as_module(net), images, labels, batches),
+        "torch, Adam(fused=True)": lambda: torch_steps(as_module(net), images, labels, batches,
                                                        fused=True)}
 
 
@@ -64,7 +56,7 @@ def trainers(net, images, labels, batches):
 
 def explainers(net, x, rule):
     """{name: explain the images x by "epsilon" or "gamma"}; captum only where it is installed."""
-    module, x_torch = as_torch(net), torch.from_numpy(x)
+    module, x_torch = as_module(net), torch.from_numpy(x)
     found = {
         "lrp_numpy": lambda: lrp.explain(net, x, rule, intermediate=False).input,
         "lrp_numpy, all relevances": lambda: lrp.explain(net, x, rule).input,
@@ -80,8 +72,11 @@ def explainers(net, x, rule):
 def by_captum(module, x, rule):
     from captum.attr import LRP
     from captum.attr._utils.lrp_rules import EpsilonRule, GammaRule
-    for layer in module[::2]:       # each time: captum deletes them
-        layer.rule = EpsilonRule(EPSILON) if rule == "epsilon" else GammaRule(GAMMA)
+    for layer in module:            # each time: captum deletes them
+        if isinstance(layer, (torch.nn.Linear, torch.nn.Conv2d)):
+            layer.rule = EpsilonRule(EPSILON) if rule == "epsilon" else GammaRule(GAMMA)
+        elif not isinstance(layer, torch.nn.ReLU):
+            layer.rule = EpsilonRule()
     with torch.no_grad():
         target = module(x).argmax(dim=1)
     with warnings.catch_warnings():

@@ -60,6 +60,13 @@ def alone(kind, name, data, small=False, **environment):
                           capture_output=True, env=os.environ | environment).stdout.strip()
 
 
+def batches_of(N, epochs, rng):
+    """The places of the images in every batch of 100, each epoch in another order."""
+    rng = np.random.default_rng(rng)
+    orders = [rng.permutation(N) for _ in range(epochs)]
+    return [order[start:start + 100] for order in orders for start in range(0, N, 100)]
+
+
 def _status(name):
     """Kilobytes, from Linux's /proc."""
     with open("/proc/self/status") as file:

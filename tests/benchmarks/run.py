@@ -14,8 +14,9 @@ import numpy as np
 
 import lrp_numpy as lrp
 from lrp_numpy.tables import as_markdown
-from contenders import as_torch, copy_of, explainers, our_steps, torch_steps, trainers
-from measuring import alone, compare, peak_beyond_now, rows, seconds_of
+from cnn import cnn_memory, cnn_section
+from contenders import as_module, copy_of, explainers, our_steps, torch_steps, trainers
+from measuring import alone, batches_of, compare, peak_beyond_now, rows, seconds_of
 from scaling import measure_scaling, scaling_figure, scaling_rows, stream
 
 HERE = Path(__file__).parent
@@ -35,7 +36,8 @@ def main():
         print(one_measurement(digits, *options.one))
         return
     sections = [heading(options, digits), training_section(digits, options),
-                explanation_section(digits, options), threads_section(options)]
+                explanation_section(digits, options), cnn_section(digits, options),
+                threads_section(options)]
     measured = measure_scaling(digits, options.small, options.data)
     sections.append("## Cost as the work grows\n\n![time and memory](scaling.png)\n\n"
                     + as_markdown(scaling_rows(measured)))
@@ -61,13 +63,6 @@ The contenders take turns in one process. Only the ratios mean something elsewhe
 median over the turns of our time divided by the other's, so below 1 is faster."""
 
 
-def batches_of(N, epochs, rng):
-    """The places of the images in every batch of 100, each epoch in another order."""
-    rng = np.random.default_rng(rng)
-    orders = [rng.permutation(N) for _ in range(epochs)]
-    return [order[start:start + 100] for order in orders for start in range(0, N, 100)]
-
-
 def training_section(digits, options):
     """One epoch, after a look whether everybody computes the same."""
     images = digits.train_images
@@ -75,7 +70,7 @@ def training_section(digits, options):
     net = lrp.MLP.random([784, 500, 10], "sigmoid", rng=0)
     batches = batches_of(len(images), epochs=1, rng=0)
     ours = our_steps(copy_of(net), images, labels, batches[:50])
-    theirs = torch_steps(as_torch(net), images, labels, batches[:50])
+    theirs = torch_steps(as_module(net), images, labels, batches[:50])
     difference = np.max(np.abs(np.array(ours) / theirs - 1))
     assert difference < 1e-4, difference
     times = compare(trainers(net, images, labels, batches), 1 if options.small else 7)
@@ -97,7 +92,7 @@ def accuracy_table(digits, images, labels, epochs=10):
     for seed in range(3):
         net = lrp.MLP.random([784, 500, 10], "sigmoid", rng=seed)
         batches = batches_of(len(images), epochs, seed)
-        module = as_torch(net)
+        module = as_module(net)
         torch_steps(module, images, labels, batches)
         our_steps(net, images, labels, batches)
         with torch.no_grad():
@@ -151,6 +146,8 @@ def one_measurement(digits, kind, name):
             return f"{seconds_of(lambda: lrp.train(copy_of(net), digits, 1, progress=False)):.4f}"
         return f"{seconds_of(lambda: lrp.explain(net, digits.test_images, name)):.4f}"
     net = lrp.MLP.random([784, 500, 10], "relu", rng=0)
+    if kind == "cnn":
+        return f"{cnn_memory(digits, name):.0f}"
     if kind == "stream":
         return f"{peak_beyond_now(lambda: stream(net, digits, int(name))):.0f}"
     return f"{peak_beyond_now(explainers(net, digits.test_images, kind)[name]):.0f}"
