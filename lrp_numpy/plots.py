@@ -29,9 +29,12 @@ def draw_image(axes, image, title=""):
     _bare(axes, title)
 
 
-def draw_relevance(axes, R, title=""):
-    """One image's relevance (D,): red for, blue and dotted against, white 0; limits ±max|R|."""
-    limit = np.abs(R).max() or 1
+def draw_relevance(axes, R, title="", limit=None):
+    """One image's relevance (D,): red for, blue and dotted against, white 0.
+
+    The colours end at ±limit, in units of the logit; None: at ±max|R|.
+    """
+    limit = limit or np.abs(R).max() or 1
     R = _square(R)
     axes.imshow(R, cmap=RELEVANCE, vmin=-limit, vmax=limit)
     rows, columns = np.nonzero(R < -limit / 20)
