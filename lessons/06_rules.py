@@ -296,6 +296,83 @@ assert (e.input[black] != 0).mean() > 0.9
 assert (lrp.explain(net, images).input[black] == 0).all()
 
 # %% [markdown]
+# ## Names for whole choices
+#
+# Some lists of rules have a name of their own, with the reason for each choice in its docstring:
+# `lrp_numpy/presets.py`. A name stands for as many rules as the network has layers, and says so if
+# it needs more of them.
+
+# %%
+from lrp_numpy.presets import PRESETS
+
+deep = lrp.MLP.random([784, 60, 40, 10], activation="relu", rng=0)
+for name, preset in PRESETS.items():
+    print(f"{name:18}", [rule for rule, _ in preset(deep)])
+assert (lrp.explain(deep, images[:5], "overview").input
+        == lrp.explain(deep, images[:5], ["z_box", "gamma", "0"]).input).all()
+try:
+    lrp.explain(net, images, "overview")
+except ValueError as error:
+    print("two layers:", error)
+    assert "at least 3 layers" in str(error)
+
+# %% [markdown]
+# ## The same name, another rule
+#
+# Who compares two programs will find that they disagree under the same name. Mostly it is the bias,
+# or a sign. Here is what others mean, and how to say it here. (Each word after the name is a
+# keyword argument of `explain` or of the rule.)
+#
+# | software | its rule | in ours |
+# |---|---|---|
+# | zennit | Epsilon | `"epsilon", epsilon=1e-6` |
+# | zennit | Gamma | `"gamma_generalized"` (and 1e-6 in its denominator) |
+# | zennit | WSquare | `"w_square", bias="modified"`: b² stands in the denominator |
+# | zennit | AlphaBeta, ZPlus, Flat, ZBox | the same names; the last two have no bias, as here |
+# | captum | EpsilonRule | `"epsilon", epsilon=1e-9` |
+# | captum | GammaRule | `"gamma", bias="unmodified"` |
+# | captum | Alpha1_Beta0_Rule | `"z_plus", signs="weights", bias="unmodified"`: a w+ and all of b |
+# | lrp_toolbox | alpha-beta | `"alpha_beta"`, with the other sign of beta: its alpha + beta is 1 |
+# | TorchLRP | gamma | none: it multiplies w by w+, w + γ w w+, which is a slip |
+# | TorchLRP | epsilon | `"epsilon"`; but its sign(0) is -1, ours, zennit's and captum's is +1 |
+# | some | epsilon | `"epsilon", signed=False`: z + ε, also where z is negative |
+# | some | any | `start=1.0`: relevance begins at 1 and not at the logit |
+#
+# On our neuron, a = [1, 2], w = [3, -1], b = 1, R = 4:
+
+# %%
+a, W, b, R = np.array([[1.0, 2.0]]), np.array([[3.0], [-1.0]]), np.array([1.0]), np.array([[4.0]])
+assert np.allclose(tell(lrp_gamma, gamma=1.0, bias="unmodified"), [[4.8, -1.6]])    # 6 - 2 + 1 = 5
+assert np.allclose(tell(lrp_gamma, gamma=1.0, bias="none"), [[6, -2]])              # 6 - 2 = 4
+assert np.allclose(tell(rules.lrp_w_square, bias="modified"), [[36 / 11, 4 / 11]])  # 9 + 1 + 1
+
+# %% [markdown]
+# And z + ε, where z = -2 and R = 6. With the sign, the denominator is -3; without, -1, and for
+# ε = 2 it would be 0. There, the stabilizer makes unstable.
+
+# %%
+a, W, b, R = np.array([[2.0]]), np.array([[-1.0]]), np.zeros(1), np.array([[6.0]])
+assert tell(lrp_epsilon, epsilon=1.0).tolist() == [[4]]
+assert tell(lrp_epsilon, epsilon=1.0, signed=False).tolist() == [[12]]
+
+# %% [markdown]
+# One thing is the same everywhere: gamma is made for activations that are not negative. With tanh,
+# a w with a and w both negative speaks *for* the neuron, and gamma lets it count less, not more.
+# `lrp_gamma` says so, and names the rule that looks at the product.
+
+# %%
+import warnings
+
+a, W, b = np.array([[-1.0, 1.0]]), np.array([[-2.0], [2.0]]), np.zeros(1)     # both contribute 2
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    naive = lrp_gamma(a, W, b, R, gamma=1.0)
+print("gamma", naive, " generalised", rules.lrp_gamma_generalized(a, W, b, R, gamma=1.0))
+print(said[0].message)
+assert naive.tolist() == [[2, 4]] and "'gamma_generalized'" in str(said[0].message)
+assert rules.lrp_gamma_generalized(a, W, b, R, gamma=1.0).tolist() == [[3, 3]]
+
+# %% [markdown]
 # ## Try it
 #
 # - Which γ makes the evidence against half of what it is with LRP-0?

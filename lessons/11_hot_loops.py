@@ -322,3 +322,5 @@ assert np.allclose(kernels.affine(x, W, b), x @ W + b, atol=1e-4)      # slow, b
 # - Make the digits denser: `x = np.maximum(x, 0.01)`. Which steps change, and who wins now?
 # - Replace float32 by float64 everywhere. Why does nearly everything take twice as long?
 # - `numba.set_num_threads(1)`, and run the lesson again.
+#
+# Next: [13. A convolutional network](13_a_cnn.py).
