@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from lrp_numpy.activations import at_zero
 from lrp_numpy.network import check_array, check_engine, check_finite
-from lrp_numpy.presets import PRESETS, with_rule
-from lrp_numpy.rules import RULES, LedgerRow, parameters_of, total
+from lrp_numpy.presets import rules_of_layers
+from lrp_numpy.rules import RULES, LedgerRow, alone, total
 from lrp_numpy.training import check_labels
 
 BATCH_BYTES = 2**24     # what the arrays of one batch take, roughly: small enough for the caches
@@ -177,7 +177,7 @@ def _by_loops(layer, rule, parameters):
                             for name in layer.parameters})
     prepared = []
     for term in rule.terms(layer.W, layer.b, **parameters):
-        is_own = term.weights[0] is layer.W and term.b is layer.b and len(term.weights) == 1
+        is_own = (term.weights[0] is layer.W and term.b is layer.b and term.inputs is alone)
         weights = [own.W] if is_own else [layer.prepared(W) for W in term.weights]
         prepared.append((term, weights, layer.prepared(term.b), is_own))
 
@@ -206,7 +206,7 @@ def _by_loops(layer, rule, parameters):
 def _carriers(net, rule, engine, parameters):
     """Check what does not depend on the images; a Carrier for each layer, input side first."""
     check_engine(engine)
-    rules = iter(_rules_of_layers(rule, net, parameters))
+    rules = iter(rules_of_layers(rule, net, parameters))
     for name in {layer.activation for layer in net.layers}:
         if at_zero(name) != 0:
             warnings.warn(f"{name}(0) is {at_zero(name):g}, so neurons near z = 0 get relevance "
@@ -221,41 +221,6 @@ def _carriers(net, rule, engine, parameters):
             is_fast = engine == "numba" and hasattr(function, "terms")
             carriers.append((_by_loops if is_fast else _by_equations)(layer, function, own))
     return carriers
-
-
-def _rules_of_layers(rule, net, parameters):
-    """[(the rule, its parameters), ...], one for each layer that takes one, input side first."""
-    count = len(with_rule(net))
-    if isinstance(rule, str) and rule in PRESETS:
-        rule = PRESETS[rule](net)
-    rules = [rule] * count if not isinstance(rule, (list, tuple)) or _is_pair(rule) else list(rule)
-    if len(rules) != count:
-        raise ValueError(f"rule must be one, or one for each of the {count} layers with weights, "
-                         f"got {len(rules)}: {rules}")
-    pairs = [one if _is_pair(one) else (one, {}) for one in rules]
-    for name, own in pairs:
-        if not (isinstance(name, str) and name in RULES or callable(name)):
-            raise ValueError(f"rule must be one of {', '.join(map(repr, RULES))}, a function, a "
-                             "pair of either and its parameters, or a preset "
-                             f"({', '.join(map(repr, PRESETS))}), got {name!r}")
-        _check_parameters(own, [name])
-    _check_parameters(parameters, [name for name, _ in pairs])
-    return [(RULES.get(name, name) if isinstance(name, str) else name,
-             {**{parameter: value for parameter, value in parameters.items()
-                 if parameter in parameters_of(name)}, **own}) for name, own in pairs]
-
-
-def _is_pair(rule):
-    return isinstance(rule, tuple) and len(rule) == 2 and isinstance(rule[1], dict)
-
-
-def _check_parameters(parameters, rules):
-    """Each of `parameters` must be one of at least one of the rules."""
-    for parameter, value in parameters.items():
-        if not any(parameter in parameters_of(rule) for rule in rules):
-            names = (rule if isinstance(rule, str) else rule.__name__ for rule in rules)
-            raise ValueError(f"{parameter} is not a parameter of rule "
-                             f"{', '.join(dict.fromkeys(names))}, got {parameter}={value!r}")
 
 
 def _check_start(start):

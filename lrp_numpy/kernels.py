@@ -374,21 +374,11 @@ def planes(a, stride, padding):
     return np.ascontiguousarray(a).reshape(N, C * stride**2, rows, columns)
 
 
-def pictures(a, shape, stride, padding):
-    """The way back from `planes` to pictures of `shape` (N, C, H, W)."""
-    N, C, H, W = shape
-    rows, columns = a.shape[2:]
-    a = a.reshape(N, C, stride, stride, rows, columns).transpose(0, 1, 4, 2, 5, 3)
-    a = a.reshape(N, C, rows * stride, columns * stride)
-    return np.ascontiguousarray(a[:, :, padding:padding + H, padding:padding + W])
-
-
-def shifts(C, h, w, stride, rows, columns):
-    """Of each weight (c, i, j) of a kernel, in this order: its plane, and how far into the plane
-    the line begins that it multiplies."""
+def lines_of_weights(C, h, w, stride, rows, columns):
+    """Where in the planes of one image the line begins that each weight (c, i, j) multiplies."""
     c, i, j = (index.ravel() for index in np.indices((C, h, w)))
     plane = (c * stride + i % stride) * stride + j % stride
-    return plane, (i // stride) * columns + j // stride
+    return (plane * rows + i // stride) * columns + j // stride
 
 
 def sides_out(sides, size, stride, padding):
@@ -405,9 +395,9 @@ def convolve(a, W, b, stride=1, padding=0):
     size = sides_out(a.shape[2:], (h, w), stride, padding)
     lines = planes(a, stride, padding)
     rows, columns = lines.shape[2:]
-    plane, shift = shifts(C, h, w, stride, rows, columns)
-    return _convolve(as_rows(lines), W.transpose(1, 0, 2, 3).reshape(K, -1).copy(),
-                     b.ravel(), plane * rows * columns + shift, columns, *size)
+    W_T = np.ascontiguousarray(W.transpose(1, 0, 2, 3).reshape(K, -1))
+    return _convolve(as_rows(lines), W_T, b.ravel(),
+                     lines_of_weights(C, h, w, stride, rows, columns), columns, *size)
 
 
 @compiled(parallel=True)
@@ -426,59 +416,69 @@ def _convolve(lines, W_T, b, starts, columns, rows_out, columns_out):
 
 
 def convolve_transposed(s, W, shape, stride=1, padding=0):
-    """pictures.convolve_transposed: c_c = sum over k, i, j of W[c, k, i, j] s_k, shifted back."""
+    """pictures.convolve_transposed: to the pixels under a window, the sum of s_k W[:, k] over k."""
     s, W = alike(s, W)
-    N, C = len(s), len(W)
-    rows, columns = (-(-(side + 2 * padding) // stride) for side in shape[2:])
-    K, h, w = W.shape[1:]
-    size = sides_out(shape[2:], (h, w), stride, padding)
-    check_shape("s", s, (N, K, *size))
-    plane, shift = shifts(1, h, w, stride, rows, columns)
-    places, counts = np.zeros((stride**2, K * h * w), np.int64), np.zeros(stride**2, np.int64)
-    for one in range(stride**2):        # the weights that lead to this plane, of every k
-        lead, = np.nonzero(np.tile(plane == one, K))
-        places[one, :lead.size], counts[one] = lead, lead.size
-    lines = _convolve_transposed(s, W.reshape(C, -1), shift, places, counts, rows, columns)
-    return pictures(lines, shape, stride, padding)
+    C, K, h, w = W.shape
+    check_shape("s", s, (len(s), K, *sides_out(shape[2:], (h, w), stride, padding)))
+    W_k = np.ascontiguousarray(W.transpose(1, 2, 3, 0).reshape(K, -1))
+    return _convolve_transposed(s, W_k, h, w, *shape[2:], stride, padding)
 
 
 @compiled(parallel=True)
-def _convolve_transposed(s, W, shift, places, counts, rows, columns):
-    """For every image n and plane of c:  the line sum_j W[c, j] s_k, begun shift[j] earlier."""
+def _convolve_transposed(s, W, h, w, H, width, stride, padding):
+    """For every place y, x of the window, skipping the k with s_k = 0:
+
+        patch = sum_k s_k W_k;   what lies under the window += patch
+
+    W (K, h w C); the C maps lie side by side, so that a row of the window is one line of numbers.
+    """
     N, K, rows_out, columns_out = s.shape
-    C, planes = len(W), len(places)
-    c = np.zeros((N, C * planes, rows * columns), s.dtype)
-    front, length = shift.max(), shift.max() + rows * columns
-    starts = np.empty(K * shift.size, np.int64)
-    for k in range(K):
-        starts[k * shift.size:(k + 1) * shift.size] = k * length + front - shift
+    C = W.shape[1] // (h * w)
+    c = np.empty((N, C, H, width), s.dtype)
+    rows, starts = flat(W)
     for n in prange(N):
-        lines = np.zeros(K * length, s.dtype)       # s_k in rows as long as those of c, after zeros
-        for k in range(K):
-            for y in range(rows_out):
-                start = k * length + front + y * columns
-                lines[start:start + columns_out] = s[n, k, y]
-        for m in range(C * planes):
-            add_rows(c[n, m], W[m // planes], lines, starts, places[m % planes],
-                     counts[m % planes])
-    return c.reshape(N, C * planes, rows, columns)
+        framed = np.zeros((H + 2 * padding, (width + 2 * padding) * C), s.dtype)
+        patch, of_place = np.empty(W.shape[1], s.dtype), np.empty(K, s.dtype)
+        places = np.empty(K + 1, np.int64)
+        for y in range(rows_out):
+            for x in range(columns_out):
+                of_place[:] = s[n, :, y, x]
+                count = places_of_nonzero(of_place, places)
+                if count > 0:
+                    patch[:] = 0
+                    add_rows(patch, of_place, rows, starts, places, count)
+                    for i in range(h):
+                        line = framed[y * stride + i, x * stride * C:(x * stride + w) * C]
+                        part = patch[i * w * C:(i + 1) * w * C]
+                        for m in range(line.size):
+                            line[m] += part[m]
+        inside = framed[padding:padding + H, padding * C:(padding + width) * C]
+        for y in range(H):
+            for x in range(width):
+                c[n, :, y, x] = inside[y, x * C:(x + 1) * C]
+    return c
 
 
 def kernel_gradient(a, dz, h, w, stride=1, padding=0):
-    """pictures.kernel_gradient: dW[c, k, i, j] = a_c, shifted by i, j, times dz_k, summed."""
+    """pictures.kernel_gradient: dW[:, k] = the sum of dz_k times what lies under the window.
+
+    Where little lies under a window (one map), the lines of `_convolve` are longer.
+    """
     a, dz = alike(a, dz)
     C, K = a.shape[1], dz.shape[1]
+    check_shape("dz", dz, (len(a), K, *sides_out(a.shape[2:], (h, w), stride, padding)))
+    if C * h * w >= 64:
+        dW = _kernel_gradient(a, dz, h, w, stride, padding)
+        return dW.reshape(K, h, w, C).transpose(3, 0, 1, 2).copy()
     lines = planes(a, stride, padding)
     rows, columns = lines.shape[2:]
-    size = sides_out(a.shape[2:], (h, w), stride, padding)
-    check_shape("dz", dz, (len(a), K, *size))
-    plane, shift = shifts(C, h, w, stride, rows, columns)
-    dW_T = _kernel_gradient(as_rows(lines), dz, plane * rows * columns + shift, columns)
+    dW_T = _kernel_gradient_lines(as_rows(lines), dz,
+                                  lines_of_weights(C, h, w, stride, rows, columns), columns)
     return dW_T.reshape(K, C, h, w).transpose(1, 0, 2, 3).copy()
 
 
 @compiled(parallel=True)
-def _kernel_gradient(lines, dz, starts, columns):
+def _kernel_gradient_lines(lines, dz, starts, columns):
     """For every map k and image n:  dW_T[k, j] += lines[n, starts[j]:] times the line dz_k."""
     N, K, rows_out, columns_out = dz.shape
     dW_T = np.zeros((K, starts.size), dz.dtype)
@@ -490,6 +490,43 @@ def _kernel_gradient(lines, dz, starts, columns):
             dot_rows(of_one, lines[n], starts, line[:length], every, every.size)
             dW_T[k] += of_one
     return dW_T
+
+
+@compiled(parallel=True)
+def _kernel_gradient(a, dz, h, w, stride, padding):
+    """For every image and place y, x of the window, skipping the k with dz_k = 0:
+
+        dW_k += dz_k patch,   patch: what lies under the window, its C maps side by side
+
+    The images go in eight shares, so that the sum does not depend on how many threads there are.
+    """
+    N, C, H, width = a.shape
+    K, rows_out, columns_out = dz.shape[1:]
+    shares = 8
+    dW = np.zeros((shares, K, h * w * C), dz.dtype)
+    for share in prange(shares):
+        framed = np.zeros((H + 2 * padding, (width + 2 * padding) * C), a.dtype)
+        patch = np.empty(h * w * C, a.dtype)
+        for n in range(N * share // shares, N * (share + 1) // shares):
+            for y in range(H):
+                line = framed[y + padding, padding * C:(padding + width) * C]
+                for x in range(width):
+                    line[x * C:(x + 1) * C] = a[n, :, y, x]
+            for y in range(rows_out):
+                for x in range(columns_out):
+                    is_filled = False
+                    for k in range(K):
+                        of_k = dz[n, k, y, x]
+                        if of_k != 0:
+                            if not is_filled:
+                                for i in range(h):
+                                    patch[i * w * C:(i + 1) * w * C] = framed[
+                                        y * stride + i, x * stride * C:(x * stride + w) * C]
+                                is_filled = True
+                            row = dW[share, k]
+                            for m in range(patch.size):
+                                row[m] += of_k * patch[m]
+    return dW.sum(axis=0)
 
 
 @compiled(parallel=True)

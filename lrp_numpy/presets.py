@@ -1,10 +1,11 @@
-"""Named choices of a rule for each layer, each with its reason.
+"""A rule for each layer: named choices, each with its reason, and how `explain` reads its rules.
 
 A preset is a function of a network; it returns [(rule, its parameters), ...], one for each layer
 that takes a rule, input side first. `explain(net, x, rule="overview")` calls it by its name; the
 parameters can be given there.
 """
 from lrp_numpy.layers import Dense
+from lrp_numpy.rules import RULES, parameters_of
 
 
 def overview(net):
@@ -75,3 +76,41 @@ def _enough(net, name, least):
         raise ValueError(f"rule {name!r} is for networks with at least {least} layers that have "
                          f"weights, got {count}")
     return count
+
+
+def rules_of_layers(rule, net, parameters):
+    """[(the rule's function, its parameters), ...] for each layer of `net` that takes a rule.
+
+    rule and parameters: as `explain` takes them. Raises ValueError for what does not fit.
+    """
+    count = len(with_rule(net))
+    if isinstance(rule, str) and rule in PRESETS:
+        rule = PRESETS[rule](net)
+    rules = [rule] * count if not isinstance(rule, (list, tuple)) or _is_pair(rule) else list(rule)
+    if len(rules) != count:
+        raise ValueError(f"rule must be one, or one for each of the {count} layers with weights, "
+                         f"got {len(rules)}: {rules}")
+    pairs = [one if _is_pair(one) else (one, {}) for one in rules]
+    for name, own in pairs:
+        if not (isinstance(name, str) and name in RULES or callable(name)):
+            raise ValueError(f"rule must be one of {', '.join(map(repr, RULES))}, a function, a "
+                             "pair of either and its parameters, or a preset "
+                             f"({', '.join(map(repr, PRESETS))}), got {name!r}")
+        _check_parameters(own, [name])
+    _check_parameters(parameters, [name for name, _ in pairs])
+    return [(RULES.get(name, name) if isinstance(name, str) else name,
+             {**{parameter: value for parameter, value in parameters.items()
+                 if parameter in parameters_of(name)}, **own}) for name, own in pairs]
+
+
+def _is_pair(rule):
+    return isinstance(rule, tuple) and len(rule) == 2 and isinstance(rule[1], dict)
+
+
+def _check_parameters(parameters, rules):
+    """Each of `parameters` must be one of at least one of the rules."""
+    for parameter, value in parameters.items():
+        if not any(parameter in parameters_of(rule) for rule in rules):
+            names = (rule if isinstance(rule, str) else rule.__name__ for rule in rules)
+            raise ValueError(f"{parameter} is not a parameter of rule "
+                             f"{', '.join(dict.fromkeys(names))}, got {parameter}={value!r}")

@@ -55,6 +55,18 @@ def test_a_rule_is_one_function(random_case, engine, of):
     assert np.abs(e.input).max() > 0 and (lrp.explain(net, x, lrp_power).input != e.input).any()
 
 
+def test_a_rule_may_keep_the_weights_and_change_the_inputs(random_case):
+    """Then z is not the one that is known already."""
+    @rule
+    def lrp_of_weights(W, b):
+        return [Term([W], b, inputs=lambda a: [np.ones_like(a)])]
+
+    net, x = random_case([9, 8, 4], "relu", 0)
+    ours, equation = (lrp.explain(net, x, lrp_of_weights, engine=engine) for engine in ENGINES)
+    np.testing.assert_allclose(ours.input, equation.input, rtol=1e-9)
+    assert np.abs(ours.input - lrp.explain(net, x).input).max() > 0.1
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_layer_is_one_class(random_case, engine):
     """It is trained, and explained under every rule, as the Dense layer with a diagonal W is."""
