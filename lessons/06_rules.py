@@ -325,10 +325,12 @@ except ValueError as error:
 #
 # | software | its rule | in ours |
 # |---|---|---|
+# | zennit | all | 1e-6 in the denominator of each |
 # | zennit | Epsilon | `"epsilon", epsilon=1e-6` |
-# | zennit | Gamma | `"gamma_generalized"` (and 1e-6 in its denominator) |
+# | zennit | Gamma | `"gamma_generalized"`; where z = 0 exactly, theirs drops R |
 # | zennit | WSquare | `"w_square", bias="modified"`: b² stands in the denominator |
 # | zennit | AlphaBeta, ZPlus, Flat, ZBox | the same names; the last two have no bias, as here |
+# | captum | all | 1e-9 in the denominator of each |
 # | captum | EpsilonRule | `"epsilon", epsilon=1e-9` |
 # | captum | GammaRule | `"gamma", bias="unmodified"` |
 # | captum | Alpha1_Beta0_Rule | `"z_plus", signs="weights", bias="unmodified"`: a w+ and all of b |

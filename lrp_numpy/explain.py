@@ -1,6 +1,7 @@
 """Carries relevance from the logits to the pixels, and keeps the ledger."""
 import inspect
 import warnings
+from collections.abc import Iterable
 from dataclasses import replace
 from numbers import Real
 from typing import Callable, NamedTuple
@@ -11,7 +12,7 @@ from tqdm import tqdm
 from lrp_numpy.activations import at_zero
 from lrp_numpy.network import check_array, check_engine, check_finite
 from lrp_numpy.presets import rules_of_layers
-from lrp_numpy.rules import RULES, LedgerRow, alone, total
+from lrp_numpy.rules import RULES, LedgerRow, alone, terms_of, total
 from lrp_numpy.training import check_labels
 
 BATCH_BYTES = 2**24     # what the arrays of one batch take, roughly: small enough for the caches
@@ -63,7 +64,7 @@ def explain(net, x, rule="0", target=None, intermediate=True, engine="numba", pr
     carriers = _carriers(net, rule, engine, parameters)
     check_array(x, net.sizes[0], also=[np.uint8])
     _check_target(target, len(x), net)
-    _check_start(start)
+    _check_start(start, net)
     relevance = _empty(net, len(x), x.dtype, intermediate)
     parts = []
     with tqdm(total=len(x), desc="explaining", unit="image", disable=not progress) as bar:
@@ -97,11 +98,13 @@ def explain_batches(net, x, rule="0", target=None, intermediate=True, engine="nu
     is_array = isinstance(x, np.ndarray)
     if is_array:
         check_array(x, net.sizes[0], also=[np.uint8])
+    elif not isinstance(x, Iterable):
+        raise ValueError(f"x must be an array or an iterable of arrays, got {x!r}")
     elif np.ndim(target) != 0:
         raise ValueError("target must be None or one class if x is not an array, got "
                          f"{np.shape(target)}")
     _check_target(target, len(x) if is_array else 1, net)
-    _check_start(start)
+    _check_start(start, net)
 
     def pieces():
         with tqdm(total=len(x) if is_array else None, desc="explaining", unit="image",
@@ -164,8 +167,12 @@ def _by_equations(layer, rule, parameters):
 
     def down(a, z, R, out):
         ledger = []
-        out[...] = rule(a, layer.W, layer.b, R, **extra,
+        R_inputs = rule(a, layer.W, layer.b, R, **extra,
                         **({"ledger": ledger} if "ledger" in takes else {}))
+        if np.shape(R_inputs) != a.shape:
+            raise ValueError(f"rule must return relevance of the shape of a, {a.shape}, got "
+                             f"{np.shape(R_inputs)}")
+        out[...] = R_inputs
         unknown = np.full(len(R), np.nan)
         return ledger[0] if ledger else LedgerRow(total(R), total(out), unknown, unknown, unknown)
     return Carrier(lambda a: layer.linear(a, "numpy"), down)
@@ -176,7 +183,7 @@ def _by_loops(layer, rule, parameters):
     own = replace(layer, **{name: layer.prepared(getattr(layer, name))
                             for name in layer.parameters})
     prepared = []
-    for term in rule.terms(layer.W, layer.b, **parameters):
+    for term in terms_of(rule)(layer.W, layer.b, **parameters):
         is_own = (term.weights[0] is layer.W and term.b is layer.b and term.inputs is alone)
         weights = [own.W] if is_own else [layer.prepared(W) for W in term.weights]
         prepared.append((term, weights, layer.prepared(term.b), is_own))
@@ -217,15 +224,25 @@ def _carriers(net, rule, engine, parameters):
         if layer.rule == "back":
             carriers.append(_back(layer, engine))
         else:
-            function, own = next(rules) if layer.rule is None else (RULES[layer.rule], {})
-            is_fast = engine == "numba" and hasattr(function, "terms")
+            function, own = next(rules) if layer.rule is None else (_own_rule(layer), {})
+            is_fast = engine == "numba" and terms_of(function) is not None
             carriers.append((_by_loops if is_fast else _by_equations)(layer, function, own))
     return carriers
 
 
-def _check_start(start):
-    if start is not None and not (isinstance(start, Real) and np.isfinite(start)):
-        raise ValueError(f"start must be None or a finite number, got {start!r}")
+def _own_rule(layer):
+    """The rule that a layer brings with it."""
+    if layer.rule not in RULES:
+        raise ValueError(f"rule of {type(layer).__name__} must be None, 'back' or one of "
+                         f"{', '.join(map(repr, RULES))}, got {layer.rule!r}")
+    return RULES[layer.rule]
+
+
+def _check_start(start, net):
+    with np.errstate(over="ignore"):
+        if start is not None and not (isinstance(start, Real)
+                                      and np.isfinite(np.asarray(start, net.dtype))):
+            raise ValueError(f"start must be None or a finite {net.dtype} number, got {start!r}")
 
 
 def _check_target(target, N, net):

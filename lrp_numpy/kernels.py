@@ -226,7 +226,7 @@ def propagate(a, W, b, epsilon, R, z=None, out=None, signed=True):
     """
     unknown = np.empty((0, 0), R.dtype)
     a, W, b, R, z = alike(a, W, b, R, unknown if z is None else z)
-    out = np.empty_like(a) if out is None else out
+    out = np.empty(a.shape, a.dtype) if out is None else out
     check_fit(a, W, b)
     check_shape("R", R, (len(a), b.size))
     if z.size > 0:
@@ -344,6 +344,8 @@ def _worths(R, z, b, above, below):
 
 def earnings(a, c, out):
     """The last of the four lines for any layer, R = a * c, into `out`; returns its sums (N,)."""
+    if not out.flags.c_contiguous:
+        raise ValueError("out must be C-contiguous: another would be filled as a copy")
     return _earnings(*alike(as_rows(a), as_rows(c)), as_rows(out))
 
 
@@ -381,9 +383,9 @@ def lines_of_weights(C, h, w, stride, rows, columns):
     return (plane * rows + i // stride) * columns + j // stride
 
 
-def sides_out(sides, size, stride, padding):
-    """How often a window of `size` (h, w) fits into a framed picture of `sides` (H, W)."""
-    return [(side + 2 * padding - reach) // stride + 1 for side, reach in zip(sides, size)]
+def sides_out(sides, size, stride, padding=0):
+    """How often a window of `size` (h, w) fits into a framed picture of `sides`: (H', W')."""
+    return tuple((side + 2 * padding - reach) // stride + 1 for side, reach in zip(sides, size))
 
 
 def convolve(a, W, b, stride=1, padding=0):
@@ -557,7 +559,8 @@ def max_pool(a, size, stride):
 @compiled(parallel=True)
 def max_pool_backward(a, dz, size, stride):
     """pictures.max_pool_backward: each dz goes to the pixel that won its window, found as above; of
-    equals to the first. No branch asks who wins: nobody could guess which way it goes."""
+    equals to the first; NaN wins nothing. No branch asks who wins: nobody could guess which way it
+    goes."""
     da = np.zeros(a.shape, dz.dtype)
     N, C, H, W = a.shape
     for n in prange(N):
@@ -606,6 +609,7 @@ def cross_entropy(logits, labels):
 
 def adam_step(w, gradient, m, v, t, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8):
     """training.adam_step: changes w, m and v in place, C-contiguous arrays of one shape."""
+    check_shape("gradient", gradient, w.shape)
     if not all(array.flags.c_contiguous for array in (w, m, v)):
         raise ValueError("w, m and v must be C-contiguous: others would be changed as copies")
     _adam_row(*(array.reshape(-1) for array in (w, gradient, m, v)), t, learning_rate, beta1,

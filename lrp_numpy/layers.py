@@ -33,7 +33,8 @@ MAX_POOL_BACKWARD = {"numpy": pictures.max_pool_backward,
 
 
 class Layer:
-    """What networks, training and `explain` ask of a layer. One of your own overrides:
+    """What networks, training and `explain` ask of a layer. One of your own is a dataclass (as they
+    all are: @dataclass(frozen=True, eq=False)) that overrides:
 
         out_shape(shape)              the shape of one output for that of one input; ValueError if
                                       it cannot take such an input
@@ -42,7 +43,7 @@ class Layer:
                                       leads to, times the weight; shape: that of a
         gradients(a, dz, engine)      the derivatives of the loss for each of `parameters`
 
-    with W and b as attributes. That is enough to be trained and to be explained under every rule.
+    with W and b as fields. That is enough to be trained and to be explained under every rule.
     A layer that does not add up (such as MaxPool2D) overrides `linear` and `backward` instead, and
     says in `rule` how relevance goes back through it.
     """
@@ -88,7 +89,7 @@ class Layer:
 
     def descend(self, a, dz, parameters, t, learning_rate):
         """Step t of Adam for `parameters`, a (w, m, v) each, changed in place; by the loops."""
-        for gradient, (w, m, v) in zip(self.gradients(a, dz, "numba"), parameters):
+        for gradient, (w, m, v) in zip(self.gradients(a, dz, "numba"), parameters, strict=True):
             kernels.adam_step(w, gradient, m, v, t, learning_rate)
 
     def propagate(self, a, W, b, epsilon, R, z=None, out=None, signed=True):
@@ -99,7 +100,7 @@ class Layer:
         z = self.apply(a, W, b, "numba") if z is None else z
         s, ledger = kernels.worths(R, z, b, epsilon, signed)
         c = self.transposed(s, W, a.shape, "numba")
-        out = np.empty_like(a) if out is None else out
+        out = np.empty(a.shape, a.dtype) if out is None else out
         ledger[:, 1] = kernels.earnings(a, c, out)
         return out, ledger
 
@@ -115,7 +116,7 @@ class Layer:
         if shift != 0:
             raise ValueError(f"{type(self).__name__} has no bias that could collect f(0) of the "
                              "layer before it")
-        return self, 0.0
+        return self, at_zero(self.activation)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +130,7 @@ class Dense(Layer):
     @classmethod
     def random(cls, D, K, activation, rng, dtype=np.float32):
         """W and b uniform in [-1/sqrt(D), 1/sqrt(D)]: the start that torch gives Linear layers."""
+        _check_integers(D=D, K=K)
         return cls(*_uniform((D, K), (K,), D, rng, dtype), activation)
 
     @property
@@ -191,6 +193,7 @@ class Conv2D(Layer):
     @classmethod
     def random(cls, C, K, size, activation, rng, stride=1, padding=0, dtype=np.float32):
         """W and b uniform in [-1/sqrt(D), 1/sqrt(D)], D = C size size inputs to an output."""
+        _check_integers(C=C, K=K, size=size)
         W, b = _uniform((C, K, size, size), (K, 1, 1), C * size * size, rng, dtype)
         return cls(W, b, activation, stride, padding)
 
@@ -208,11 +211,13 @@ class Conv2D(Layer):
         if shape[0] != self.W.shape[0]:
             raise ValueError("W must have one entry along its first axis for each of the "
                              f"{shape[0]} maps of the layer before it, got shape {self.W.shape}")
-        sides = [side + 2 * self.padding for side in shape[1:]]
-        return (self.W.shape[1], *pictures.sides_out(sides, self.W.shape[2:], self.stride))
+        return (self.W.shape[1], *kernels.sides_out(shape[1:], self.W.shape[2:], self.stride,
+                                                    self.padding))
 
     def apply(self, a, W, b, engine="numpy"):
         """z (N, K, H', W') as in `pictures.convolve`."""
+        kernels.check_shape("a", a, (len(a), len(W), *a.shape[2:]))
+        kernels.check_shape("b", b, (W.shape[1], 1, 1))
         return CONVOLVE[engine](a, W, b, self.stride, self.padding)
 
     def transposed(self, s, W, shape, engine="numpy"):
@@ -260,7 +265,7 @@ class AvgPool2D(Layer):
         _check_integer("size", self.size, 1)
         _check_integer("stride", self.step, 1)
         _check_pictures(shape, (self.size, self.size), 0)
-        return (shape[0], *pictures.sides_out(shape[1:], (self.size, self.size), self.step))
+        return (shape[0], *kernels.sides_out(shape[1:], (self.size, self.size), self.step))
 
     def apply(self, a, W, b, engine="numpy"):
         return pictures.average_pool(a, W, b, self.step)
@@ -294,6 +299,7 @@ class MaxPool2D(AvgPool2D):
         return MAX_POOL[engine](a, self.size, self.step)
 
     def backward(self, a, dz, engine="numpy"):
+        kernels.check_shape("dz", dz, (len(a), *self.out_shape(a.shape[1:])))
         return MAX_POOL_BACKWARD[engine](a, dz, self.size, self.step)
 
 
@@ -322,16 +328,17 @@ class Unflatten(Flatten):
 
     @property
     def in_shape(self):
-        return (int(np.prod(self.shape)),)
+        sides = self.shape
+        if not isinstance(sides, tuple) or len(sides) != 3 or any(
+                not isinstance(side, (int, np.integer)) or side < 1 for side in sides):
+            raise ValueError("shape must be (C, H, W), three integers of at least 1, got "
+                             f"{sides!r}")
+        return (math.prod(sides),)
 
     def out_shape(self, shape):
-        sides = tuple(self.shape)
-        if len(sides) != 3 or any(not isinstance(side, (int, np.integer)) or side < 1
-                                  for side in sides):
-            raise ValueError(f"shape must be (C, H, W), all at least 1, got {self.shape!r}")
         if shape != self.in_shape:
-            raise ValueError(f"shape must hold {int(np.prod(shape))} numbers, got {sides}")
-        return sides
+            raise ValueError(f"shape must hold {math.prod(shape)} numbers, got {self.shape}")
+        return self.shape
 
     def linear(self, a, engine="numba"):
         return a.reshape(len(a), *self.shape)
@@ -343,6 +350,11 @@ LAYERS = {kind.__name__: kind for kind in (Dense, Conv2D, AvgPool2D, MaxPool2D, 
 def _uniform(shape_W, shape_b, D, rng, dtype):
     rng, bound = np.random.default_rng(rng), 1 / np.sqrt(D)
     return [rng.uniform(-bound, bound, shape).astype(dtype) for shape in (shape_W, shape_b)]
+
+
+def _check_integers(**values):
+    for name, value in values.items():
+        _check_integer(name, value, 1)
 
 
 def _check_integer(name, value, least):

@@ -8,13 +8,13 @@ import os
 import uuid
 import zipfile
 import zlib
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from lrp_numpy.activations import at_zero, check_activation, zero_centred_name
-from lrp_numpy.layers import LAYERS, Conv2D, Dense, Flatten, MaxPool2D, Unflatten
+from lrp_numpy.layers import LAYERS, Conv2D, Dense, Flatten, Layer, MaxPool2D, Unflatten
 
 ENGINES = ("numpy", "numba")
 
@@ -33,18 +33,19 @@ def zero_centred(net):
     ValueError if the last layer has f(0) != 0, for then there is no bias above it to collect the
     difference, and for a layer that cannot collect it, such as a convolution with a padding.
     """
-    layers, shift = [], 0.0
+    layers, shift, shifted = [], 0.0, None
     for number, layer in enumerate(net.layers):
         try:
             layer, shift = layer.without(shift)
         except ValueError as error:
             raise ValueError(f"layer {number}: {error}") from error
         if at_zero(layer.activation) != 0:
+            shifted = f"layer {number} with {layer.activation}"
             layer = replace(layer, activation=zero_centred_name(layer.activation))
         layers.append(layer)
     if shift != 0:
         raise ValueError("net must end in a layer with f(0) = 0, whose outputs are the logits, got "
-                         f"{net.layers[-1].activation}")
+                         f"{shifted} and nothing behind it to collect f(0)")
     return type(net)(layers)
 
 
@@ -56,10 +57,15 @@ class Network:
 
         Raises ValueError unless there are layers that fit one another.
         """
-        layers = [replace(layer, **{name: np.asarray(getattr(layer, name))
-                                    for name in layer.parameters}) for layer in layers]
+        layers = [layers] if isinstance(layers, Layer) else list(layers)
         if not layers:
             raise ValueError("layers must hold at least one layer, got none")
+        for number, layer in enumerate(layers):
+            if not isinstance(layer, Layer) or not is_dataclass(layer):
+                raise ValueError(f"layer {number} must be an instance of a dataclass that is a "
+                                 f"layers.Layer, got {layer!r}")
+        layers = [replace(layer, **{name: np.asarray(getattr(layer, name))
+                                    for name in layer.parameters}) for layer in layers]
         self.shapes = _shapes(layers)       # of one image: what enters each layer, logits last
         arrays = [getattr(layer, name) for layer in layers for name in layer.parameters]
         real = np.result_type(*arrays) if arrays else np.dtype(np.float32)
@@ -168,6 +174,14 @@ class MLP(Network):
     Made by `MLP.random` (to be trained), `MLP.from_arrays` (weights from elsewhere) or `MLP.load`.
     """
 
+    def __init__(self, layers):
+        """As of a Network. Raises ValueError also for a layer that is not Dense."""
+        super().__init__(layers)
+        for number, layer in enumerate(self.layers):
+            if not isinstance(layer, Dense):
+                raise ValueError(f"layer {number} of an MLP must be Dense, got "
+                                 f"{type(layer).__name__}; a Network takes all kinds")
+
     @classmethod
     def random(cls, sizes, activation="sigmoid", rng=0, dtype=np.float32):
         """An untrained network: W and b uniform in [-1/sqrt(D), 1/sqrt(D)], D inputs to a layer.
@@ -212,6 +226,8 @@ def lenet(rng=0, activation="relu", maps=(8, 16), hidden=120, dtype=np.float32):
     max pooling and one hidden Dense layer less.
     """
     check_activation(activation)
+    if np.shape(maps) != (2,):
+        raise ValueError(f"maps must be two numbers, one for each convolution, got {maps!r}")
     rng = np.random.default_rng(rng)
     few, many = maps
     return Network([
@@ -231,7 +247,10 @@ def _hidden_and_linear(activation, layers):
 def _shapes(layers):
     """The shape of what enters each layer, and of what leaves the last. Raises ValueError, naming
     the layer by its number, where two do not fit."""
-    shapes = [layers[0].in_shape]
+    try:
+        shapes = [layers[0].in_shape]
+    except ValueError as error:
+        raise ValueError(f"layer 0: {error}") from error
     if shapes[0] is None:
         raise ValueError("layer 0 must know how many numbers an image has, as Dense and Unflatten "
                          f"do, got {type(layers[0]).__name__}")

@@ -6,6 +6,8 @@ its way. kernels.py has the same as fast loops.
 """
 import numpy as np
 
+from lrp_numpy.kernels import sides_out
+
 
 def convolve(a, W, b, stride=1, padding=0):
     """A sum of shifted pictures, each times one weight: from (N, C, H, W) to (N, K, H', W').
@@ -97,8 +99,3 @@ def window(a, i, j, size, stride):
     """
     rows, columns = sides_out(a.shape[2:], size, stride)
     return a[:, :, i:i + stride * rows:stride, j:j + stride * columns:stride]
-
-
-def sides_out(sides, size, stride):
-    """How often a window of `size` (h, w) fits into a picture of `sides` (H, W): (H', W')."""
-    return tuple((side - reach) // stride + 1 for side, reach in zip(sides, size))

@@ -50,7 +50,8 @@ def epsilon_gamma_box(net):
 
     As `epsilon_plus_flat`, but gamma keeps some evidence against in the convolutions, and z-box
     keeps the pixels apart. Source: the composite of this name in Anders et al. 2021, "Software for
-    Dataset-wide XAI: From Local Explanations to Global Insights with Zennit, CoRelAy, and ViRelAy".
+    Dataset-wide XAI: From Local Explanations to Global Insights with Zennit, CoRelAy, and ViRelAy";
+    its epsilon is 1e-6, ours 0.25 unless you say another.
     """
     return _by_kind(net, "epsilon_gamma_box", ("z_box", {}), ("gamma", {}))
 
@@ -86,12 +87,16 @@ def rules_of_layers(rule, net, parameters):
     count = len(with_rule(net))
     if isinstance(rule, str) and rule in PRESETS:
         rule = PRESETS[rule](net)
-    rules = [rule] * count if not isinstance(rule, (list, tuple)) or _is_pair(rule) else list(rule)
-    if len(rules) != count:
+    is_one = not isinstance(rule, (list, tuple)) or _is_pair(rule)
+    rules = [rule] * max(count, 1) if is_one else list(rule)    # it is looked at in any case
+    if len(rules) != count and not is_one:
         raise ValueError(f"rule must be one, or one for each of the {count} layers with weights, "
                          f"got {len(rules)}: {rules}")
     pairs = [one if _is_pair(one) else (one, {}) for one in rules]
     for name, own in pairs:
+        if isinstance(name, str) and name in PRESETS or name in PRESETS.values():
+            raise ValueError("rule must be the name of a preset alone, with its parameters as "
+                             f"keywords, for it stands for all layers; got {name!r} as one of them")
         if not (isinstance(name, str) and name in RULES or callable(name)):
             raise ValueError(f"rule must be one of {', '.join(map(repr, RULES))}, a function, a "
                              "pair of either and its parameters, or a preset "
@@ -100,7 +105,7 @@ def rules_of_layers(rule, net, parameters):
     _check_parameters(parameters, [name for name, _ in pairs])
     return [(RULES.get(name, name) if isinstance(name, str) else name,
              {**{parameter: value for parameter, value in parameters.items()
-                 if parameter in parameters_of(name)}, **own}) for name, own in pairs]
+                 if parameter in parameters_of(name)}, **own}) for name, own in pairs[:count]]
 
 
 def _is_pair(rule):
@@ -111,6 +116,7 @@ def _check_parameters(parameters, rules):
     """Each of `parameters` must be one of at least one of the rules."""
     for parameter, value in parameters.items():
         if not any(parameter in parameters_of(rule) for rule in rules):
-            names = (rule if isinstance(rule, str) else rule.__name__ for rule in rules)
+            names = (rule if isinstance(rule, str) else getattr(rule, "__name__", repr(rule))
+                     for rule in rules)
             raise ValueError(f"{parameter} is not a parameter of rule "
                              f"{', '.join(dict.fromkeys(names))}, got {parameter}={value!r}")

@@ -16,13 +16,15 @@ default.
 
 By the same names, other software means other things. This is how to say in ours what theirs does:
 
-    zennit      Epsilon         "epsilon", epsilon=1e-6
-                Gamma           "gamma_generalized", plus 1e-6 in its denominator
+    zennit      all of them     have 1e-6 in the denominator, as LRP-epsilon has it
+                Epsilon         "epsilon", epsilon=1e-6
+                Gamma           "gamma_generalized"; where z = 0 exactly, theirs drops R
                 AlphaBeta       "alpha_beta"
                 ZPlus           "z_plus"
                 WSquare         "w_square", bias="modified": b_k^2 in the denominator
                 Flat, ZBox      "flat", "z_box": neither has a bias, as here
-    captum      EpsilonRule     "epsilon", epsilon=1e-9
+    captum      all of them     have 1e-9 in the denominator, as LRP-epsilon has it
+                EpsilonRule     "epsilon", epsilon=1e-9
                 GammaRule       "gamma", bias="unmodified"; set_bias_to_zero=True: bias="none"
                 Alpha1_Beta0    "z_plus", signs="weights", bias="unmodified": a_j w+_jk, all of b_k
     lrp_toolbox alpha-beta      "alpha_beta", beta of the other sign: theirs has alpha + beta = 1
@@ -186,8 +188,13 @@ def rule(terms):
         + [kind("ledger", kind.KEYWORD_ONLY, default=None),
            kind("layer", kind.KEYWORD_ONLY, default=Dense)])
     lrp.__name__, lrp.__qualname__, lrp.__doc__ = terms.__name__, terms.__name__, terms.__doc__
-    lrp.__module__, lrp.terms = terms.__module__, terms
+    lrp.__module__, lrp.terms, lrp.itself = terms.__module__, terms, lrp
     return lrp
+
+
+def terms_of(rule):
+    """The function that `rule` was made of, or None: also for what only wraps such a rule."""
+    return rule.terms if getattr(rule, "itself", None) is rule else None
 
 
 @rule
@@ -212,6 +219,8 @@ def lrp_epsilon(W, b, epsilon=0.25, bias="modified", signed=True):
     denominator is z_k + epsilon, which is 0 for some negative z_k. Raises ValueError for a negative
     epsilon. Source: Bach et al. 2015.
     """
+    if not isinstance(signed, (bool, np.bool_)):
+        raise ValueError(f"signed must be True or False, got {signed!r}")
     return [Term([W], of_bias(bias, b, b), at_least_0("epsilon", epsilon), signed=signed)]
 
 
@@ -267,7 +276,7 @@ def lrp_alpha_beta(W, b, alpha=2.0, beta=1.0, bias="modified", signs="contributi
     alpha, beta = at_least_0("alpha", alpha), at_least_0("beta", beta)
     if abs(alpha - beta - 1) > 1e-9:
         raise ValueError(f"alpha - beta must be 1, got alpha={alpha:g}, beta={beta:g}")
-    if signs not in ("contributions", "weights"):
+    if not isinstance(signs, str) or signs not in ("contributions", "weights"):
         raise ValueError(f"signs must be 'contributions' or 'weights', got {signs!r}")
     up, down = positive(W), negative(W)
     inputs, number = (split, 2) if signs == "contributions" else (alone, 1)
@@ -331,7 +340,7 @@ def lrp_z_box(W, b, low=0.0, high=1.0, bias="none"):
 
 def of_bias(bias, modified, b):
     """What the keyword `bias` makes of b. Raises ValueError for another word."""
-    if bias not in ("modified", "unmodified", "none"):
+    if not isinstance(bias, str) or bias not in ("modified", "unmodified", "none"):
         raise ValueError(f"bias must be 'modified', 'unmodified' or 'none', got {bias!r}")
     return {"modified": modified, "unmodified": b, "none": 0 * b}[bias]
 
@@ -351,6 +360,5 @@ RULES = {"0": lrp_0, "epsilon": lrp_epsilon, "gamma": lrp_gamma,
 def parameters_of(rule):
     """The names of the parameters that a rule, or the rule of this name, has of its own: ["gamma",
     "bias"], say."""
-    parameters = inspect.signature(RULES.get(rule, rule) if isinstance(rule, str) else rule)
-    return [name for name in parameters.parameters
-            if name not in ("a", "W", "b", "R", "ledger", "layer")]
+    parameters = inspect.signature(RULES[rule] if isinstance(rule, str) else rule).parameters
+    return [name for name in list(parameters)[4:] if name not in ("ledger", "layer")]

@@ -1,7 +1,7 @@
 """What a user adds from outside, each thing once: a rule, a layer, a function for one layer; and
 the ways to name the rules of the layers."""
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import partial, wraps
 
 import numpy as np
 import pytest
@@ -112,13 +112,97 @@ def test_a_layer_on_pictures_and_in_a_file(tmp_path, monkeypatch):
     assert (lrp.Network.load(tmp_path / "net.npz").forward(x) == net.forward(x)).all()
 
 
-def test_what_a_layer_lacks_is_named():
+@pytest.mark.parametrize("name", RULES)
+def test_what_a_layer_hands_on_may_lie_in_any_order(name):
+    """A layer that turns the picture gives an array that is not C-contiguous."""
+    @dataclass(frozen=True, eq=False)
+    class Turn(lrp.layers.Layer):
+        rule = "back"
+
+        def out_shape(self, shape):
+            return shape[0], shape[2], shape[1]
+
+        def linear(self, a, engine="numba"):
+            return a.transpose(0, 1, 3, 2)
+
+        def backward(self, a, dz, engine="numpy"):
+            return dz.transpose(0, 1, 3, 2)
+
+    rng = np.random.default_rng(0)
+    net = lrp.Network([lrp.Unflatten((1, 4, 5)), Turn(),
+                       lrp.Conv2D.random(1, 2, 2, "relu", rng, dtype=np.float64), lrp.Flatten(),
+                       lrp.Dense.random(24, 3, "identity", rng, np.float64)])
+    x = rng.random((4, 20))
+    ours, equation = (lrp.explain(net, x, name, engine=engine) for engine in ENGINES)
+    for one, other in zip(ours.relevance, equation.relevance):
+        np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-10 * np.abs(other).max())
+
+
+def test_a_layer_of_one_s_own_is_centred():
+    rng = np.random.default_rng(0)
+    first, last = lrp.MLP.random([5, 4, 3], "tanh", 0, np.float64).layers
+    net = lrp.Network([first, Scale(rng.random(4), rng.random(4), "sigmoid"), last])
+    x = rng.random((6, 5))
+    np.testing.assert_allclose(lrp.zero_centred(net).forward(x), net.forward(x), rtol=1e-12)
+    net = lrp.Network([replace(first, activation="sigmoid"), Scale(rng.random(4), rng.random(4)),
+                       last])
+    with pytest.raises(ValueError, match="layer 1: Scale has no bias that could collect"):
+        lrp.zero_centred(net)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_gradients_of_the_wrong_shape_are_refused(engine):
+    """A loop would read beyond them, or use the first image's alone."""
+    class Forgetful(Scale):
+        def gradients(self, a, dz, engine="numpy"):
+            return a * dz, dz
+
+    first, last = lrp.MLP.random([5, 4, 3], "relu", 0, np.float64).layers
+    net = lrp.Network([first, Forgetful(np.ones(4), np.ones(4)), last])
+    x, labels = np.ones((6, 5)), np.zeros(6, int)
+    with pytest.raises(ValueError, match="shape"):
+        lrp.train(net, lrp.Digits(x, labels, x, labels), 1, 6, progress=False, engine=engine)
+
+
+def test_what_wraps_a_rule_is_not_the_rule(random_case):
+    """functools.wraps copies a rule's attributes, not what the wrapper does."""
+    net, x = random_case([9, 8, 4], "relu", 0)
+
+    @wraps(lrp_gamma)
+    def twice(a, W, b, R, ledger=None, layer=lrp.Dense):
+        return 2 * lrp_gamma(a, W, b, R, ledger=ledger, layer=layer)
+
+    for engine in ENGINES:
+        np.testing.assert_allclose(lrp.explain(net, x, twice, engine=engine).input,
+                                   4 * lrp.explain(net, x, "gamma", engine=engine).input)
+
+
+def test_what_a_layer_or_a_network_lacks_is_named():
     @dataclass(frozen=True, eq=False)
     class Nothing(lrp.layers.Layer):
         pass
 
     with pytest.raises(NotImplementedError, match="Nothing needs out_shape"):
         lrp.Network([lrp.Unflatten((1, 2, 2)), Nothing()])
+
+    class Plain(lrp.layers.Layer):
+        pass
+
+    with pytest.raises(ValueError, match="layer 1 must be an instance of a dataclass"):
+        lrp.Network([lrp.Unflatten((1, 2, 2)), Plain()])
+    net = lrp.Network([lrp.Unflatten((1, 2, 2)), lrp.MaxPool2D(2), lrp.Flatten()])
+    for arguments in ({"rule": "bogus"}, {"rule": "gamma", "alpha": 1.0}):
+        with pytest.raises(ValueError, match="rule"):
+            lrp.explain(net, np.ones((1, 4)), **arguments)
+
+    class Odd(lrp.Flatten):
+        rule = "nonsense"
+
+    net = lrp.Network([lrp.Unflatten((1, 2, 2)), Odd()])
+    with pytest.raises(ValueError, match="rule of Odd must be None, 'back' or one of"):
+        lrp.explain(net, np.ones((1, 4)))
+    with pytest.raises(ValueError, match="x must be an array or an iterable of arrays, got None"):
+        lrp.explain_batches(lrp.MLP.random([4, 2]), None)
 
 
 # Rules for the layers
@@ -190,6 +274,12 @@ def test_presets_are_lists_of_rules(name, engine):
 @pytest.mark.parametrize("rules, parameters, message", [
     ("overview", {}, "'overview' is for networks with at least 3 layers that have weights, got 2"),
     (["0"], {}, "one for each of the 2 layers with weights, got 1"),
+    (["overview", "0"], {}, "the name of a preset alone.*got 'overview' as one of them"),
+    (PRESETS["overview"], {}, "the name of a preset alone"),
+    (partial(lrp_gamma, gamma=1.0), {"alpha": 1.0}, "alpha is not a parameter of rule"),
+    (lambda a, W, b, R: R.sum(), {}, r"relevance of the shape of a, \(6, 8\), got \(\)"),
+    ("epsilon", {"signed": "no"}, "signed must be True or False, got 'no'"),
+    ("0", {"bias": np.zeros(3)}, "bias must be 'modified', 'unmodified' or 'none'"),
     (["0", "z_minus"], {}, "rule must be one of '0', .*a function.*preset.*got 'z_minus'"),
     ([("gamma", {"epsilon": 1.0}), "0"], {}, "epsilon is not a parameter of rule gamma"),
     (["gamma", "0"], {"epsilon": 1.0}, "epsilon is not a parameter of rule gamma, 0"),
@@ -197,8 +287,8 @@ def test_presets_are_lists_of_rules(name, engine):
     (7, {}, "got 7"), ([("0", {}, {}), "0"], {}, "rule must be one of"),
     ("0", {"bias": "half"}, "bias must be 'modified', 'unmodified' or 'none', got 'half'"),
     ("alpha_beta", {"signs": "w"}, "signs must be 'contributions' or 'weights', got 'w'"),
-    ("0", {"start": np.inf}, "start must be None or a finite number, got inf"),
-    ("0", {"start": "logit"}, "start must be None or a finite number, got 'logit'")])
+    ("0", {"start": np.inf}, "start must be None or a finite float64 number, got inf"),
+    ("0", {"start": "logit"}, "start must be None or a finite float64 number, got 'logit'")])
 @pytest.mark.parametrize("engine", ENGINES)
 def test_rules_refused(random_case, rules, parameters, message, engine):
     net, x = random_case([9, 8, 4], "relu", 0)

@@ -383,16 +383,42 @@ def misfits():
         ([begin, lrp.MaxPool2D(0), *end], "size must be an integer of at least 1"),
         ([begin, lrp.MaxPool2D(2, relevance="all"), *end], "'winner' or 'average', got 'all'"),
         ([end[1], lrp.AvgPool2D(2)], r"takes pictures \(C, H, W\), but the layer before it gives"),
-        ([lrp.Unflatten((6, 6)), conv], r"shape must be \(C, H, W\)"),
+        ([lrp.Unflatten((6, 6)), conv], r"layer 0: shape must be \(C, H, W\)"),
+        ([lrp.Unflatten(36), conv], r"layer 0: shape must be \(C, H, W\)"),
+        ([lrp.Unflatten((1, None, 6)), conv], r"layer 0: shape must be \(C, H, W\)"),
+        ([begin, lrp.Flatten], "layer 1 must be an instance of a dataclass"),
+        ([begin, "Flatten"], "layer 1 must be an instance of a dataclass.*got 'Flatten'"),
+        (lrp.Flatten(), "layer 0 must know how many numbers"),
         ([end[1], lrp.Unflatten((2, 2, 2))], "shape must hold 3 numbers"),
         ([], "at least one layer")]
 
 
-@pytest.mark.parametrize("number", range(20))
+@pytest.mark.parametrize("number", range(len(misfits())))
 def test_networks_refused(number):
     stack, message = misfits()[number]
     with pytest.raises(ValueError, match=message):
         lrp.Network(stack)
+
+
+@pytest.mark.parametrize("make, message", [
+    (lambda: lrp.lenet(maps=(8,)), "maps must be two numbers"),
+    (lambda: lrp.lenet(maps=(0, 16)), "K must be an integer of at least 1, got 0"),
+    (lambda: lrp.lenet(maps=(8.0, 16)), "K must be an integer of at least 1, got 8.0"),
+    (lambda: lrp.lenet(hidden=0), "K must be an integer of at least 1, got 0"),
+    (lambda: lrp.lenet(activation="gelu"), "activation must be one of"),
+    (lambda: lrp.Conv2D.random(1, 2, (3, 3), "relu", 0), "size must be an integer"),
+    (lambda: lrp.Dense.random(0, 2, "relu", 0), "D must be an integer of at least 1, got 0"),
+    (lambda: lrp.MLP(lrp.lenet().layers), "layer 0 of an MLP must be Dense, got Unflatten")])
+def test_sizes_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_picture_cannot_be_the_centred_end():
+    net = lrp.Network([lrp.Unflatten((1, 4, 4)), lrp.Conv2D.random(1, 2, 3, "sigmoid", 0),
+                       lrp.MaxPool2D(2), lrp.Flatten()])
+    with pytest.raises(ValueError, match="got layer 1 with sigmoid and nothing behind it"):
+        lrp.zero_centred(net)
 
 
 def test_kernels_refuse_what_does_not_fit():
@@ -401,7 +427,11 @@ def test_kernels_refuse_what_does_not_fit():
             (lambda: kernels.convolve(a[:, :1], layer.W, layer.b), "a must have shape"),
             (lambda: kernels.convolve(a, layer.W, layer.b.ravel()), "b must have shape"),
             (lambda: kernels.convolve_transposed(s, layer.W, a.shape), "s must have shape"),
-            (lambda: kernels.kernel_gradient(a, s, 3, 2), "dz must have shape")):
+            (lambda: kernels.kernel_gradient(a, s, 3, 2), "dz must have shape"),
+            (lambda: layer.linear(a[:, :1], "numpy"), "a must have shape"),
+            (lambda: replace(layer, b=layer.b.ravel()).linear(a, "numpy"), "b must have shape"),
+            (lambda: lrp.MaxPool2D(2).backward(a, s, "numba"), "dz must have shape"),
+            (lambda: kernels.adam_step(*(np.ones(k) for k in (4, 1, 4, 4)), 1), "gradient must")):
         with pytest.raises(ValueError, match=message):
             call()
 
