@@ -2,13 +2,15 @@
 
 Nothing is masked: the columns of the images and the rows and columns of the weights are gone.
 """
+import math
 import time
 from dataclasses import replace
 
 import numpy as np
 
 from lrp_numpy.explain import explain
-from lrp_numpy.network import MLP, check_inputs
+from lrp_numpy.layers import Dense
+from lrp_numpy.network import check_inputs
 
 
 def importance(net, x, by, rule="0", rng=0, **parameters):
@@ -79,7 +81,7 @@ def keep_neurons(net, layer, kept):
     if layer > 0:
         below = layers[layer - 1]
         layers[layer - 1] = replace(below, W=below.W[:, kept], b=below.b[kept])
-    return MLP(layers)
+    return type(net)(layers)
 
 
 def keep_pixels(digits, kept):
@@ -89,13 +91,15 @@ def keep_pixels(digits, kept):
 
 
 def parameters_count(net):
-    """How many numbers the network has: D K + K for each layer."""
-    return sum(layer.W.size + layer.b.size for layer in net.layers)
+    """How many numbers training has to find: D K + K for each Dense layer."""
+    return sum(getattr(layer, name).size for layer in net.layers for name in layer.parameters)
 
 
 def multiplications(net):
-    """How many multiplications the forward pass of one image takes: D K for each layer."""
-    return sum(layer.W.size for layer in net.layers)
+    """How many multiplications the forward pass of one image takes: D K for each Dense layer, and
+    every weight as often as its window has places for a convolution."""
+    return sum(layer.W.size * math.prod(shape[1:])
+               for layer, shape in zip(net.layers, net.shapes[1:]) if layer.parameters)
 
 
 def microseconds_per_image(nets, images, repetitions=15):
@@ -117,3 +121,7 @@ def microseconds_per_image(nets, images, repetitions=15):
 def _check_layer(net, layer):
     if not isinstance(layer, (int, np.integer)) or not 0 <= layer < len(net.layers):
         raise ValueError(f"layer must lie in 0..{len(net.layers) - 1}, got {layer!r}")
+    for number in range(max(0, layer - 1), layer + 1):
+        if not isinstance(net.layers[number], Dense):
+            raise ValueError(f"layer must be Dense, and so must the one before it, got {layer} with "
+                             f"layer {number} a {type(net.layers[number]).__name__}")

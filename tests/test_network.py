@@ -293,5 +293,5 @@ def test_centring_twice_is_centring_once(random_case):
 
 def test_the_last_layer_must_go_through_zero():
     net = lrp.MLP([Dense(np.ones((2, 2)), np.zeros(2), "sigmoid")])
-    with pytest.raises(ValueError, match="must end in a layer with f.0. = 0.*got layer 0 with sigmoid"):
+    with pytest.raises(ValueError, match="must end in a layer with f.0. = 0.*layer 0 with sigmoid"):
         lrp.zero_centred(net)

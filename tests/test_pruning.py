@@ -115,3 +115,17 @@ def test_refused(random_case, call, message):
     net, x = random_case([9, 8, 4], "relu", 0)
     with pytest.raises(ValueError, match=message):
         call(net, x)
+
+
+def test_a_cnn_is_counted_and_its_dense_layers_are_cut(digits):
+    """784 * 25 * 8 + 100 * 25 * 128 multiplications of the convolutions, then the Dense layers."""
+    net, x = lrp.lenet(rng=0), digits.test_images[:50]
+    assert pruning.parameters_count(net) == 8 * 26 + 16 * 201 + 401 * 120 + 121 * 10 == 52_754
+    assert pruning.multiplications(net) == 784 * 200 + 100 * 3200 + 400 * 120 + 120 * 10
+    importance = pruning.neuron_importance(net, x, 7, "mean absolute relevance")
+    small = pruning.keep_neurons(net, 7, pruning.keep_most(importance, 60))
+    assert small.sizes[-2:] == [60, 10] and small.forward(x).shape == (50, 10)
+    with pytest.raises(ValueError, match="got 6 with layer 5 a Flatten"):
+        pruning.keep_neurons(net, 6, [0, 1])
+    with pytest.raises(ValueError, match="layer 0 a Unflatten"):
+        pruning.keep_inputs(net, [0, 1])

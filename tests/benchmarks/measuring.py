@@ -1,4 +1,5 @@
 """Time side by side, and memory of one job in a process of its own."""
+import ctypes
 import gc
 import os
 import subprocess
@@ -42,9 +43,11 @@ def rows(times, ours="lrp_numpy"):
 
 def peak_beyond_now(job):
     """Megabytes that the process grows by at its peak while the job is done a second time: what
-    the first brings in once, such as compiled loops, is not counted."""
+    the first brings in once, such as compiled loops, is not counted. What it has given back is
+    given back to the system before, or the second would find it there."""
     job()
     gc.collect()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")             # the peak begins anew
     before = _status("VmRSS")
