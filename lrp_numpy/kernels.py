@@ -360,6 +360,8 @@ def _earnings(a, c, R):
 # Convolution and pooling. A picture is one line of numbers, row after row. Shifted, it is the same
 # line begun later: each weight of a convolution multiplies one line, and `add_rows` adds them up.
 # What a shift carries over the end of a row lands in columns beyond the output's, and is left out.
+# The way back goes window by window, so that it can skip the outputs that are 0: after the largest
+# of each 2 x 2, three of four.
 
 def planes(a, stride, padding):
     """Pictures a (N, C, H, W), framed by zeros and sorted by stride: (N, C s s, H', W').

@@ -123,5 +123,5 @@ def _check_layer(net, layer):
         raise ValueError(f"layer must lie in 0..{len(net.layers) - 1}, got {layer!r}")
     for number in range(max(0, layer - 1), layer + 1):
         if not isinstance(net.layers[number], Dense):
-            raise ValueError(f"layer must be Dense, and so must the one before it, got {layer} with "
-                             f"layer {number} a {type(net.layers[number]).__name__}")
+            raise ValueError("layer must be Dense, and so must the one before it, got "
+                             f"{layer} with layer {number} a {type(net.layers[number]).__name__}")
