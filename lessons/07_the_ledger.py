@@ -145,7 +145,8 @@ assert difference < 1e-3
 #
 # That is the use of a ledger: it catches mistakes. In float64 the sum is right to 10 digits or more
 # for each network and each rule of this course. If you write a rule of your own and it is not,
-# there is a bug in it.
+# there is a bug in it. (tanh gives negative activations too; for them we take the generalised
+# gamma, as lesson 6 says.)
 
 # %%
 rng = np.random.default_rng(0)
@@ -155,6 +156,7 @@ for activation in ("relu", "tanh", "sigmoid"):
     random_net = lrp.MLP.random(sizes, activation, rng=rng, dtype=np.float64)
     random_net = lrp.zero_centred(random_net)       # what that is, lesson 8 tells
     for rule, parameters in rules:
+        rule = "gamma_generalized" if rule == "gamma" else rule
         ledger = lrp.explain(random_net, images.astype(np.float64), rule, **parameters).ledger
         for row in ledger:
             scale = np.abs(np.array(row)).max(axis=0)
