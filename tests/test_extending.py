@@ -345,9 +345,11 @@ def test_signs_of_weights_or_of_contributions():
 ] + [("epsilon", {"signed": False}), ("z_plus", {"signs": "weights"}),
      ("alpha_beta", {"signs": "weights"})])
 @pytest.mark.parametrize("of", ["dense", "wide", "pictures"])
+@pytest.mark.filterwarnings("ignore:gamma is made")
 def test_variants_by_both_engines(random_case, name, parameters, of):
-    net, x = network(0) if of == "pictures" else random_case(
-        [9, 8, 4] if of == "dense" else [9, 40, 4], "relu", 0)
+    """With tanh, so that relevance comes to negative z as well."""
+    net, x = network(0, "tanh") if of == "pictures" else random_case(
+        [9, 8, 4] if of == "dense" else [9, 40, 4], "tanh", 0)
     ours, equation = (lrp.explain(net, x, name, engine=engine, **parameters)
                       for engine in ("numba", "numpy"))
     for one, other in zip(ours.relevance, equation.relevance):
