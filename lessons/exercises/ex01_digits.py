@@ -1,0 +1,23 @@
+"""Exercise to lesson 1: digits.
+
+Write the functions below, then run this file; it says what is right and what is not yet:
+
+    python lessons/exercises/ex01_digits.py
+"""
+import numpy as np
+
+from grader import grade
+
+
+def as_rows(pictures):
+    """Pictures as the network wants them: bytes (N, H, W) to rows of numbers (N, H W) in [0, 1].
+
+    A byte of 0 is black and becomes 0, a byte of 255 is white and becomes 1. A picture is written
+    down row by row.
+    Hint: numpy.reshape goes row by row. With -1 for a length, it works that length out.
+    """
+    raise NotImplementedError
+
+
+if __name__ == "__main__":
+    grade(__file__)

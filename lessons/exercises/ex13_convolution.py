@@ -1,0 +1,37 @@
+"""Exercise to lesson 13: a convolutional network.
+
+Write the functions below, then run this file; it says what is right and what is not yet:
+
+    python lessons/exercises/ex13_convolution.py
+"""
+import numpy as np
+
+from grader import grade
+
+
+def convolve(a, W, b):
+    """z (N, K, H', W') of a convolution, from pictures a (N, C, H, W).
+
+        z[n, k, y, x] = sum_{c, i, j} a[n, c, y + i, x + j] W[c, k, i, j] + b[k]
+
+    W (C, K, h, w): W[c, k] is the window that map k moves over map c; b (K, 1, 1). The window stays
+    inside the picture, so H' = H - h + 1, and W' likewise.
+    Hint: loop over i and j only. For each, a[:, :, i:i + H', j:j + W'] meets one weight of each
+    window.
+    """
+    raise NotImplementedError
+
+
+def convolve_transposed(s, W):
+    """The way back: c (N, C, H, W), from what each output is worth, s (N, K, H', W').
+
+        c[n, c, y + i, x + j]  gets  s[n, k, y, x] W[c, k, i, j],  for all k, i, j, y, x, added up
+
+    W (C, K, h, w) as in `convolve`; H = H' + h - 1, and W likewise.
+    Hint: begin with zeros and loop over i and j, as on the way up.
+    """
+    raise NotImplementedError
+
+
+if __name__ == "__main__":
+    grade(__file__)

@@ -1,0 +1,8 @@
+"""One test for each function to be written: it passes when the function is right."""
+import pytest
+from grader import told
+
+
+def test_function(verdict):
+    if verdict.status != "right":
+        pytest.fail("\n".join([verdict.status, *told(verdict)]), pytrace=False)

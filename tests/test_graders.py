@@ -1,0 +1,507 @@
+"""The graders of lessons/exercises: what they accept, what they refuse, and what they say of it.
+
+The right answers are loops written for this test, and the near misses are written as a student
+would write them: neither comes from lessons/exercises/tasks.py.
+"""
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lrp_numpy import layers, pictures, removal, rules, training
+
+EXERCISES = Path(__file__).parent.parent / "lessons" / "exercises"
+sys.path.insert(0, str(EXERCISES))
+from grader import grade, load, told, verdicts  # noqa: E402
+from judging import judge  # noqa: E402
+from tasks import TASKS  # noqa: E402
+
+BY_NAME = {task.name: task for tasks in TASKS.values() for task in tasks}
+
+
+# Independent answers, as loops
+
+def as_rows(pictures):
+    return [[int(pixel) / 255 for row in picture for pixel in row] for picture in pictures]
+
+
+def affine(a, W, b, bias=1.0):
+    return [[sum(a[n, j] * W[j, k] for j in range(len(W))) + bias * b[k] for k in range(len(b))]
+            for n in range(len(a))]
+
+
+def softmax(logits):
+    return [[1 / sum(math.exp(min(other - z, 700)) for other in row) for z in row]
+            for row in logits]
+
+
+def forward(x, W1, b1, W2, b2):
+    hidden = np.array([[max(z, 0) for z in row] for row in affine(x, W1, b1)])
+    return affine(hidden, W2, b2)
+
+
+def dlogits(logits, labels):
+    p = np.array(softmax(logits))
+    for n, label in enumerate(labels):
+        p[n, label] -= 1
+    return p / len(labels)
+
+
+def gradients(a, dz):
+    (N, D), K = a.shape, dz.shape[1]
+    dW = [[sum(a[n, j] * dz[n, k] for n in range(N)) for k in range(K)] for j in range(D)]
+    return np.array(dW), np.array([sum(dz[n, k] for n in range(N)) for k in range(K)])
+
+
+def hand_down(dz, W, a):
+    return [[sum(dz[n, k] * W[j, k] for k in range(W.shape[1])) if a[n, j] > 0 else 0
+             for j in range(len(W))] for n in range(len(a))]
+
+
+def adam_step(w, gradient, m, v, t, learning_rate, root=math.sqrt):
+    new = [np.empty_like(w), np.empty_like(m), np.empty_like(v)]
+    for i in np.ndindex(w.shape):
+        new[1][i] = 0.9 * m[i] + 0.1 * gradient[i]
+        new[2][i] = 0.999 * v[i] + 0.001 * gradient[i] ** 2
+        slope, size = new[1][i] / (1 - 0.9**t), new[2][i] / (1 - 0.999**t)
+        new[0][i] = w[i] - learning_rate * slope / (root(size) + 1e-8)
+    return tuple(new)
+
+
+def lrp(a, W, b, R, epsilon=0.0, gamma=0.0, bias=1.0, sign=lambda z: 1 if z >= 0 else -1,
+        weight=lambda w, gamma: w + gamma * max(w, 0), give=None):
+    """Relevance by loops over images, outputs and inputs, with parts that can be changed."""
+    result = np.zeros(a.shape)
+    for n in range(len(a)):
+        for k in range(W.shape[1]):
+            parts = [a[n, j] * weight(W[j, k], gamma) for j in range(len(W))]
+            z = sum(parts) + bias * weight(b[k], gamma)
+            denominator = z + epsilon * sign(z)
+            for j, part in enumerate(parts):
+                if denominator != 0:
+                    result[n, j] += part / denominator * (R[n, k] if give is None else give)
+    return result
+
+
+def lrp_epsilon(a, W, b, R, epsilon):
+    return lrp(a, W, b, R, epsilon)
+
+
+def lrp_gamma(a, W, b, R, gamma):
+    return lrp(a, W, b, R, gamma=gamma)
+
+
+def relevance_of_pixels(x, W1, b1, W2, b2, target, upper=lrp, lower=lrp, start=None):
+    a = np.maximum(np.array(affine(x, W1, b1)), 0)
+    z = np.array(affine(a, W2, b2))
+    R = np.zeros_like(z)
+    for n, k in enumerate(target):
+        R[n, k] = z[n, k] if start is None else start
+    return lower(x, W1, b1, upper(a, W2, b2, R))
+
+
+def ledger(a, W, b, R, epsilon, sign=lambda z: 1 if z >= 0 else -1):
+    columns = np.zeros((5, len(a)))
+    for n in range(len(a)):
+        for k in range(len(b)):
+            z = sum(a[n, j] * W[j, k] for j in range(len(W))) + b[k]
+            denominator = z + epsilon * (1 if z >= 0 else -1)
+            s = R[n, k] / denominator if denominator else 0
+            columns[:, n] += [R[n, k], (z - b[k]) * s, b[k] * s, epsilon * sign(z) * s,
+                              0 if denominator else R[n, k]]
+    return tuple(columns)
+
+
+def centred_bias(W, b, f0):
+    return [b[k] + sum(f0 * W[j, k] for j in range(len(W))) for k in range(len(b))]
+
+
+def remove(x, R, fraction, key=lambda r: -r, number=round):
+    left = x.copy()
+    for n in range(len(x)):
+        order = sorted(range(x.shape[1]), key=lambda j: key(R[n, j]))
+        for j in order[:number(fraction * x.shape[1])]:
+            left[n, j] = 0
+    return left
+
+
+def confidence(logits):
+    return [(sorted(row)[-1] - sorted(row)[-2]) / sorted(row)[-1] for row in logits]
+
+
+def fewer_inputs(x, W, R, count, size=lambda column: sum(map(abs, column))):
+    order = sorted(range(len(W)), key=lambda j: -size(R[:, j]))
+    kept = sorted(order[:count])
+    return np.stack([x[:, j] for j in kept], axis=1), np.stack([W[j] for j in kept])
+
+
+def convolve(a, W, b, at=lambda W, c, k, i, j: W[c, k, i, j], bias=1.0):
+    (N, C, H, wide), (K, h, w) = a.shape, W.shape[1:]
+    z = np.zeros((N, K, H - h + 1, wide - w + 1))
+    for n, k, y, x in np.ndindex(z.shape):
+        z[n, k, y, x] = bias * b[k, 0, 0] + sum(
+            a[n, c, y + i, x + j] * at(W, c, k, i, j)
+            for c in range(C) for i in range(h) for j in range(w))
+    return z
+
+
+def convolve_transposed(s, W, at=lambda W, c, k, i, j: W[c, k, i, j], add=True):
+    C, K, h, w = W.shape
+    result = np.zeros((len(s), C, s.shape[2] + h - 1, s.shape[3] + w - 1))
+    for n, k, y, x in np.ndindex(s.shape):
+        for c in range(C):
+            for i in range(h):
+                for j in range(w):
+                    value = s[n, k, y, x] * at(W, c, k, i, j)
+                    result[n, c, y + i, x + j] = value + (result[n, c, y + i, x + j] if add else 0)
+    return result
+
+
+LOOPS = {**{name: globals()[name] for name in BY_NAME if name in globals()}, "lrp_0": lrp}
+LIBRARY = {"affine": layers.affine, "softmax": training.softmax, "lrp_0": rules.lrp_0,
+           "lrp_epsilon": rules.lrp_epsilon, "lrp_gamma": rules.lrp_gamma,
+           "confidence": removal.confidence, "convolve": pictures.convolve,
+           "hand_down": lambda dz, W, a: layers.Dense(W, W[0], "relu").delta(a, dz @ W.T),
+           "dlogits": lambda z, y: training.cross_entropy(z, y)[1],
+           "remove": lambda x, R, fraction: removal.remove(x, R, "most", fraction)}
+
+
+# Near misses, as a student writes them, with a part of what the grader must say
+
+def flip_rows(W, c, k, i, j):
+    return W[c, k, W.shape[2] - 1 - i, W.shape[3] - 1 - j]
+
+
+def sigma(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def raw_lrp(a, W, b, R):
+    return a * (R / (a @ W + b) @ W.T)
+
+
+def changing(a, W, b):
+    a *= 2
+    return a / 2 @ W + b
+
+
+def short_adam(w, g, m, v, t, learning_rate, correct_m=True, correct_v=True, inside=False):
+    m, v = m + 0.1 * (g - m), v + 0.001 * (g * g - v)
+    mean = m / (1 - 0.9**t) if correct_m else m
+    size = v / (1 - 0.999**t) if correct_v else v
+    root = np.sqrt(size + 1e-8) if inside else np.sqrt(size) + 1e-8
+    return w - learning_rate * mean / root, m, v
+
+
+def changed(place, part):
+    """The ledger by loops with one column replaced by part(columns, a, W, b, R, epsilon)."""
+    def of(*values):
+        columns = list(ledger(*values))
+        columns[place] = part(columns, *values)
+        return tuple(columns)
+    return of
+
+
+NEAR_MISSES = {
+    "as_rows": [
+        (lambda p: p.reshape(len(p), -1), "not divided"),
+        (lambda p: p.reshape(len(p), -1) / 256, "white is 255"),
+        (lambda p: p.reshape(len(p), -1) // 255, "whole numbers"),
+        (lambda p: p.reshape(len(p), -1) / p.max(), "dark pictures become bright"),
+        (lambda p: 1 - p.reshape(len(p), -1) / 255, "black and white"),
+        (lambda p: np.array([picture.T.ravel() for picture in p]) / 255, "column by column"),
+        (lambda p: p.reshape(-1) / 255, "shape")],
+    "affine": [
+        (lambda a, W, b: np.array(affine(a, W, 0 * b)), "bias forgotten"),
+        (lambda a, W, b: affine(a, W, b, bias=-1), "wrong sign"),
+        (lambda a, W, b: np.dot(a, W.T) + b, "W is transposed"),
+        (lambda a, W, b: (a[:, :, None] * W + b).sum(axis=1), "once for every input"),
+        (lambda a, W, b: np.array(affine(a, W, b)).clip(min=0), "activation function"),
+        (lambda a, W, b: np.array(affine(a, W, b)).T, "transposed"),
+        (changing, "changes its argument a"),
+        (lambda a, W, b: None, "returns nothing"),
+        (lambda a, W, b: a @ W + missing, "NameError"),     # noqa: F821
+        (lambda a, W, b: 2 * (a @ W + b), "2 times too large")],
+    "softmax": [
+        (lambda x: np.exp(x) / np.sum(np.exp(x), axis=1, keepdims=True), "logits are large"),
+        (lambda x: np.exp(x) / sum(np.exp(x)), "wrong axis"),
+        (lambda x: np.exp(x) / np.exp(x).sum(), "whole batch"),
+        (lambda x: np.exp(x - x.max(axis=1)[:, None]), "not normalised"),
+        (lambda x: x / np.sum(x, axis=1)[:, None], "exp is forgotten"),
+        (lambda x: np.log(softmax(x)), "logarithms"),
+        (lambda x: softmax(-x), "sign is wrong")],
+    "forward": [
+        (lambda x, W1, b1, W2, b2: (x @ W1 + b1) @ W2 + b2, "ReLU between the layers"),
+        (lambda *v: np.maximum(forward(*v), 0), "last layer is linear"),
+        (lambda *v: softmax(forward(*v)), "softmax on the logits"),
+        (lambda x, W1, b1, W2, b2: forward(x, W1, 0 * b1, W2, b2), "first layer"),
+        (lambda x, W1, b1, W2, b2: forward(x, W1, b1, W2, 0 * b2), "last layer"),
+        (lambda x, W1, b1, W2, b2: (np.maximum(x @ W1, 0) + b1) @ W2 + b2, "too early"),
+        (lambda x, W1, b1, W2, b2: sigma(x @ W1 + b1) @ W2 + b2, "sigmoid")],
+    "dlogits": [
+        (lambda z, y: len(y) * dlogits(z, y), "mean is forgotten"),
+        (lambda z, y: (np.eye(z.shape[1])[y] - softmax(z)) / len(y), "sign is wrong"),
+        (lambda z, y: np.array(softmax(z)) / len(y), "label is forgotten"),
+        (lambda z, y: dlogits(z, y) * len(y) / z.size * len(y), "number of classes"),
+        (lambda z, y: (z - np.eye(z.shape[1])[y]) / len(y), "softmax is forgotten"),
+        (lambda z, y: (np.exp(z) / np.exp(z).sum(0) - np.eye(z.shape[1])[y]) / len(y),
+         "wrong axis")],
+    "gradients": [
+        (lambda a, dz: (a.T @ dz / len(a), dz.mean(0)), "mean over the images"),
+        (lambda a, dz: (np.einsum("nj,nk->kj", a, dz), dz.sum(0)), "dW is transposed"),
+        (lambda a, dz: (a.T @ dz, dz.sum(1)), "wrong axis"),
+        (lambda a, dz: (a.T @ dz, dz), "not summed"),
+        (lambda a, dz: (np.ones(a.shape).T @ dz, dz.sum(0)), "activations ignored"),
+        (lambda a, dz: (a.T @ dz, dz.sum(0, keepdims=True)), "shape: db"),
+        (lambda a, dz: (a.T @ dz, 2 * dz.sum(0)), "db wrong, the rest right"),
+        (lambda a, dz: a.T @ dz, "must return 2 things")],
+    "hand_down": [
+        (lambda dz, W, a: np.einsum("nk,jk->nj", dz, W), "derivative of the ReLU is forgotten"),
+        (lambda dz, W, a: (dz @ W.T) * np.where(a >= 0, 1, 0), "derivative of the ReLU"),
+        (lambda dz, W, a: (W @ dz.T).T * a, "whatever a is"),
+        (lambda dz, W, a: np.maximum(dz @ W.T, 0), "derivative's sign"),
+        (lambda dz, W, a: np.where(a > 0, dz @ W, 0), "must be transposed"),
+        (lambda dz, W, a: np.where(a > 0, W.sum(axis=1), 0), "dz is ignored"),
+        (lambda dz, W, a: (dz @ W.T) * (a > 0) * -1, "sign is wrong")],
+    "adam_step": [
+        (lambda *v: short_adam(*v, correct_m=False, correct_v=False), "correction is forgotten"),
+        (lambda *v: short_adam(*v, correct_m=False), "correction of m"),
+        (lambda *v: short_adam(*v, correct_v=False), "correction of v"),
+        (lambda *v: short_adam(*v, inside=True), "inside the root"),
+        (lambda *v: adam_step(*v, root=lambda size: size), "square root is forgotten"),
+        (lambda w, g, m, v, t, rate: short_adam(w, g, m, v, t, -rate), "uphill"),
+        (lambda w, *v: (w, *adam_step(w, *v)[1:]), "w wrong, the rest right"),
+        (lambda *v: adam_step(*v)[0], "must return 3 things (w, m, v)")],
+    "lrp_0": [
+        (lambda a, W, b, R: lrp(a, W, b, R, bias=0), "bias forgotten"),
+        (raw_lrp, "right except where z = 0"),
+        (lambda a, W, b, R: lrp(a, W, b, R, give=1), "relevance ignored"),
+        (lambda a, W, b, R: np.einsum("njk,nk->nj", a[:, :, None] * W
+                                      / (a[:, :, None] * W).sum(2, keepdims=True), R),
+         "wrong axis"),
+        (lambda a, W, b, R: a / a.sum(1, keepdims=True) * R.sum(1, keepdims=True),
+         "weights ignored"),
+        (lambda a, W, b, R: np.where(a != 0, lrp(a, W, b, R) / np.where(a == 0, 1, a),
+                                     np.nan_to_num(R / (a @ W + b), posinf=0) @ W.T),
+         "multiply what a unit has earned by a"),
+        (lambda a, W, b, R: a * (R @ W.T), "z is not divided by"),
+        (lambda a, W, b, R: lrp(a, W, b, R).sum(axis=0), "shape"),
+        (lambda a, W, b, R: lrp(a, W, b, -R), "sign is wrong")],
+    "relevance_of_pixels": [
+        (lambda *v: relevance_of_pixels(*v, start=1), "must start at the logit"),
+        (lambda x, W1, b1, W2, b2, target: lrp(
+            x, W1, b1, lrp(np.maximum(x @ W1 + b1, 0), W2, b2,
+                           np.maximum(x @ W1 + b1, 0) @ W2 + b2)), "from all logits"),
+        (lambda x, W1, b1, W2, b2, target: relevance_of_pixels(
+            x, W1, b1, W2, b2, np.argmax(forward(x, W1, b1, W2, b2), axis=1)),
+         "target is ignored"),
+        (lambda *v: relevance_of_pixels(*v, lower=lambda *u: lrp(*u, give=1)),
+         "relevance ignored"),
+        (lambda *v: relevance_of_pixels(*v, upper=lambda *u: lrp(*u, bias=0)), "last layer"),
+        (lambda *v: relevance_of_pixels(*v, lower=lambda *u: lrp(*u, bias=0)), "first layer"),
+        (lambda *v: relevance_of_pixels(*v, upper=lambda *u: lrp(*u, bias=0),
+                                        lower=lambda *u: lrp(*u, bias=0)), "both layers")],
+    "lrp_epsilon": [
+        (lambda a, W, b, R, epsilon: lrp(a, W, b, R, epsilon, bias=0), "bias forgotten"),
+        (lambda a, W, b, R, epsilon: lrp(a, W, b, R), "stabilizer forgotten"),
+        (lambda a, W, b, R, epsilon: lrp(a, W, b, R, epsilon, sign=lambda z: 1),
+         "stabilizer's sign"),
+        (lambda a, W, b, R, epsilon: lrp(a, W, b, R, -epsilon), "away from 0"),
+        (lambda a, W, b, R, epsilon: lrp(a, W, b, R, epsilon, sign=np.sign),
+         "right except where z = 0"),
+        (lambda a, W, b, R, epsilon: lrp(a, W, b, R, epsilon, sign=lambda z: 1 if z > 0 else -1),
+         "right except where z = 0"),
+        (lambda a, W, b, R, epsilon: a * (R / (a @ W + b + epsilon * np.sign(a @ W + b)) @ W.T),
+         "right except where z = 0"),
+        (lambda a, W, b, R, epsilon: lrp(a, W, b, R, epsilon, give=1), "relevance ignored"),
+        (lambda a, W, b, R, epsilon: lrp(a, W.T, b, R, epsilon), "W is transposed"),
+        (lambda a, W, b, R, epsilon: lrp(a, W, b, R, 0.5), "epsilon makes no difference")],
+    "lrp_gamma": [
+        (lambda a, W, b, R, gamma: lrp(a, W, b, R, gamma=gamma, bias=0), "bias forgotten"),
+        (lambda a, W, b, R, gamma: lrp(a, W, b, R), "this is LRP-0"),
+        (lambda a, W, b, R, gamma: a * (rules.divide(
+            R, a @ (W + gamma * W.clip(0)) + b) @ (W + gamma * W.clip(0)).T),
+         "bias is not favoured"),
+        (lambda a, W, b, R, gamma: lrp(a, W, b, R, gamma=gamma,
+                                       weight=lambda w, g: w + g * w * max(w, 0)),
+         "multiplied by W+"),
+        (lambda a, W, b, R, gamma: lrp(a, W, b, R, gamma=gamma,
+                                       weight=lambda w, g: w + g * min(w, 0)),
+         "negative weights are favoured"),
+        (lambda a, W, b, R, gamma: lrp(a, W, b, R, gamma=gamma,
+                                       weight=lambda w, g: g * w if w > 0 else w), "1 + gamma"),
+        (lambda a, W, b, R, gamma: lrp(a, W, b, R, gamma=gamma, give=1), "relevance ignored"),
+        (lambda a, W, b, R, gamma: lrp(a, W, b, R, gamma=gamma,
+                                       weight=lambda w, g: (1 + g) * w), "this is LRP-0")],
+    "ledger": [
+        (changed(1, lambda c, *v: c[1] + c[2]), "bias's share"),
+        (changed(2, lambda c, *v: 0 * c[2]), "bias forgotten"),
+        (changed(4, lambda c, *v: 0 * c[4]), "dropped forgotten"),
+        (changed(4, lambda c, a, W, b, R, epsilon: ((a @ W + b == 0) * R).sum(1)),
+         "dropped wrong"),
+        (lambda *v: ledger(*v, sign=lambda z: 1), "sign is missing"),
+        (changed(0, lambda c, *v: c[1]), "received wrong"),
+        (changed(2, lambda c, a, W, b, R, epsilon: np.repeat(sum(b), len(a))), "bias wrong"),
+        (lambda *v: tuple(sum(column) for column in ledger(*v)), "one number for all images")],
+    "centred_bias": [
+        (lambda W, b, f0: b + f0 * sum(W.T), "wrong axis"),
+        (lambda W, b, f0: b - f0 * sum(W), "sign is wrong"),
+        (lambda W, b, f0: f0 * sum(W), "bias forgotten"),
+        (lambda W, b, f0: b + f0, "weights ignored"),
+        (lambda W, b, f0: b + 0.5 * sum(W), "taken as 1/2"),
+        (lambda W, b, f0: b + f0 * np.mean(W, axis=0), "averaged"),
+        (lambda W, b, f0: b + f0 * np.sum(W), "over all weights")],
+    "remove": [
+        (lambda x, R, fraction: remove(x, R, fraction, key=lambda r: r), "least relevant"),
+        (lambda x, R, fraction: remove(x, R, fraction, key=lambda r: -abs(r)), "ranked by size"),
+        (lambda x, R, fraction: remove(x, R, fraction, number=math.floor), "rounded"),
+        (lambda x, R, fraction: remove(x, x, fraction), "brightness"),
+        (lambda x, R, fraction: x - remove(x, R, fraction), "the most relevant are kept"),
+        (lambda x, R, fraction: np.where(R > np.sort(R.ravel())[-1 - round(fraction * R.size)],
+                                         0, x), "whole batch"),
+        (lambda x, R, fraction: np.put_along_axis(
+            x, np.argsort(-R)[:, :round(fraction * x.shape[1])], 0, 1), "changes its argument x")],
+    "confidence": [
+        (lambda z: [(sorted(row)[-1] - sorted(row)[-2]) / sorted(row)[-2] for row in z],
+         "divided by the second"),
+        (lambda z: [sorted(row)[-1] - sorted(row)[-2] for row in z], "not divided"),
+        (lambda z: confidence(np.array(softmax(z))), "softmax"),
+        (lambda z: (z[:, 0] - z[:, 1]) / z[:, 0], "not sorted"),
+        (lambda z: 1 - z.min(1) / z.max(1), "smallest"),
+        (lambda z: np.array(confidence(z))[:, None], "shape"),
+        (lambda z: 100 * np.array(confidence(z)), "100 times too large")],
+    "fewer_inputs": [
+        (lambda x, W, R, count: fewer_inputs(x, W, R, count, size=sum), "cancels"),
+        (lambda x, W, R, count: fewer_inputs(x, W, R, count, size=lambda c: abs(sum(c))),
+         "take the size first"),
+        (lambda x, W, R, count: fewer_inputs(x, W, R, count, size=lambda c: -sum(abs(c))),
+         "least important"),
+        (lambda x, W, R, count: fewer_inputs(x, W, x, count), "brightness"),
+        (lambda x, W, R, count: (x[:, np.argsort(-abs(R).sum(0))[:count]],
+                                 W[np.argsort(-abs(R).sum(0))[:count]]), "old order"),
+        (lambda x, W, R, count: (fewer_inputs(x, W, R, count)[0], W), "shape: W")],
+    "convolve": [
+        (lambda a, W, b: convolve(a, W, b, bias=0), "bias forgotten"),
+        (lambda a, W, b: convolve(a, W, b, at=flip_rows), "flipped"),
+        (lambda a, W, b: convolve(a[:, :1], W, b), "only the first map"),
+        (lambda a, W, b: convolve(a, W / len(W), b), "maps are averaged"),
+        (lambda a, W, b: np.array(convolve(a, W, b))[:, :, :-1, :-1], "last place is missing"),
+        (lambda a, W, b: convolve(np.pad(a, ((0, 0), (0, 0), (1, 1), (1, 1))), W, b), "shape"),
+        (lambda a, W, b: convolve(a, W, b, at=lambda W, c, k, i, j: W[c, k, j, i])
+         if W.shape[2] == W.shape[3] else 1 / 0, "swapped"),
+        (lambda a, W, b: 0 * np.array(convolve(a, W, b)) + 1, "activations ignored"),
+        (lambda a, W, b: convolve(a, W, b) + convolve(a, W, b) ** 2, "not what the formula")],
+    "convolve_transposed": [
+        (lambda s, W: convolve_transposed(s, W, add=False), "must be added"),
+        (lambda s, W: convolve_transposed(s, W, at=flip_rows), "flipped"),
+        (lambda s, W: convolve(s, flipped_and_swapped(W), np.zeros((len(W), 1, 1))), "grows"),
+        (lambda s, W: convolve_transposed(s[:, :1], W), "sum over all k"),
+        (lambda s, W: convolve_transposed(s, np.ones_like(W)), "weights ignored"),
+        (lambda s, W: convolve_transposed(s, W)[:, :, :s.shape[2], :s.shape[3]], "shape")],
+}
+
+
+def flipped_and_swapped(W):
+    return W[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_right_answers_are_accepted(name):
+    assert judge(LOOPS[name], BY_NAME[name]).status == "right"
+    assert judge(LIBRARY.get(name, BY_NAME[name].solution), BY_NAME[name]).status == "right"
+
+
+@pytest.mark.parametrize("name, number", [(name, number) for name, misses in NEAR_MISSES.items()
+                                          for number in range(len(misses))])
+def test_near_misses_are_told(name, number):
+    function, what = NEAR_MISSES[name][number]
+    verdict = judge(function, BY_NAME[name])
+    assert verdict.status == "wrong" and what in verdict.what
+    text = "\n".join(told(verdict, BY_NAME[name].outputs))
+    assert "yours" in text and "expected" in text and "= " in text
+
+
+def test_each_task_has_five_near_misses():
+    assert set(NEAR_MISSES) == set(BY_NAME) == set(LOOPS)
+    assert all(len(misses) >= 5 for misses in NEAR_MISSES.values())
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_each_mistake_is_one(name):
+    """What the grader takes for a mistake is not right in all cases, and not another one's twin."""
+    task = BY_NAME[name]
+    for what, mistaken in task.mistakes:
+        verdict = judge(mistaken, task)
+        assert (verdict.status, verdict.what) == ("wrong", what)
+
+
+@pytest.mark.parametrize("stem", TASKS)
+def test_stubs_are_not_started(stem):
+    judged = verdicts(EXERCISES / f"{stem}.py")
+    assert {name: verdict.status for name, verdict in judged.items()} == {
+        task.name: "not started" for task in TASKS[stem]}
+    module = load(EXERCISES / f"{stem}.py")
+    for task in TASKS[stem]:
+        assert "Hint: " in getattr(module, task.name).__doc__
+
+
+def test_each_file_has_its_tasks():
+    assert {path.stem for path in EXERCISES.glob("ex*.py")} == set(TASKS)
+
+
+def handed_in(folder, stem, **bodies):
+    """A copy of an exercise with some of its functions written."""
+    folder.mkdir(exist_ok=True)
+    text = (EXERCISES / f"{stem}.py").read_text()
+    for name, body in bodies.items():
+        before, after = text.split(f"def {name}(")
+        text = before + f"def {name}(" + after.replace("raise NotImplementedError", body, 1)
+    (folder / f"{stem}.py").write_text(text)
+    return folder / f"{stem}.py"
+
+
+EPSILON = """z = a @ W + b
+    s = R / (z + epsilon * np.where(z >= 0, 1, -1))
+    return a * (s @ W.T)"""
+
+
+def test_a_file_is_graded(tmp_path):
+    path = handed_in(tmp_path, "ex06_rules", lrp_epsilon=EPSILON,
+                     lrp_gamma="return a * (R @ W.T)")
+    program = f"import sys; sys.path.insert(0, {str(EXERCISES)!r}); from grader import grade; "
+    result = subprocess.run([sys.executable, "-c", f"{program} grade({str(path)!r})"], text=True,
+                            capture_output=True)
+    lines = result.stdout.splitlines()
+    assert lines[0] == "ex06_rules.py" and lines[1].split() == ["lrp_epsilon", "right"]
+    assert lines[2].startswith("  lrp_gamma    wrong: ") and lines[3].strip() == "a = [[1. 2.]]"
+    assert lines[-1] == "1 right, 1 wrong, 0 not started"
+    assert result.returncode == 1 and result.stderr == ""
+
+
+def test_files_that_do_not_load(tmp_path):
+    path = handed_in(tmp_path, "ex07_ledger", ledger="return (")
+    assert "the file does not load: SyntaxError" in verdicts(path)["ledger"].what
+    path.write_text("def ledgers():\n    pass\n")
+    assert "there is no function ledger" in verdicts(path)["ledger"].what
+    path.write_text("raise SystemExit('no')\n")
+    assert "the file does not load: SystemExit" in verdicts(path)["ledger"].what
+    path.unlink()
+    assert verdicts(path)["ledger"].status == "not started"
+    with pytest.raises(SystemExit, match="path must be one of .*, got ex99.py"):
+        grade(tmp_path / "ex99.py")
+
+
+def test_a_class_is_graded(tmp_path):
+    handed_in(tmp_path / "Ada", "ex06_rules", lrp_epsilon=EPSILON)
+    handed_in(tmp_path / "Bo-exner", "ex08_zero_centring", centred_bias="return b - f0 * W.sum(0)")
+    result = subprocess.run([sys.executable, "-m", "pytest", "-q", EXERCISES, "-p",
+                             "no:cacheprovider", "--class", tmp_path], text=True,
+                            capture_output=True)
+    total = sum(map(len, TASKS.values()))
+    assert f"Ada: 1 of {total} right" in result.stdout
+    assert f"Bo-exner: 0 of {total} right" in result.stdout
+    assert "the sign is wrong" in result.stdout and "not started" in result.stdout
+    assert result.returncode == 1
