@@ -120,4 +120,8 @@ assert 0.75 < right < 0.85
 #   is a start.)
 # - Print other test images with characters, until you find one where you hesitate.
 #
+# **Write it yourself:** bytes to rows of numbers.
+# [ex01_digits.py](exercises/ex01_digits.py) tells you what is right, and which kind of wrong the
+# rest is.
+#
 # Next: [2. A forward pass by hand](02_forward_by_hand.py).

@@ -196,4 +196,8 @@ assert (dW1[never_lit] == 0).all()
 # - Why are these derivatives smaller than those of a ReLU network? Print
 #   `(activations[1] * (1 - activations[1])).max()`: what is the largest value it can ever have?
 #
+# **Write it yourself:** the three steps of the way back.
+# [ex03_backpropagation.py](exercises/ex03_backpropagation.py) tells you what is right, and which kind of wrong the
+# rest is.
+#
 # Next: [4. Adam and training](04_adam_and_training.py).

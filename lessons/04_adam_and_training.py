@@ -179,4 +179,8 @@ assert (again.forward(images) == net.forward(images)).all()
 # - In the valley, set Adam's learning rate to 0.8, then also `beta1=0.0`. What does the memory of
 #   the direction do for Adam? And is it so at 0.4 as well?
 #
+# **Write it yourself:** one step of Adam.
+# [ex04_adam.py](exercises/ex04_adam.py) tells you what is right, and which kind of wrong the
+# rest is.
+#
 # Next: [5. LRP by hand](05_lrp_by_hand.py).

@@ -176,4 +176,8 @@ assert worst < 1e-10
 # - Under epsilon, can the absorbed part be negative? Explain digit 4 as a class it does not
 #   resemble.
 #
+# **Write it yourself:** the ledger of a layer.
+# [ex07_ledger.py](exercises/ex07_ledger.py) tells you what is right, and which kind of wrong the
+# rest is.
+#
 # Next: [8. The sigmoid trap](08_the_sigmoid_trap.py).

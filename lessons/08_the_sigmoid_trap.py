@@ -198,4 +198,8 @@ for activation in ("relu", "tanh"):
 #   `lrp_numpy.activations.ACTIVATIONS` and let `zero_centred` treat it.
 # - Shift by 0.3 instead of 0.5 (work out the new bias by hand). Where is the pole now?
 #
+# **Write it yourself:** the new bias.
+# [ex08_zero_centring.py](exercises/ex08_zero_centring.py) tells you what is right, and which kind of wrong the
+# rest is.
+#
 # Next: [9. Removing pixels](09_removing_pixels.py).

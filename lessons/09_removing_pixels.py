@@ -353,4 +353,8 @@ show(figure, "09_curves")
 # - Fill removed pixels with the mean image: `fill=digits.train_images.mean(axis=0)`. What must
 #   `as_many_lit_at_random` do then, to stay fair?
 #
+# **Write it yourself:** removing pixels, and the paper's confidence.
+# [ex09_removal.py](exercises/ex09_removal.py) tells you what is right, and which kind of wrong the
+# rest is.
+#
 # Next: [10. Fewer inputs, smaller networks](10_fewer_inputs.py).

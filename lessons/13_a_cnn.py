@@ -336,4 +336,8 @@ assert all(np.allclose(row.received, sum(row[1:]), atol=1e-3) for row in e.ledge
 # - Put the windows of the first layer, `cnn.layers[1].W[0]`, on the screen. Which map looks for
 #   what?
 #
+# **Write it yourself:** the convolution and its transpose.
+# [ex13_convolution.py](exercises/ex13_convolution.py) tells you what is right, and which kind of wrong the
+# rest is.
+#
 # Back to [the course](README.md).

@@ -94,8 +94,28 @@ def _output(folder):
     return parser
 
 
+def _explanation(rules):
+    size = _at_least(0, float)
+    parser = argparse.ArgumentParser(add_help=False)
+    group = parser.add_argument_group("explanation")
+    group.add_argument("--digits", metavar="D", type=int, nargs="+", default=[0, 1, 2, 4, 7],
+                       choices=range(10),
+                       help="show the first test image of each of these (default: 0 1 2 4 7)")
+    group.add_argument("--rule", metavar="NAME", nargs="+", default=rules,
+                       help=f"one or more of {', '.join(RULES)}; names joined by commas are one "
+                            "for each layer, input side first: gamma,epsilon; or a preset: "
+                            f"{', '.join(PRESETS)} (default: {' '.join(rules)})")
+    group.add_argument("--zero-centred", action="store_true",
+                       help="explain the equal network whose hidden activations are f(z) - f(0)")
+    group.add_argument("--epsilon", metavar="X", type=size, default=0.25,
+                       help="stabilizer of LRP-epsilon (default: %(default)s)")
+    group.add_argument("--gamma", metavar="X", type=size, default=0.25,
+                       help="how much LRP-gamma favours positive weights (default: %(default)s)")
+    return parser
+
+
 def _parser():
-    count, size = _at_least(1, int), _at_least(0, float)
+    count = _at_least(1, int)
     out = _output("out")
 
     data = argparse.ArgumentParser(add_help=False)
@@ -141,21 +161,8 @@ def _parser():
                        help="a network.npz saved earlier; the training options then have no "
                             "effect (default: train one now)")
 
-    rule = argparse.ArgumentParser(add_help=False)
-    group = rule.add_argument_group("explanation")
-    group.add_argument("--digits", metavar="D", type=int, nargs="+", default=[0, 1, 2, 4, 7],
-                       choices=range(10),
-                       help="show the first test image of each of these (default: 0 1 2 4 7)")
-    group.add_argument("--rule", metavar="NAME", nargs="+", default=["gamma", "0"],
-                       help=f"one or more of {', '.join(RULES)}; names joined by commas are one "
-                            "for each layer, input side first: gamma,epsilon; or a preset: "
-                            f"{', '.join(PRESETS)} (default: gamma 0)")
-    group.add_argument("--zero-centred", action="store_true",
-                       help="explain the equal network whose hidden activations are f(z) - f(0)")
-    group.add_argument("--epsilon", metavar="X", type=size, default=0.25,
-                       help="stabilizer of LRP-epsilon (default: %(default)s)")
-    group.add_argument("--gamma", metavar="X", type=size, default=0.25,
-                       help="how much LRP-gamma favours positive weights (default: %(default)s)")
+    # gamma is not made for classes that the network speaks against, and the gallery has them all
+    rule, gallery = _explanation(["gamma", "0"]), _explanation(["epsilon"])
 
     removal = argparse.ArgumentParser(add_help=False)
     group = removal.add_argument_group("removal")
@@ -182,6 +189,7 @@ def _parser():
             ("report", commands.run_report, [study, data, _output("lessons")]),
             ("train", commands.run_train, [training, *common]),
             ("explain", commands.run_explain, [saved, rule, training, *common]),
+            ("gallery", commands.run_gallery, [saved, gallery, training, *common]),
             ("remove", commands.run_remove, [saved, rule, removal, training, *common])):
         command = subparsers.add_parser(name, help=run.__doc__, description=run.__doc__,
                                         parents=parents)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lrp_numpy import plots, report, tables
+from lrp_numpy import galleries, plots, report, tables
 from lrp_numpy.data import Digits, load_mnist
 from lrp_numpy.explain import explain
 from lrp_numpy.network import MLP, Network, lenet, zero_centred
@@ -87,6 +87,31 @@ def run_explain(options):
                 job.out / "explain_relevance.npz"]
     np.savez(written[-1], images=images, labels=labels, target=target, **arrays)
     _say_written(written)
+
+
+def run_gallery(options):
+    """Draw heatmaps side by side: every class by every class, for and against, all rules."""
+    job = _start(options)
+    written = _train(job)
+    net, digits = _explained(job), job.digits
+    images, labels = digits.test_images[job.chosen], digits.test_labels[job.chosen]
+    for rule, parameters in job.rules:
+        means = galleries.mean_relevances(net, digits.test_images, digits.test_labels, rule,
+                                          **parameters)
+        pair, (first, second) = galleries.for_and_against(net, images, rule, **parameters)
+        rather = np.array([f"{one}, not {other}" for one, other in pair])
+        name, title = _file_name(rule), _title(rule, parameters)
+        written += [
+            plots.save(plots.classes(means), job.out / f"gallery_classes_{name}.png"),
+            plots.save(plots.heatmaps([first, second, first - second], labels,
+                                      [f"{title}\nthe prediction", "the second", "the difference"],
+                                      images, [*pair.T, rather]),
+                       job.out / f"gallery_for_and_against_{name}.png")]
+    relevances = galleries.every_rule(net, images, options.epsilon, options.gamma)
+    titles = [name.replace("_", "\n") + ("\n(below)" if name in galleries.FOR_PIXELS else "")
+              for name in relevances]
+    figure = plots.heatmaps(list(relevances.values()), labels, titles, images)
+    _say_written(written + [plots.save(figure, job.out / "gallery_rules.png")])
 
 
 def run_remove(options):

@@ -29,16 +29,16 @@ def draw_image(axes, image, title=""):
     _bare(axes, title)
 
 
-def draw_relevance(axes, R, title="", limit=None):
+def draw_relevance(axes, R, title="", limit=None, dot=1.2):
     """One image's relevance (D,): red for, blue and dotted against, white 0.
 
-    The colours end at ±limit, in units of the logit; None: at ±max|R|.
+    The colours end at ±limit, in units of the logit; None: at ±max|R|. dot: size of the dots.
     """
     limit = limit or np.abs(R).max() or 1
     R = _square(R)
     axes.imshow(R, cmap=RELEVANCE, vmin=-limit, vmax=limit)
     rows, columns = np.nonzero(R < -limit / 20)
-    axes.scatter(columns, rows, s=1.2, color="black", linewidths=0)     # the sign on grey paper
+    axes.scatter(columns, rows, s=dot, color="black", linewidths=0)     # the sign on grey paper
     _bare(axes, title)
 
 
@@ -91,6 +91,24 @@ def heatmaps(relevances, row_titles, column_titles, images=None, targets=None):
         row[0].set_ylabel(row_titles[i])
     for axes, title in zip(grid[0][first:], column_titles):
         axes.set_title(title, fontsize=9)
+    return figure
+
+
+def classes(means):
+    """A matrix of heatmaps, means (K, K, D): a row for each true class, a column for each class
+    that is explained. All have the same limits, which stand beneath it in units of the logit."""
+    figure, grid = _grid(*means.shape[:2], cell=0.75)
+    limit = np.nanmax(np.abs(means))
+    for t, row in enumerate(grid):
+        for k, axes in enumerate(row):
+            if np.isfinite(means[t, k]).all():
+                draw_relevance(axes, means[t, k], limit=limit, dot=0.25)
+            else:
+                _bare(axes, "none")
+        row[0].set_ylabel(f"is {t}")
+    for k, axes in enumerate(grid[0]):
+        axes.set_title(f"why {k}?", fontsize=9)
+    figure.supxlabel(f"mean relevance, ±{limit:.2g}", fontsize=9)
     return figure
 
 

@@ -229,6 +229,19 @@ def test_a_cnn_is_trained_saved_and_explained(tmp_path, capsys):
     assert cli.main(["remove", "--network", f"{out}/network.npz", "--rule", "0", "--out", out]) == 0
 
 
+def test_the_galleries(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert cli.main(["gallery", *QUICK, "--activation", "relu", "--rule", "0", "gamma,epsilon",
+                     "--out", str(out)]) == 0
+    names = {"gallery_classes_0.png", "gallery_for_and_against_0.png", "gallery_rules.png",
+             "gallery_classes_gamma_epsilon.png", "gallery_for_and_against_gamma_epsilon.png"}
+    assert names <= {path.name for path in out.iterdir()}
+    printed = capsys.readouterr().out
+    assert all(str(out / name) in printed for name in names)
+    assert cli.main(["gallery", "--network", str(out / "network.npz"), "--out", str(out)]) == 0
+    assert str(out / "gallery_classes_epsilon.png") in capsys.readouterr().out
+
+
 def test_divergence_is_one_line(tmp_path, capsys):
     with np.errstate(all="ignore"):
         assert cli.main(["train", *QUICK, "--learning-rate", "1e39", "--out", str(tmp_path)]) == 2

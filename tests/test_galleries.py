@@ -1,0 +1,70 @@
+"""Heatmaps side by side, against one image after another, and one start for both classes."""
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from lrp_numpy import galleries, plots
+from lrp_numpy.explain import explain
+from lrp_numpy.rules import RULES, lrp_epsilon
+
+
+@pytest.mark.parametrize("rule, parameters", [("0", {}), ("epsilon", {"epsilon": 0.1})])
+def test_mean_relevances(random_case, rule, parameters):
+    net, x = random_case([9, 6, 4], "relu", 1, N=20)
+    labels = np.arange(20) % 3      # nobody is a 3
+    means = galleries.mean_relevances(net, x, labels, rule, **parameters)
+    assert means.shape == (4, 4, 9) and np.isnan(means[3]).all()
+    for t in range(3):
+        for k in range(4):
+            one_by_one = [explain(net, x[n:n + 1], rule, k, **parameters).input[0]
+                          for n in range(20) if labels[n] == t]
+            np.testing.assert_allclose(means[t, k], sum(one_by_one) / len(one_by_one), rtol=1e-10)
+
+
+def test_for_and_against(random_case):
+    """The difference is what a start with +logit for the one and -logit for the other gives."""
+    net, x = random_case([9, 6, 4], "relu", 2, N=10)
+    (first, second), lower = net.layers, net.activations(x)
+    pair, (one, other) = galleries.for_and_against(net, x, "epsilon", epsilon=0.1)
+    logits, start = lower[-1], np.zeros((10, 4))
+    for n in range(10):
+        best, next_best = sorted(range(4), key=lambda k: -logits[n, k])[:2]
+        assert pair[n].tolist() == [best, next_best]
+        start[n, best], start[n, next_best] = logits[n, best], -logits[n, next_best]
+    R = lrp_epsilon(lower[1], second.W, second.b, start, epsilon=0.1)
+    R = lrp_epsilon(x, first.W, first.b, R, epsilon=0.1)
+    np.testing.assert_allclose(one - other, R, rtol=1e-9, atol=1e-12)
+
+
+def test_a_single_output_has_no_second(random_case):
+    net, x = random_case([5, 4, 1], "relu", 0)
+    with pytest.raises(ValueError, match="net must have at least 2 outputs, got 1"):
+        galleries.for_and_against(net, x)
+
+
+def test_every_rule(random_case):
+    """Rules for pixels take the lowest layer only; the parameters reach those that have them."""
+    net, x = random_case([9, 6, 5, 4], "relu", 3)
+    found = galleries.every_rule(net, x, epsilon=0.5, gamma=2.0)
+    assert list(found) == list(RULES)
+    np.testing.assert_array_equal(found["gamma"], explain(net, x, "gamma", gamma=2.0).input)
+    np.testing.assert_array_equal(found["z_plus"], explain(net, x, "z_plus").input)
+    np.testing.assert_array_equal(
+        found["z_box"], explain(net, x, ["z_box", "epsilon", "epsilon"], epsilon=0.5).input)
+
+
+def test_the_matrix_of_classes():
+    means = np.random.default_rng(0).normal(size=(3, 3, 16))
+    means[2] = np.nan
+    figure = plots.classes(means)
+    grid = np.array(figure.axes).reshape(3, 3)
+    limit = np.nanmax(np.abs(means))
+    for t in range(2):
+        for k in range(3):
+            image, = grid[t, k].images
+            np.testing.assert_array_equal(image.get_array(), means[t, k].reshape(4, 4))
+            assert image.get_clim() == (-limit, limit)
+    assert [axes.get_title() for axes in grid[0]] == ["why 0?", "why 1?", "why 2?"]
+    assert not grid[2, 0].images and grid[2, 0].get_title() == "none"
+    assert grid[1, 0].get_ylabel() == "is 1" and f"{limit:.2g}" in figure.get_supxlabel()
+    plt.close(figure)
