@@ -121,7 +121,6 @@ assert 0.75 < right < 0.85
 # - Print other test images with characters, until you find one where you hesitate.
 #
 # **Write it yourself:** bytes to rows of numbers.
-# [ex01_digits.py](exercises/ex01_digits.py) tells you what is right, and which kind of wrong the
-# rest is.
+# [The exercise](exercises/ex01_digits.py) tells you which kind of wrong an answer is.
 #
 # Next: [2. A forward pass by hand](02_forward_by_hand.py).

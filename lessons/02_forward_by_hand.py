@@ -209,7 +209,6 @@ assert right < 0.25
 #   out, then ask `lrp.MLP.random([784, 300, 100, 10])`.
 #
 # **Write it yourself:** a layer, the softmax and a whole network.
-# [ex02_forward.py](exercises/ex02_forward.py) tells you what is right, and which kind of wrong the
-# rest is.
+# [The exercise](exercises/ex02_forward.py) tells you which kind of wrong an answer is.
 #
 # Next: [3. Backpropagation by hand](03_backpropagation_by_hand.py).

@@ -197,7 +197,6 @@ assert (dW1[never_lit] == 0).all()
 #   `(activations[1] * (1 - activations[1])).max()`: what is the largest value it can ever have?
 #
 # **Write it yourself:** the three steps of the way back.
-# [ex03_backpropagation.py](exercises/ex03_backpropagation.py) tells you what is right, and which kind of wrong the
-# rest is.
+# [The exercise](exercises/ex03_backpropagation.py) tells you which kind of wrong an answer is.
 #
 # Next: [4. Adam and training](04_adam_and_training.py).

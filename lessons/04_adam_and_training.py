@@ -180,7 +180,6 @@ assert (again.forward(images) == net.forward(images)).all()
 #   the direction do for Adam? And is it so at 0.4 as well?
 #
 # **Write it yourself:** one step of Adam.
-# [ex04_adam.py](exercises/ex04_adam.py) tells you what is right, and which kind of wrong the
-# rest is.
+# [The exercise](exercises/ex04_adam.py) tells you which kind of wrong an answer is.
 #
 # Next: [5. LRP by hand](05_lrp_by_hand.py).

@@ -261,7 +261,6 @@ assert np.allclose(total, e.ledger[1].received, atol=1e-3)
 # - Lesson 3 found dx = [4, -1] for x = [1, 1]. Coincidence? Lesson 6 has the answer.
 #
 # **Write it yourself:** `lrp_0`, and the way from a logit to the pixels.
-# [ex05_lrp_by_hand.py](exercises/ex05_lrp_by_hand.py) tells you what is right, and which kind of wrong the
-# rest is.
+# [The exercise](exercises/ex05_lrp_by_hand.py) tells you which kind of wrong an answer is.
 #
 # Next: [6. The rules](06_rules.py).

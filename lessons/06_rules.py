@@ -383,7 +383,6 @@ assert rules.lrp_gamma_generalized(a, W, b, R, gamma=1.0).tolist() == [[3, 3]]
 # - Take a digit that the network gets wrong, and ask it: why this, and not the right one?
 #
 # **Write it yourself:** epsilon and gamma.
-# [ex06_rules.py](exercises/ex06_rules.py) tells you what is right, and which kind of wrong the
-# rest is.
+# [The exercise](exercises/ex06_rules.py) tells you which kind of wrong an answer is.
 #
 # Next: [7. The ledger](07_the_ledger.py).

@@ -177,7 +177,6 @@ assert worst < 1e-10
 #   resemble.
 #
 # **Write it yourself:** the ledger of a layer.
-# [ex07_ledger.py](exercises/ex07_ledger.py) tells you what is right, and which kind of wrong the
-# rest is.
+# [The exercise](exercises/ex07_ledger.py) tells you which kind of wrong an answer is.
 #
 # Next: [8. The sigmoid trap](08_the_sigmoid_trap.py).

@@ -199,7 +199,6 @@ for activation in ("relu", "tanh"):
 # - Shift by 0.3 instead of 0.5 (work out the new bias by hand). Where is the pole now?
 #
 # **Write it yourself:** the new bias.
-# [ex08_zero_centring.py](exercises/ex08_zero_centring.py) tells you what is right, and which kind of wrong the
-# rest is.
+# [The exercise](exercises/ex08_zero_centring.py) tells you which kind of wrong an answer is.
 #
 # Next: [9. Removing pixels](09_removing_pixels.py).

@@ -354,7 +354,6 @@ show(figure, "09_curves")
 #   `as_many_lit_at_random` do then, to stay fair?
 #
 # **Write it yourself:** removing pixels, and the paper's confidence.
-# [ex09_removal.py](exercises/ex09_removal.py) tells you what is right, and which kind of wrong the
-# rest is.
+# [The exercise](exercises/ex09_removal.py) tells you which kind of wrong an answer is.
 #
 # Next: [10. Fewer inputs, smaller networks](10_fewer_inputs.py).

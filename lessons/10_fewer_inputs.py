@@ -186,7 +186,6 @@ assert min(retrained.values()) > intact - 0.02
 #   Mind what lesson 6 said about activations below 0: where are they here?
 #
 # **Write it yourself:** the smaller layer.
-# [ex10_fewer_inputs.py](exercises/ex10_fewer_inputs.py) tells you what is right, and which kind of wrong the
-# rest is.
+# [The exercise](exercises/ex10_fewer_inputs.py) tells you which kind of wrong an answer is.
 #
 # Next: [11. Hot loops](11_hot_loops.py).

@@ -337,7 +337,6 @@ assert all(np.allclose(row.received, sum(row[1:]), atol=1e-3) for row in e.ledge
 #   what?
 #
 # **Write it yourself:** the convolution and its transpose.
-# [ex13_convolution.py](exercises/ex13_convolution.py) tells you what is right, and which kind of wrong the
-# rest is.
+# [The exercise](exercises/ex13_convolution.py) tells you which kind of wrong an answer is.
 #
 # Back to [the course](README.md).

@@ -141,17 +141,20 @@ def is_this_mistake(yours, mistaken):
     numbers, they may be anything; two cases at least must have numbers, unless all agree."""
     if all(map(same, yours, mistaken)):
         return True
-    both = [(y, m) for y, m in zip(yours, mistaken) if type(y) is type(m) is tuple]
-    stopped = [y for y in yours if isinstance(y, Exception)]
-    return len(both) >= 2 and len(both) + len(stopped) == len(yours) and all(
-        len(y) == len(m) and all(map(close_where_finite, y, m)) for y, m in both)
+    stopped = [isinstance(y, Exception) for y in yours]
+    pairs = [(y, m) for y, m, stop in zip(yours, mistaken, stopped) if not stop]
+    if not all(type(y) is type(m) is tuple and len(y) == len(m) for y, m in pairs):
+        return False
+    with_numbers = sum(all(np.isfinite(x).any() for x in y if x.dtype != object) for y, _ in pairs)
+    return with_numbers >= 2 and all(close_where_finite(x, other)
+                                     for y, m in pairs for x, other in zip(y, m))
 
 
 def close_where_finite(x, y):
-    """Arrays of one shape with the same numbers where x has numbers, and it has some."""
-    is_finite = np.isfinite(x) if x.dtype != object else np.zeros(x.shape, bool)
-    return (x.shape == y.shape and y.dtype != object and is_finite.any()
-            and close(x[is_finite], y[is_finite]))
+    """Arrays of one shape with the same numbers where x has numbers."""
+    if x.shape != y.shape or object in (x.dtype, y.dtype):
+        return False
+    return close(x[np.isfinite(x)], y[np.isfinite(x)])
 
 
 def line_of(error):
