@@ -323,4 +323,4 @@ assert np.allclose(kernels.affine(x, W, b), x @ W + b, atol=1e-4)      # slow, b
 # - Replace float32 by float64 everywhere. Why does nearly everything take twice as long?
 # - `numba.set_num_threads(1)`, and run the lesson again.
 #
-# Next: [13. A convolutional network](13_a_cnn.py).
+# Next: [12. Broken LRP: find the fault](12_broken_lrp.py).

@@ -1,0 +1,99 @@
+"""Lesson 12: its faults are wrong, the rest is right, and its checks tell them apart."""
+import runpy
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lrp_numpy as lrp
+
+LESSONS = Path(__file__).parent.parent / "lessons"
+FAULTS, RIGHT = "ACDEFGIJLMNOP", "BHKQ"
+
+
+@pytest.fixture(scope="module")
+def lesson(tmp_path_factory):
+    """What the lesson has defined after a run, in a copy: its figures are not drawn over ours."""
+    folder = tmp_path_factory.mktemp("lessons")
+    for name in ("12_broken_lrp.py", "course.py"):
+        shutil.copy(LESSONS / name, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        patch.delitem(sys.modules, "course", raising=False)
+        names = runpy.run_path(str(folder / "12_broken_lrp.py"))
+        sys.modules.pop("course")
+    assert {path.name for path in (folder / "figures").iterdir()} == {
+        "12_heatmaps.png", "12_matrix.png"}
+    return names
+
+
+def both_answers(lesson, letter):
+    """What a program says to ten digits, asked twice with the same network, and the package's
+    relevance: by the rule that the program claims to be, and for a sigmoid zero-centred."""
+    program, x = lesson["programs"][letter], lesson["ten"]
+    expected = lrp.explain(lrp.zero_centred(program.net), x, program.claims, **program.parameters)
+    net = lrp.MLP(program.net.layers)
+    return [program.explain(net, x, **program.parameters) for _ in range(2)], expected.relevance
+
+
+def differ(one, other):
+    """By more than a hundredth of what the largest relevance is."""
+    return np.abs(one - other).max() > 0.01 * np.abs(other).max()
+
+
+def test_the_matrix(lesson):
+    """Every fault fails a check and passes one; who is right passes all."""
+    matrix = lesson["matrix"]
+    assert "".join(lesson["faults"]) == FAULTS and "".join(lesson["right"]) == RIGHT
+    assert set(lesson["programs"]) == set(FAULTS + RIGHT)
+    assert matrix.shape == (len(FAULTS + RIGHT), 8) and matrix.dtype == bool
+    faulty = matrix[:len(FAULTS)]
+    assert (~faulty).any(axis=1).all() and faulty.any(axis=1).all()
+    assert (~faulty).any(axis=0).all()          # no check is for nothing
+    assert matrix[len(FAULTS):].all()
+
+
+@pytest.mark.parametrize("letter", FAULTS)
+def test_a_fault_is_wrong(lesson, letter):
+    """Its pixels' relevance is not the package's: not by rounding, but by a hundredth and more."""
+    answers, expected = both_answers(lesson, letter)
+    assert any(differ(answer[0], expected[0]) for answer in answers)
+
+
+@pytest.mark.parametrize("letter", RIGHT)
+def test_a_right_one_is_right(lesson, letter):
+    answers, expected = both_answers(lesson, letter)
+    for answer in answers:
+        for ours, theirs in zip(answer, expected):
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("letter", FAULTS)
+def test_a_fault_looks_like_a_heatmap(lesson, letter):
+    """Finite, on the ink alone, and not a few specks: it takes more than a twentieth of the lit
+    pixels to hold half of all |R|, in each of ten digits."""
+    x = lesson["ten"]
+    R = np.abs(lesson["ask"](lesson["programs"][letter], x)[0])
+    assert np.isfinite(R).all() and (R[x == 0] == 0).all()
+    for R_image, lit in zip(R, (x > 0).sum(axis=1)):
+        held = np.cumsum(np.sort(R_image)[::-1]) / R_image.sum()
+        assert np.searchsorted(held, 0.5) + 1 > lit / 20
+
+
+def test_the_answers_by_hand_are_the_package_s(lesson):
+    """The three rows of the table, worked out on paper."""
+    for rule, parameters in (("0", {}), ("epsilon", {"epsilon": 1.0}), ("gamma", {"gamma": 1.0})):
+        e = lrp.explain(lesson["small"], np.ones((2, 2)), rule, target=np.array([0, 1]),
+                        **parameters)
+        np.testing.assert_allclose(e.input, lesson["answers"][rule], atol=1e-12)
+
+
+def test_asking_leaves_the_networks_alone(lesson):
+    """Program I writes into the network that it gets; the lesson's own are as they were trained."""
+    for activation, epochs in (("relu", 5), ("sigmoid", 10)):
+        net, again = lesson[activation], lrp.MLP.random([784, 100, 10], activation, rng=0)
+        lrp.train(again, lesson["digits"], epochs=epochs, rng=0, progress=False)
+        for ours, theirs in zip(net.layers, again.layers):
+            np.testing.assert_allclose(ours.W, theirs.W, atol=1e-5)
