@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lrp_numpy import foreign
 from lrp_numpy.activations import at_zero, check_activation, zero_centred_name
 from lrp_numpy.layers import LAYERS, Conv2D, Dense, Flatten, Layer, MaxPool2D, Unflatten
 
@@ -72,6 +73,23 @@ class Network:
         self.layers = [replace(layer, **{name: np.array(getattr(layer, name), real, order="C")
                                          for name in layer.parameters}) for layer in layers]
         self.dtype = real
+
+    @classmethod
+    def from_torch(cls, sequential, shape=None):
+        """A network that computes what a torch.nn.Sequential computes; its weights are copied.
+
+        Linear, Conv2d, MaxPool2d, AvgPool2d, Flatten, ReLU, Sigmoid and Tanh, also in Sequentials
+        inside. shape: (C, H, W) of one image if the network takes pictures (they enter as rows
+        all the same), None if it takes rows; a Flatten that meets rows is then left out, and so are
+        Dropout and Identity, which change nothing when a network predicts. So is a Softmax,
+        LogSoftmax or Sigmoid at the very end: what is explained is the logit before it. An
+        activation behind MaxPool2d is taken before it, which gives the same.
+
+        float32 and float64 are kept. Raises ValueError, naming the layer by its place in the
+        Sequential, for anything else: other layers, options that ours do not have (dilation,
+        groups, ...), types, activations without a layer. Torch itself is not imported.
+        """
+        return cls(foreign.layers_of_torch(sequential, shape))
 
     @property
     def sizes(self):
@@ -171,7 +189,8 @@ class Network:
 class MLP(Network):
     """A multilayer perceptron: Dense layers only, and the last one linear.
 
-    Made by `MLP.random` (to be trained), `MLP.from_arrays` (weights from elsewhere) or `MLP.load`.
+    Made by `MLP.random` (to be trained), `MLP.load`, or of weights from elsewhere: by
+    `MLP.from_arrays`, `MLP.from_folder`, `MLP.from_torch`, `MLP.from_keras` or `MLP.from_sklearn`.
     """
 
     def __init__(self, layers):
@@ -212,6 +231,42 @@ class MLP(Network):
                              f"{len(biases)}")
         return cls([Dense(W, b, name) for W, b, name in zip(
             weights, biases, _hidden_and_linear(activation, len(weights)))])
+
+    @classmethod
+    def from_folder(cls, path, activation):
+        """`from_arrays` of the files W1.npy (D, K), b1.npy (K,), W2.npy, b2.npy, ... in a folder.
+
+        They are what numpy.save writes. Raises ValueError for a file that is missing or is none,
+        and for what `from_arrays` refuses.
+        """
+        return cls.from_arrays(*foreign.arrays_of_folder(path), activation)
+
+    @classmethod
+    def from_sklearn(cls, model):
+        """A network that computes what a fitted MLPClassifier or MLPRegressor computes.
+
+        Of a classifier the logits, without the softmax or logistic function at its end: for two
+        classes one logit, which speaks for classes_[1] where it is positive. Of a regressor what it
+        predicts, one output for each column of y. The weights are copied, in their type.
+
+        Raises ValueError for other models, one that is not fitted, and out_activation_ 'exp' (of
+        loss='poisson'). scikit-learn itself is not imported.
+        """
+        return cls.from_arrays(*foreign.arrays_of_sklearn(model))
+
+    @classmethod
+    def from_keras(cls, model):
+        """A network that computes what a keras Sequential, or a Model that is a chain, computes.
+
+        Dense with or without an activation, Activation, ReLU: relu, sigmoid, tanh, linear. Flatten
+        and Dropout are left out, as rows enter and a network that predicts drops nothing; so is a
+        softmax or sigmoid at the very end: what is explained is the logit before it. The weights
+        are copied, in their type.
+
+        Raises ValueError, naming the layer by its place in model.layers, for anything else. keras
+        itself is not imported.
+        """
+        return cls(foreign.layers_of_keras(model))
 
 
 def lenet(rng=0, activation="relu", maps=(8, 16), hidden=120, dtype=np.float32):

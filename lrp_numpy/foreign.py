@@ -1,0 +1,243 @@
+"""Models of torch, keras and scikit-learn, and folders of arrays -> what a network is made of.
+
+None of these libraries is imported: a model is known by the names of its classes, and read by the
+attributes that it documents. What is here is called by `Network.from_torch`, `MLP.from_keras`,
+`MLP.from_sklearn` and `MLP.from_folder`; see there.
+
+Layers are counted as the model counts them, from 0; "1.0" is the first one of the model inside that
+stands as number 1.
+"""
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from lrp_numpy.layers import (AvgPool2D, Conv2D, Dense, Flatten, Layer, MaxPool2D, Unflatten)
+
+ONLY_AT_THE_END = ("softmax", "log_softmax")
+NO_EFFECT = ("Identity", "Dropout", "Dropout1d", "Dropout2d", "InputLayer")  # when predicting
+
+TORCH_ACTIVATIONS = {"ReLU": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "Softmax": "softmax",
+                     "LogSoftmax": "log_softmax"}
+# Options that our layers do not have, each with the value that changes nothing
+TORCH_OPTIONS = {
+    "Linear": {},
+    "Conv2d": {"dilation": 1, "groups": 1, "padding_mode": "zeros"},
+    "MaxPool2d": {"padding": 0, "dilation": 1, "ceil_mode": False, "return_indices": False},
+    "AvgPool2d": {"padding": 0, "ceil_mode": False, "divisor_override": None},
+    "Flatten": {"start_dim": 1, "end_dim": -1}}
+TORCH_LAYERS = ("Linear, Conv2d, MaxPool2d, AvgPool2d, Flatten, ReLU, Sigmoid, Tanh, Dropout, "
+                "Identity or, at the end, Softmax or LogSoftmax")
+
+KERAS_ACTIVATIONS = {"relu": "relu", "sigmoid": "sigmoid", "tanh": "tanh", "linear": "identity",
+                     "softmax": "softmax", "log_softmax": "log_softmax"}
+KERAS_RELU = {"max_value": None, "negative_slope": 0, "threshold": 0}
+KERAS_LAYERS = ("Dense, Activation, ReLU, Dropout, Flatten or, at the end, Softmax")
+
+SKLEARN_ACTIVATIONS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh",
+                       "relu": "relu"}
+
+
+class Step(NamedTuple):
+    """One step of a foreign model."""
+    place: str      # "2", say
+    name: str       # its class or activation there
+    ours: object    # a Layer, or the name of an activation
+
+
+def layers_of_torch(sequential, shape=None):
+    """The layers of a torch.nn.Sequential, behind an Unflatten if a shape (C, H, W) is given."""
+    if type(sequential).__name__ != "Sequential":
+        raise ValueError("sequential must be a torch.nn.Sequential, got "
+                         f"{type(sequential).__name__}; make one of its layers, in the order in "
+                         "which its forward calls them")
+    steps = [Step(place, type(module).__name__, _of_torch(place, module))
+             for place, module in _flat(sequential, list)]
+    return _joined(steps, [] if shape is None else [Unflatten(shape)])
+
+
+def _of_torch(place, module):
+    kind = type(module).__name__
+    if kind in TORCH_ACTIVATIONS:
+        return TORCH_ACTIVATIONS[kind]
+    if kind not in TORCH_OPTIONS:
+        raise ValueError(f"layer {place} must be {TORCH_LAYERS}, got {kind}")
+    _check_options(place, module, TORCH_OPTIONS[kind])
+    if kind == "Flatten":
+        return Flatten()
+    if kind in ("MaxPool2d", "AvgPool2d"):
+        return {"MaxPool2d": MaxPool2D, "AvgPool2d": AvgPool2D}[kind](
+            _integer(place, module, "kernel_size"), _integer(place, module, "stride"))
+    W = _of_tensor(place, "weight", module.weight)
+    b = np.zeros(len(W), W.dtype) if module.bias is None else _of_tensor(place, "bias", module.bias)
+    if kind == "Linear":
+        return Dense(W.T, b, "identity")                            # theirs is (K, D)
+    return Conv2D(W.swapaxes(0, 1), b.reshape(-1, 1, 1), "identity",    # theirs is (K, C, h, w)
+                  _integer(place, module, "stride"), _integer(place, module, "padding"))
+
+
+def layers_of_keras(model):
+    """The layers of a keras Sequential, or of a Model that is a chain."""
+    kind = type(model).__name__
+    if kind not in ("Sequential", "Functional"):
+        raise ValueError(f"model must be a keras Sequential, or a Model made of a chain of layers, "
+                         f"got {kind}")
+    if kind == "Functional" and not _is_chain(model):
+        raise ValueError("model must be a chain, each layer taking what the one before it in "
+                         "model.layers gives, got one with branches or shared layers")
+    return _joined([step for place, layer in _flat(model, lambda inner: inner.layers)
+                    for step in _of_keras(place, layer)], [])
+
+
+def _is_chain(model):
+    layers = model.layers
+    return (model.outputs[0] is layers[-1].output and len(model.outputs) == 1
+            and all(after.input is before.output for before, after in zip(layers, layers[1:])))
+
+
+def _of_keras(place, layer):
+    """The steps of one layer: a Dense layer brings its activation with it."""
+    kind = type(layer).__name__
+    if kind == "Dense":
+        arrays = layer.get_weights()
+        if len(arrays) not in (1, 2):
+            raise ValueError(f"layer {place} must have its weights, and perhaps a bias, got "
+                             f"{len(arrays)} arrays; a model has weights once it knows its input")
+        b = arrays[1] if len(arrays) == 2 else np.zeros(arrays[0].shape[1:], arrays[0].dtype)
+        return [Step(place, kind, Dense(arrays[0], b, "identity")),
+                _keras_activation(place, layer.activation)]
+    if kind == "Activation":
+        return [_keras_activation(place, layer.activation)]
+    if kind in ("ReLU", "Softmax"):
+        _check_options(place, layer, KERAS_RELU if kind == "ReLU" else {})
+        return [Step(place, kind, kind.lower())]
+    if kind == "Flatten":
+        return [Step(place, kind, Flatten())]
+    raise ValueError(f"layer {place} must be {KERAS_LAYERS}, got {kind}")
+
+
+def _keras_activation(place, function):
+    name = getattr(function, "__name__", type(function).__name__)
+    if name not in KERAS_ACTIVATIONS:
+        raise ValueError(f"layer {place}: activation must be one of "
+                         f"{', '.join(KERAS_ACTIVATIONS)}, got {name}")
+    return Step(place, name, KERAS_ACTIVATIONS[name])
+
+
+def arrays_of_sklearn(model):
+    """(weights, biases, activation) of a fitted MLPClassifier or MLPRegressor."""
+    kind = type(model).__name__
+    if kind not in ("MLPClassifier", "MLPRegressor"):
+        hint = "; give its last step" if kind == "Pipeline" else ""
+        raise ValueError(f"model must be an MLPClassifier or an MLPRegressor, got {kind}{hint}")
+    if not hasattr(model, "coefs_"):
+        raise ValueError(f"model must be fitted, got an {kind} without coefs_")
+    if model.activation not in SKLEARN_ACTIVATIONS:
+        raise ValueError(f"activation must be one of {', '.join(SKLEARN_ACTIVATIONS)}, got "
+                         f"{model.activation!r}")
+    if model.out_activation_ not in ("identity", "softmax", "logistic"):
+        raise ValueError("out_activation_ must be 'identity', 'softmax' or 'logistic', got "
+                         f"{model.out_activation_!r}")
+    return model.coefs_, model.intercepts_, SKLEARN_ACTIVATIONS[model.activation]
+
+
+def arrays_of_folder(path):
+    """(weights, biases) from the files W1.npy, b1.npy, W2.npy, b2.npy, ... of a folder."""
+    path, arrays = Path(path), {"W": [], "b": []}
+    layers = len(list(path.glob("W*.npy")))
+    if layers == 0:
+        raise ValueError(f"path must be a folder with W1.npy, b1.npy, W2.npy, ..., got {path}")
+    for number in range(1, layers + 1):
+        for name, of_all in arrays.items():
+            file = path / f"{name}{number}.npy"
+            try:
+                of_all.append(np.load(file, allow_pickle=False))
+            except FileNotFoundError as error:
+                raise ValueError(f"path must hold {file.name}, because there are {layers} files "
+                                 f"W*.npy, got {path} without it") from error
+            except (ValueError, OSError, EOFError) as error:
+                raise ValueError(f"{file} is not an array saved by numpy.save: {error}") from error
+    return arrays["W"], arrays["b"]
+
+
+def _flat(model, children, above=""):
+    """[(place, layer), ...]: models inside are opened, and what has no effect is left out.
+
+    A layer that stands at two places is met at both.
+    """
+    pairs = []
+    for number, layer in enumerate(children(model)):
+        place = f"{above}{number}"
+        if type(layer).__name__ == "Sequential":
+            pairs += _flat(layer, children, f"{place}.")
+        elif type(layer).__name__ not in NO_EFFECT:
+            pairs.append((place, layer))
+    return pairs
+
+
+def _joined(steps, layers):
+    """`layers` and those of the steps, each with its activation.
+
+    A sigmoid or softmax at the very end is left out, so that the logits leave the network.
+    """
+    if steps and steps[-1].ours in ("sigmoid", *ONLY_AT_THE_END):
+        steps = steps[:-1]
+    for place, name, ours in steps:
+        if isinstance(ours, Layer):
+            takes_rows = not layers or isinstance(layers[-1], Dense)
+            if type(ours) is Flatten and takes_rows:
+                continue
+            if not layers and not isinstance(ours, Dense):
+                raise ValueError(f"shape must be (C, H, W), the sides of one image, for layer "
+                                 f"{place} takes pictures: Network.from_torch(sequential, "
+                                 f"shape=(1, 28, 28)), say; got None for a {name}")
+            layers.append(ours)
+        elif ours in ONLY_AT_THE_END:
+            raise ValueError(f"layer {place} must be the last to be {name}, got more behind it")
+        elif ours != "identity":
+            _activate(place, name, ours, layers)
+    return layers
+
+
+def _activate(place, name, activation, layers):
+    """Give the activation to the layer with weights that stands before it.
+
+    If MaxPool2D or Flatten stand between, too: f never falls, so the largest f(z) is f of the
+    largest z, and the network stays the same.
+    """
+    number = len(layers) - 1
+    while number >= 0 and type(layers[number]) in (MaxPool2D, Flatten):
+        number -= 1
+    if number < 0 or not layers[number].parameters or layers[number].activation != "identity":
+        raise ValueError(f"layer {place} must follow a layer with weights that has no activation "
+                         f"yet, got {name}")
+    layers[number] = replace(layers[number], activation=activation)
+
+
+def _check_options(place, layer, allowed):
+    for option, only in allowed.items():
+        value = _one(getattr(layer, option))
+        if value != only:
+            raise ValueError(f"layer {place}: {option} of {type(layer).__name__} must be {only!r}, "
+                             f"got {value!r}")
+
+
+def _integer(place, layer, option):
+    value = _one(getattr(layer, option))
+    if not isinstance(value, int):
+        raise ValueError(f"layer {place}: {option} of {type(layer).__name__} must be one integer "
+                         f"for both sides, got {value!r}")
+    return value
+
+
+def _one(value):
+    """The number that a tuple repeats; anything else as it is."""
+    return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
+
+
+def _of_tensor(place, name, tensor):
+    kind = str(tensor.dtype).removeprefix("torch.")
+    if kind not in ("float32", "float64"):
+        raise ValueError(f"layer {place}: {name} must be float32 or float64, got {kind}")
+    return tensor.detach().cpu().numpy()
