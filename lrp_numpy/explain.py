@@ -19,7 +19,9 @@ BATCH_BYTES = 2**24     # what the arrays of one batch take, roughly: small enou
 
 
 class Explanation(NamedTuple):
-    """The relevance of every neuron for one class of each of N images, in units of its logit."""
+    """The relevance of every neuron for one output of each of N images, in units of that output:
+    of the logit, if the network tells classes apart; of what it predicts, if it is a regression.
+    """
     relevance: list         # arrays (N, *shape), input first, logits last; or the input's alone
     ledger: list            # one LedgerRow a layer, input side first: see rules.LedgerRow
     target: np.ndarray      # (N,) the class that is explained
@@ -29,6 +31,15 @@ class Explanation(NamedTuple):
     def input(self):
         """The relevance of the pixels (N, D)."""
         return self.relevance[0]
+
+    def elsewhere(self, n):
+        """What the inputs of image n did not get: {"bias": ..., "epsilon": ..., "dropped": ...}.
+
+        Each is its column of the ledger, all layers added up. With `input[n]` they add up to the
+        output that is explained.
+        """
+        return {name: float(sum(getattr(row, name)[n] for row in self.ledger))
+                for name in ("bias", "epsilon", "dropped")}
 
 
 def explain(net, x, rule="0", target=None, intermediate=True, engine="numba", progress=False,
@@ -40,6 +51,11 @@ def explain(net, x, rule="0", target=None, intermediate=True, engine="numba", pr
 
         R[L] = logits * one_hot(target)
         R[l] = rule(a[l], W[l], b[l], R[l+1])      for l = L-1, ..., 0
+
+    A regression is explained in the same way, and so are rows of any numbers: read "output" for
+    logit and class, and "row" for image. Relevance is then in units of that output. target names
+    one of several outputs (None would be the largest); of a single one, it is None or 0. Where
+    inputs or the output can be negative, "gamma" is no choice, but "gamma_generalized" is.
 
     net: a network; x: images (N, D), float32, float64, or bytes (uint8), which are divided by 255;
     target: None for the class that is predicted, one class for all images, or one for each (N,).

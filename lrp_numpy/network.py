@@ -117,7 +117,10 @@ class Network:
         return self.activations(x, engine)[-1]
 
     def predict(self, x, engine="numba"):
-        """The class with the largest logit (N,) for inputs x (N, D); arguments as in `forward`."""
+        """The class with the largest logit (N,) for inputs x (N, D); arguments as in `forward`.
+
+        Of a single output that is always 0: for two classes, look whether the logit is positive.
+        """
         return self.forward(x, engine).argmax(axis=1)
 
     def backward(self, activations, dlogits):

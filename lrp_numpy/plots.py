@@ -112,6 +112,45 @@ def classes(means):
     return figure
 
 
+def bars(R, names, elsewhere=None, values=None, most=10, unit="units of the output"):
+    """The relevance (D,) of one row of a table as bars: red for, blue and hatched against.
+
+    names: of the D features. The `most` features with the largest |R| have a bar each, the largest
+    on top; all others share one. elsewhere: {name: relevance} of what no feature got, such as
+    Explanation.elsewhere gives it; each has a bar below, unless it is 0. So the bars add up to the
+    output, and the title says to what. values (D,), if given, stand beside the names; unit: that
+    of the output, and so of relevance. Raises ValueError for names or values of another number
+    than D, and for a `most` below 1.
+    """
+    for what, given in (("names", names), ("values", R if values is None else values)):
+        if np.shape(R) != (len(given),):
+            raise ValueError(f"{what} must be as many as the relevance has numbers, one row's, got "
+                             f"{len(given)} for {np.shape(R)}")
+    if not isinstance(most, (int, np.integer)) or most < 1:
+        raise ValueError(f"most must be an integer of at least 1, got {most!r}")
+    order = np.argsort(-np.abs(R), kind="stable")
+    rows = [(names[j] if values is None else f"{names[j]} = {values[j]:.4g}", R[j])
+            for j in order[:most]]
+    others = len(R) - len(rows)
+    if others:
+        rows.append((f"{others} other{'s' if others > 1 else ''}", R[order[most:]].sum()))
+    rows += [(name, part) for name, part in (elsewhere or {}).items() if part != 0]
+    figure, axes = plt.subplots(figsize=(6.5, 0.28 * len(rows) + 1), layout="constrained")
+    for place, (_, part) in enumerate(rows):
+        is_for = part >= 0
+        axes.barh(place, part, height=0.7, edgecolor="black", linewidth=0.6,
+                  color=RELEVANCE(1.0 if is_for else 0.0), hatch=None if is_for else "////")
+        axes.annotate(f"{part:+.3g}", (part, place), (4 if is_for else -4, 0), fontsize=8,
+                      textcoords="offset points", va="center", ha="left" if is_for else "right")
+    axes.axhline(min(most, len(R)) - 0.5, color="0.6", linewidth=0.7)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks(range(len(rows)), [name for name, _ in rows])
+    axes.margins(x=0.15)
+    axes.set(ylim=(len(rows) - 0.4, -0.6), xlabel=f"relevance ({unit})",
+             title=f"the bars add up to {sum(part for _, part in rows):.4g}")
+    return figure
+
+
 def removals(variants, predictions, labels, column_titles):
     """Figure 4 of the paper: a row for each image, a column for each variant of it.
 

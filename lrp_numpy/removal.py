@@ -51,8 +51,7 @@ def measure(net, x, labels):
     Raises ValueError for images or labels that do not fit the network, and for a network with a
     single output, which has no second to compare the first with.
     """
-    if net.sizes[-1] < 2:
-        raise ValueError("net must have at least 2 outputs, got 1")
+    check_classes(net)
     check_labels(labels, len(x), net.sizes[-1])
     logits = net.forward(x)
     prediction = logits.argmax(axis=1)
@@ -149,6 +148,12 @@ def first_of_each(labels, digits):
         if not (labels == digit).any():
             raise ValueError(f"digits must be classes that occur among the labels, got {digit!r}")
     return [int(np.argmax(labels == digit)) for digit in digits]
+
+
+def check_classes(net):
+    """Raise ValueError for a network with a single output, whose predicted class says nothing."""
+    if net.sizes[-1] < 2:
+        raise ValueError("net must have at least 2 outputs, got 1")
 
 
 def _check_choice(name, value, allowed):

@@ -4,7 +4,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lrp_numpy.explain import explain
-from lrp_numpy.removal import as_many_lit_at_random, measure, rank, remove_ranked
+from lrp_numpy.removal import (as_many_lit_at_random, check_classes, measure, rank,
+                               remove_ranked)
 from lrp_numpy.training import check_labels, softmax
 
 MEASURES = ("accuracy", "confidence", "margin")
@@ -101,8 +102,9 @@ def perturbation_curves(net, x, labels, relevance, fractions, fill=0.0, pixels="
 
     fractions: increasing shares of all or the lit `pixels`, in (0, 1); fill as in removal.remove.
     The probability is that of the class predicted for the intact image.
-    Raises ValueError for what removal.rank and removal.remove_ranked refuse.
+    Raises ValueError for what removal.rank, removal.remove_ranked and removal.measure refuse.
     """
+    check_classes(net)
     check_labels(labels, len(x), net.sizes[-1])
     rows, predicted = np.arange(len(x)), net.predict(x)
     most = rank(x, relevance, "most", pixels=pixels, rng=rng)

@@ -59,6 +59,47 @@ def test_the_ledger_from_logit_to_pixels(random_case, sizes, activation, rule, p
         assert e.relevance[number].shape == (len(x), sizes[number])
 
 
+def test_a_regression_by_hand():
+    """z = 3 a1 - 2 a2 + 10 for a = [-1, 2] is 3: -3 and -4 from the inputs, 10 from the bias."""
+    W, b = np.array([[3.0, 1.0], [-2.0, 1.0]]), np.array([10.0, -9.0])
+    x = np.array([[-1.0, 2.0]])
+    one = lrp.MLP.from_arrays([W[:, :1]], [b[:1]], "relu")
+    for target in (None, 0, np.array([0])):
+        e = lrp.explain(one, x, target=target)
+        assert e.relevance[1].tolist() == [[3]] and e.input.tolist() == [[-3, -4]]
+        assert e.elsewhere(0) == {"bias": 10, "epsilon": 0, "dropped": 0}
+    with pytest.raises(ValueError, match=r"target must lie in 0\.\.0, got 1"):
+        lrp.explain(one, x, target=1)
+    two = lrp.MLP.from_arrays([W], [b], "relu")         # the second output: -1 + 2 - 9 = -8
+    assert two.forward(x).tolist() == [[3, -8]]
+    assert lrp.explain(two, x).target == 0 and lrp.explain(two, x).input.tolist() == [[-3, -4]]
+    e = lrp.explain(two, x, target=1)
+    assert e.relevance[1].tolist() == [[0, -8]] and e.input.tolist() == [[-1, 2]]
+    e = lrp.explain(two, x, "epsilon", target=1, epsilon=8.0)       # z becomes -16: all is halved
+    assert e.input.tolist() == [[-0.5, 1]]
+    assert e.elsewhere(0) == {"bias": -4.5, "epsilon": -4, "dropped": 0}
+
+
+@pytest.mark.parametrize("rule", rules.RULES)
+@pytest.mark.parametrize("sizes", [[3, 1], [5, 4, 1], [6, 5, 4, 1]], ids=str)
+@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
+def test_a_single_output(random_case, sizes, activation, rule):
+    """All of it is explained, also where it is negative; by loops as by equations; rewritten too.
+    """
+    net, x = random_case(sizes, activation, seed=1, N=20)
+    net = lrp.zero_centred(net)
+    net.layers[-1].b[...] -= np.median(net.forward(x))      # so that it has both signs
+    output = net.forward(x)
+    e, slow = (lrp.explain(net, x, rule, engine=engine) for engine in ("numba", "numpy"))
+    np.testing.assert_array_equal(e.relevance[-1], output)
+    assert e.target.tolist() == [0] * 20
+    for one, other in zip(e.relevance, slow.relevance):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-10 * np.abs(one).max())
+    for n in range(20):
+        parts = [*e.input[n], *e.elsewhere(n).values()]
+        assert sum(parts) == pytest.approx(output[n, 0], abs=1e-11 * np.abs(parts).max())
+
+
 def test_targets(random_case):
     net, x = random_case([9, 8, 7, 4], "relu", seed=0)
     logits = net.forward(x)

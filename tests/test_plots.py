@@ -92,6 +92,40 @@ def test_heatmaps_and_removals_place_what_they_are_given():
     assert framed == [[False, False], [False, True]]
 
 
+def test_bars_add_up_to_the_output():
+    R, names = np.array([0.5, -3.0, 0.0, 2.0, -0.25]), list("abcde")
+    elsewhere = {"bias": -1.0, "epsilon": 0.0, "dropped": 0.25}
+    axes, = plots.bars(R, names, elsewhere, values=10 * R, most=2, unit="kg").axes
+    shown = [(label.get_text(), bar.get_width()) for label, bar in
+             zip(axes.get_yticklabels(), axes.patches, strict=True)]
+    assert shown == [("b = -30", -3), ("d = 20", 2), ("3 others", 0.25), ("bias", -1),
+                     ("dropped", 0.25)]
+    assert sum(bar.get_width() for bar in axes.patches) == R.sum() - 0.75 == -1.5
+    assert axes.get_title() == "the bars add up to -1.5" and "(kg)" in axes.get_xlabel()
+    assert axes.yaxis_inverted()                        # the largest on top
+    for bar in axes.patches:
+        red, _, blue, _ = bar.get_facecolor()
+        assert (red > blue) == (bar.get_hatch() is None) == (bar.get_width() >= 0)
+    assert [text.get_text() for text in axes.texts] == ["-3", "+2", "+0.25", "-1", "+0.25"]
+
+
+def test_bars_of_all_features():
+    axes, = plots.bars(np.array([1.0, -2.0]), ["a", "b"]).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["b", "a"]
+    axes, = plots.bars(np.array([1.0, -2.0]), ["a", "b"], most=1).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["b", "1 other"]
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"names": ["a"]}, r"names must be as many as the relevance .* got 1 for \(2,\)"),
+    ({"values": np.ones(3)}, r"values must be as many .* got 3 for \(2,\)"),
+    ({"R": np.ones((1, 2))}, r"one row's, got 2 for \(1, 2\)"),
+    ({"most": 0}, "most must be an integer of at least 1, got 0")])
+def test_bars_refuse(change, message):
+    with pytest.raises(ValueError, match=message):
+        plots.bars(**{"R": np.ones(2), "names": ["a", "b"], **change})
+
+
 def test_save_makes_the_folder_and_closes(tmp_path):
     figure, axes = plt.subplots()
     path = plots.save(figure, tmp_path / "new" / "figure.png")

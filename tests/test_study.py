@@ -108,6 +108,13 @@ def test_curves(trained, digits):
     assert abs(by_lot.area(by_lot.accuracy)) < 0.1
 
 
+def test_curves_need_a_second_output():
+    """Of one, softmax and accuracy would be 1 whatever is removed."""
+    x = np.random.default_rng(0).random((4, 3))
+    with pytest.raises(ValueError, match="net must have at least 2 outputs, got 1"):
+        study.perturbation_curves(lrp.MLP.random([3, 1]), x, np.zeros(4, int), x, [0.5])
+
+
 @pytest.mark.parametrize("fault", ["weights ignored", "class ignored"])
 def test_a_heatmap_that_ignores_something_has_a_smaller_area(trained, digits, fault):
     x, labels = digits.test_images[:300], digits.test_labels[:300]
