@@ -135,7 +135,7 @@ def bars(R, names, elsewhere=None, values=None, most=10, unit="units of the outp
     if others:
         rows.append((f"{others} other{'s' if others > 1 else ''}", R[order[most:]].sum()))
     rows += [(name, part) for name, part in (elsewhere or {}).items() if part != 0]
-    figure, axes = plt.subplots(figsize=(6.5, 0.28 * len(rows) + 1), layout="constrained")
+    figure, axes = plt.subplots(figsize=(7, 0.28 * len(rows) + 1), layout="constrained")
     for place, (_, part) in enumerate(rows):
         is_for = part >= 0
         axes.barh(place, part, height=0.7, edgecolor="black", linewidth=0.6,
@@ -145,7 +145,8 @@ def bars(R, names, elsewhere=None, values=None, most=10, unit="units of the outp
     axes.axhline(min(most, len(R)) - 0.5, color="0.6", linewidth=0.7)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(range(len(rows)), [name for name, _ in rows])
-    axes.margins(x=0.15)
+    axes.margins(x=0.22)        # room for the numbers
+    axes.locator_params(axis="x", nbins=6)
     axes.set(ylim=(len(rows) - 0.4, -0.6), xlabel=f"relevance ({unit})",
              title=f"the bars add up to {sum(part for _, part in rows):.4g}")
     return figure

@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LESSONS = sorted((ROOT / "lessons").glob("[0-9]*.py"))
+EXAMPLES = sorted((ROOT / "lessons" / "examples").glob("*.py"))
 README = (ROOT / "README.md").read_text()
 COURSE = (ROOT / "lessons" / "README.md").read_text()
 
@@ -29,24 +30,28 @@ def cells(lesson):
     return [("[markdown]" in kind, text) for kind, text in zip(parts[1::2], parts[2::2])]
 
 
-@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("lesson", LESSONS + EXAMPLES, ids=lambda path: path.stem)
 def test_a_lesson_runs(tmp_path, lesson):
     """From another folder, without a cache or a network, and without a word on stderr but the
     progress bar. Its figures are those that its text shows."""
+    if lesson in EXAMPLES:
+        for name in ("sklearn", "torch"):
+            pytest.importorskip(name, exc_type=ImportError)
     shutil.copytree(ROOT / "lessons", tmp_path / "lessons",
                     ignore=shutil.ignore_patterns("figures", "__pycache__"))
-    result = run(str(tmp_path / "lessons" / lesson.name), cwd=tmp_path,
+    result = run(str(tmp_path / lesson.relative_to(ROOT)), cwd=tmp_path,
                  XDG_CACHE_HOME=str(tmp_path), HTTPS_PROXY="http://127.0.0.1:9")
     assert "Warning" not in result.stderr and "Traceback" not in result.stderr
     made = {path.name for path in (tmp_path / "lessons" / "figures").iterdir()}
-    shown = set(re.findall(r"\(figures/(.*?)\)", lesson.read_text()))
+    shown = set(re.findall(r"\((?:\.\./)?figures/(.*?)\)", lesson.read_text()))
     assert made == shown and made <= {path.name for path in (ROOT / "lessons/figures").iterdir()}
 
 
-@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("lesson", LESSONS + EXAMPLES, ids=lambda path: path.stem)
 def test_a_lesson_is_well_made(lesson):
     title, *rest = cells(lesson)
-    assert title[0] and re.match(rf"# # {int(lesson.stem[:2])}\. ", title[1])
+    number = "" if lesson in EXAMPLES else rf"{int(lesson.stem[:2])}\. "
+    assert title[0] and re.match(f"# # {number}", title[1])
     assert "**Question.**" in title[1] and "**Running time.**" in title[1]
     for is_prose, text in rest:
         lines = text.strip().splitlines()
@@ -66,6 +71,9 @@ def test_the_tables_of_contents_are_complete():
         question = re.search(r"\*\*Question\.\*\* (.*)", lesson.read_text())[1]
         assert f"| [{number_and_title}]({lesson.name}) | {question} |" in COURSE
         assert f"| [{number_and_title}](lessons/{lesson.name}) | {question} |" in README
+    for example in EXAMPLES:
+        assert f"(examples/{example.name})" in COURSE
+        assert f"(lessons/examples/{example.name})" in README
     for text, folder in ((README, ROOT), (COURSE, ROOT / "lessons")):
         for target in re.findall(r"\]\(([^)]*)\)", text):
             assert target.startswith("https://") or (folder / target).exists(), target
@@ -115,5 +123,6 @@ def test_what_is_imported():
     """Nothing but the promised libraries: no torch, no scikit-learn; and nothing is printed."""
     program = "import sys, lrp_numpy; print(*{name.split('.')[0] for name in sys.modules})"
     result = run("-c", program, cwd=ROOT)
-    assert not {"torch", "sklearn", "captum", "pandas", "scipy"} & set(result.stdout.split())
+    others = {"torch", "sklearn", "keras", "tensorflow", "captum", "pandas", "scipy"}
+    assert not others & set(result.stdout.split())
     assert result.stdout.count("\n") == 1 and result.stderr == ""
