@@ -25,6 +25,8 @@ examples:
   python -m lrp_numpy train --hidden 300 100          two hidden layers
   python -m lrp_numpy explain --network out/network.npz --digits 4 --target 9
                                                       why not a 9?
+  python -m lrp_numpy explain --image my_digit.png    a digit of your own
+  python -m lrp_numpy draw                            or draw one, and watch
   python -m lrp_numpy paper --data mnist              every test image, with chance to compare
   python -m lrp_numpy paper --model cnn               the same of a convolutional network
   python -m lrp_numpy redo --help                     all options of a command
@@ -44,7 +46,8 @@ def main(arguments=None):
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
         arguments.insert(0, "redo")
     options = _parser().parse_args(arguments)
-    matplotlib.use("Agg")
+    if options.run is not commands.run_draw:
+        matplotlib.use("Agg")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always")
@@ -98,15 +101,10 @@ def _explanation(rules):
     size = _at_least(0, float)
     parser = argparse.ArgumentParser(add_help=False)
     group = parser.add_argument_group("explanation")
-    group.add_argument("--digits", metavar="D", type=int, nargs="+", default=[0, 1, 2, 4, 7],
-                       choices=range(10),
-                       help="show the first test image of each of these (default: 0 1 2 4 7)")
     group.add_argument("--rule", metavar="NAME", nargs="+", default=rules,
                        help=f"one or more of {', '.join(RULES)}; names joined by commas are one "
                             "for each layer, input side first: gamma,epsilon; or a preset: "
                             f"{', '.join(PRESETS)} (default: {' '.join(rules)})")
-    group.add_argument("--zero-centred", action="store_true",
-                       help="explain the equal network whose hidden activations are f(z) - f(0)")
     group.add_argument("--epsilon", metavar="X", type=size, default=0.25,
                        help="stabilizer of LRP-epsilon (default: %(default)s)")
     group.add_argument("--gamma", metavar="X", type=size, default=0.25,
@@ -143,8 +141,8 @@ def _parser():
     training = argparse.ArgumentParser(add_help=False)
     group = training.add_argument_group("network and training")
     group.add_argument("--activation", choices=["sigmoid", "relu", "tanh"],
-                       help="activation function of the hidden layers (default: sigmoid; cnn: "
-                            "relu)")
+                       help="activation function of the hidden layers (default: sigmoid; cnn "
+                            "and draw: relu)")
     group.add_argument("--model", choices=["mlp", "cnn"], default="mlp",
                        help="mlp: the paper's kind of network (default); cnn: a convolutional one")
     group.add_argument("--hidden", metavar="N", type=count, nargs="+",
@@ -160,6 +158,11 @@ def _parser():
     saved.add_argument("--network", metavar="FILE",
                        help="a network.npz saved earlier; the training options then have no "
                             "effect (default: train one now)")
+
+    centred = argparse.ArgumentParser(add_help=False)
+    group = centred.add_argument_group("explanation")
+    group.add_argument("--zero-centred", action="store_true",
+                       help="explain the equal network whose hidden activations are f(z) - f(0)")
 
     # gamma is not made for classes that the network speaks against, and the gallery has them all
     rule, gallery = _explanation(["gamma", "0"]), _explanation(["epsilon"])
@@ -184,13 +187,14 @@ def _parser():
                                        required=True)
     common = [data, seed, out]
     for name, run, parents in (
-            ("redo", commands.run_redo, [training, rule, removal, *common]),
+            ("redo", commands.run_redo, [training, rule, centred, removal, *common]),
             ("paper", commands.run_paper, [study, data, out]),
             ("report", commands.run_report, [study, data, _output("lessons")]),
             ("train", commands.run_train, [training, *common]),
-            ("explain", commands.run_explain, [saved, rule, training, *common]),
-            ("gallery", commands.run_gallery, [saved, gallery, training, *common]),
-            ("remove", commands.run_remove, [saved, rule, removal, training, *common])):
+            ("explain", commands.run_explain, [saved, rule, centred, training, *common]),
+            ("gallery", commands.run_gallery, [saved, gallery, centred, training, *common]),
+            ("remove", commands.run_remove, [saved, rule, centred, removal, training, *common]),
+            ("draw", commands.run_draw, [saved, centred, training, data, seed])):
         command = subparsers.add_parser(name, help=run.__doc__, description=run.__doc__,
                                         parents=parents)
         command.set_defaults(run=run)
@@ -198,7 +202,20 @@ def _parser():
             command.add_argument("--model", choices=["mlp", "cnn"], default="mlp",
                                  help="mlp: the paper's network with four activations (default); "
                                       "cnn: a convolutional network beside the ReLU one")
+        if name in ("redo", "explain", "gallery", "remove"):
+            shown = command.add_argument_group("images").add_mutually_exclusive_group()
+            shown.add_argument("--digits", metavar="D", type=int, nargs="+", choices=range(10),
+                               default=[0, 1, 2, 4, 7],
+                               help="show the first test image of each of these (default: 0 1 2 4 "
+                                    "7)")
         if name == "explain":
+            shown.add_argument("--image", metavar="FILE", nargs="+",
+                               help="show these instead: PNG files, each with a digit of yours, "
+                                    "dark on bright paper or bright on dark")
             command.add_argument("--target", metavar="K", type=int, choices=range(10),
                                  help="the class to explain (default: the predicted one)")
+        if name == "draw":
+            command.add_argument("--picture", metavar="FILE",
+                                 help="write what the window would show of a test digit as PNG, "
+                                      "and open none; the digit depends on --seed")
     return parser

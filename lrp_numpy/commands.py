@@ -4,21 +4,25 @@ Each command takes the parsed options of cli.py, prints its report, and ends by 
 that it wrote.
 """
 import argparse
+import textwrap
 import time
 import warnings
 from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 
-from lrp_numpy import galleries, plots, report, tables
+from lrp_numpy import draw, galleries, plots, report, tables
 from lrp_numpy.data import Digits, load_mnist
 from lrp_numpy.explain import explain
+from lrp_numpy.handwriting import read_digit
 from lrp_numpy.network import MLP, Network, lenet, zero_centred
 from lrp_numpy.presets import PRESETS
 from lrp_numpy.removal import first_of_each, remove_and_measure
 from lrp_numpy.rules import RULES, parameters_of
-from lrp_numpy.training import accuracy, train
+from lrp_numpy.training import accuracy, softmax, train
 
 LEGEND = """
 confidence: (top1 - top2) / top1 of the logits. IFRC, UFRC: the confidence after important
@@ -64,28 +68,36 @@ def run_train(options):
 
 
 def run_explain(options):
-    """Draw where the relevance of some digits lies, and print the ledger."""
+    """Draw where the relevance of some digits, or of your own, lies, and print the ledger."""
+    own = [read_digit(path) for path in options.image or []]
     job = _start(options)
     written = _train(job)
-    images, labels = job.digits.test_images[job.chosen], job.digits.test_labels[job.chosen]
+    if own:
+        images, known = np.array(own), {"files": options.image}
+        names = [Path(path).stem for path in options.image]
+    else:
+        images, labels = job.digits.test_images[job.chosen], job.digits.test_labels[job.chosen]
+        known, names = {"labels": labels}, [f"digit {label}" for label in labels]
     net = _explained(job)
     explanations = [explain(net, images, rule, options.target, **parameters)
                     for rule, parameters in job.rules]
-    target = explanations[0].target
+    target, logits = explanations[0].target, explanations[0].logits
+    predicted, probability = logits.argmax(axis=1), softmax(logits).max(axis=1)
     for e, (rule, parameters) in zip(explanations, job.rules):
         print(f"\n{_title(rule, parameters)}: the ledger, in units of the logit")
-        for i, label in enumerate(labels):
-            print(f"\ndigit {label}: predicted {e.logits[i].argmax()}, explained {target[i]} "
-                  f"(logit {e.logits[i, target[i]]:+.4f})")
+        for i, name in enumerate(names):
+            print(f"\n{name}: predicted {predicted[i]} (probability {probability[i]:.2%}), "
+                  f"explained {target[i]} (logit {logits[i, target[i]]:+.4f})")
             print(tables.as_text(tables.ledger_cells(e.ledger, i)))
     figure = plots.heatmaps([e.input for e in explanations],
-                            [f"{label}: why {t}?" for label, t in zip(labels, target)],
+                            ["\n".join([*textwrap.wrap(name, 16), f"why {t}?"])
+                             for name, t in zip(names, target)],
                             [_title(*rule, "\n") for rule in job.rules], images)
     arrays = {f"relevance_{_file_name(rule)}": e.input
               for e, (rule, _) in zip(explanations, job.rules)}
     written += [plots.save(figure, job.out / "explain_heatmaps.png"),
                 job.out / "explain_relevance.npz"]
-    np.savez(written[-1], images=images, labels=labels, target=target, **arrays)
+    np.savez(written[-1], images=images, target=target, **known, **arrays)
     _say_written(written)
 
 
@@ -120,12 +132,35 @@ def run_remove(options):
     _say_written(_train(job) + _remove(job))
 
 
+def run_draw(options):
+    """Open a window to draw a digit in: at every stroke, what the network says to it, and why."""
+    options.activation = options.activation or "relu"
+    if options.picture is None:
+        figure = draw.window()
+    else:
+        if Path(options.picture).suffix != ".png":
+            raise ValueError(f"--picture must end in .png, got {options.picture!r}")
+        _output_folder(Path(options.picture).parent, "the folder of --picture")
+        matplotlib.use("Agg")
+    job = _start(options)
+    _trained(job)
+    images, labels = job.digits.test_images, job.digits.test_labels
+    if options.picture is None:
+        board = draw.Board(figure, _explained(job), images, labels, options.seed)
+        print("draw with the left button, rub out with the right one; close the window to end")
+        plt.show()
+    else:
+        board = draw.Board(draw.sheet(), _explained(job), images, labels, options.seed)
+        board.load()
+        _say_written([board.save(options.picture)])
+
+
 # What the commands share
 
 class Job(NamedTuple):
     """What a command works with."""
     options: argparse.Namespace
-    out: Path
+    out: Path           # None for a command without --out
     digits: Digits
     net: Network
     chosen: list        # positions of the test images that are shown
@@ -135,7 +170,7 @@ class Job(NamedTuple):
 def _start(options):
     """Check the options, load the digits and make or load the network: what is wrong shows here,
     before a minute of training, not after it."""
-    out = _output_folder(options.out)
+    out = _output_folder(options.out) if "out" in options else None
     for name, value in DEFAULTS[options.model].items():
         if getattr(options, name) is None:
             setattr(options, name, value)
@@ -195,25 +230,33 @@ def _explained(job):
 
 def _train(job):
     """Train the network unless it comes from a file; report, and write what came of it."""
-    options, digits, net = job.options, job.digits, job.net
-    name = _name(net)
-    if _is_saved(options):
-        right = accuracy(net, digits.test_images, digits.test_labels)
-        print(f"{options.network}: {name}, {right:.2%} of the test digits right")
+    options, history = job.options, _trained(job)
+    if history is None:
         return []
-    begin = time.perf_counter()
-    history = train(net, digits, options.epochs, options.batch_size, options.learning_rate,
-                    rng=options.seed)
-    print(f"{name} {options.activation}: {history.accuracy[-1]:.2%} of the test digits right "
-          f"after {options.epochs} epochs ({time.perf_counter() - begin:.1f} s)")
     figure = plots.loss_curve(history.loss, options.epochs,
                               f"Training loss, {options.activation}")
     written = [plots.save(figure, job.out / "figure1_loss.png"),
                job.out / "loss.csv", job.out / "network.npz"]
     written[1].write_text(tables.as_csv([{"step": step, "loss": float(loss)}
                                          for step, loss in enumerate(history.loss, 1)]))
-    net.save(written[2])
+    job.net.save(written[2])
     return written
+
+
+def _trained(job):
+    """Train the network and return the History, or None if it comes from a file; report either."""
+    options, digits, net = job.options, job.digits, job.net
+    name = _name(net)
+    if _is_saved(options):
+        right = accuracy(net, digits.test_images, digits.test_labels)
+        print(f"{options.network}: {name}, {right:.2%} of the test digits right")
+        return None
+    begin = time.perf_counter()
+    history = train(net, digits, options.epochs, options.batch_size, options.learning_rate,
+                    rng=options.seed)
+    print(f"{name} {options.activation}: {history.accuracy[-1]:.2%} of the test digits right "
+          f"after {options.epochs} epochs ({time.perf_counter() - begin:.1f} s)")
+    return history
 
 
 def _sample_figure(job):
@@ -294,7 +337,7 @@ def _file_name(rule):
     return rule if isinstance(rule, str) else "_".join(rule)
 
 
-def _output_folder(path):
+def _output_folder(path, option="--out"):
     """`path` as a folder that can be written; found out before any work is done."""
     out, probe = Path(path), Path(path) / ".lrp_numpy_probe"
     try:
@@ -302,7 +345,7 @@ def _output_folder(path):
         probe.touch()
         probe.unlink(missing_ok=True)
     except OSError as error:
-        raise ValueError(f"--out must be a folder that can be written, got {path!r}: "
+        raise ValueError(f"{option} must be a folder that can be written, got {str(path)!r}: "
                          f"{error.strerror}") from error
     return out
 

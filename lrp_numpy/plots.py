@@ -37,9 +37,13 @@ def draw_relevance(axes, R, title="", limit=None, dot=1.2):
     limit = limit or np.abs(R).max() or 1
     R = _square(R)
     axes.imshow(R, cmap=RELEVANCE, vmin=-limit, vmax=limit)
-    rows, columns = np.nonzero(R < -limit / 20)
-    axes.scatter(columns, rows, s=dot, color="black", linewidths=0)     # the sign on grey paper
+    axes.scatter(*against(R, limit).T, s=dot, color="black", linewidths=0)  # the sign on grey paper
     _bare(axes, title)
+
+
+def against(R, limit):
+    """Where the dots go that mark what speaks against: (column, row) of each (M, 2)."""
+    return np.argwhere(_square(R) < -limit / 20)[:, ::-1]
 
 
 def loss_curve(loss, epochs, title="Cross-entropy of each batch"):
@@ -88,7 +92,7 @@ def heatmaps(relevances, row_titles, column_titles, images=None, targets=None):
             draw_relevance(axes, R[i])
             why = "" if targets is None else f"why {targets[column][i]}?  "
             axes.set_xlabel(f"{why}±{np.abs(R[i]).max():.2g}", fontsize=8)
-        row[0].set_ylabel(row_titles[i])
+        row[0].set_ylabel(row_titles[i], parse_math=False)
     for axes, title in zip(grid[0][first:], column_titles):
         axes.set_title(title, fontsize=9)
     return figure

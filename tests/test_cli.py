@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import lrp_numpy as lrp
 from lrp_numpy import cli, commands, plots
@@ -152,6 +153,9 @@ def test_the_same_seed_gives_the_same_files(tmp_path):
     (["--folder", "/nowhere"], "--folder needs --data mnist, got --data mnist-10k"),
     (["explain", "--target", "10"], "--target: invalid choice: 10"),
     (["explain", "--network", "/nowhere/net.npz"], "/nowhere/net.npz is not a network"),
+    (["explain", "--image", "/nowhere/3.png"], "/nowhere/3.png cannot be read as a picture"),
+    (["explain", "--image", __file__], "test_cli.py cannot be read as a picture: not a PNG file"),
+    (["explain", "--image", "3.png", "--digits", "3"], "--digits: not allowed with .* --image"),
     (["dance"], "invalid choice: 'dance'"),
     (["--bogus"], "unrecognized arguments: --bogus")])
 def test_wrong_input(tmp_path, capsys, arguments, message):
@@ -242,6 +246,66 @@ def test_the_galleries(tmp_path, capsys):
     assert str(out / "gallery_classes_epsilon.png") in capsys.readouterr().out
 
 
+def test_digits_of_your_own(tmp_path, capsys):
+    """Explained like test digits: one as MNIST has it, and the same large and on white paper. A
+    name that LaTeX would trip over is only a name."""
+    digits = lrp.load_mnist()
+    image, label = digits.test_images[0].reshape(28, 28), digits.test_labels[0]
+    grey, out = np.rint(255 * image).astype(np.uint8), tmp_path / "out"
+    own = [str(tmp_path / "small.png"), str(tmp_path / "a $large^ one.png")]
+    Image.fromarray(grey).save(own[0])
+    Image.fromarray(255 - np.pad(np.kron(grey, np.ones((6, 6), np.uint8)), (9, 70))).save(own[1])
+    network = str(tmp_path / "network.npz")
+    assert cli.main(["train", "--activation", "relu", "--epochs", "2", "--out", str(tmp_path)]) == 0
+    for options, rule, parameters in (
+            (["--rule", "gamma", "0"], "gamma", {"gamma": 0.25}),
+            (["--rule", "epsilon", "--target", "9", "--epsilon", "1", "--zero-centred"], "epsilon",
+             {"epsilon": 1.0, "target": 9})):
+        capsys.readouterr()
+        assert cli.main(["explain", "--network", network, "--image", *own, *options,
+                         "--out", str(out)]) == 0
+        printed = capsys.readouterr().out
+        net = lrp.MLP.load(network)
+        with np.load(out / "explain_relevance.npz") as saved:
+            assert saved["files"].tolist() == own and "labels" not in saved
+            np.testing.assert_allclose(saved["images"][0], digits.test_images[0], atol=1e-6)
+            np.testing.assert_allclose(saved["images"][1], saved["images"][0], atol=0.1)
+            e = lrp.explain(net, saved["images"], rule, **parameters)
+            np.testing.assert_array_equal(saved[f"relevance_{rule}"], e.input)
+            assert saved["target"].tolist() == e.target.tolist()
+        for i, name in enumerate(("small", "a $large^ one")):
+            probability = 100 * np.exp(e.logits[i, label]) / np.exp(e.logits[i]).sum()
+            line, = set(re.findall(rf"{re.escape(name)}: predicted {label} \(probability "
+                                   r"(.*)%\), explained " + str(e.target[i]), printed))
+            assert float(line) == pytest.approx(probability, abs=0.006)
+    assert cli.main(["explain", "--network", network, "--digits", "4", "--out", str(out)]) == 0
+    assert "digit 4: predicted 4 (probability" in capsys.readouterr().out
+
+
+def test_draw_without_a_window(tmp_path, capsys, monkeypatch):
+    """A picture of it, or one line, before any training; which network, and what is refused."""
+    network, picture = str(tmp_path / "network.npz"), str(tmp_path / "new" / "draw.png")
+    assert cli.main(["draw", *QUICK, "--picture", picture]) == 0
+    assert "784-20-10 relu" in capsys.readouterr().out          # it reads digits best
+    lrp.MLP.random([784, 10], rng=0).save(network)
+    once = plots.plt.imread(picture)
+    assert cli.main(["draw", "--network", network, "--picture", picture]) == 0
+    assert (plots.plt.imread(picture) != once).any()
+    assert {path.name for path in tmp_path.rglob("*")} == {"network.npz", "new", "draw.png"}
+    assert not plots.plt.get_fignums()
+    monkeypatch.delenv("DISPLAY", raising=False)
+    for arguments, message in (
+            ([], "draw needs a display and a GUI toolkit .*; --picture FILE writes"),
+            (["--picture", str(tmp_path / "draw.jpg")], "--picture must end in .png, got"),
+            (["--picture", network + "/draw.png"], "the folder of --picture must be a folder that"),
+            (["--picture", picture, "--network", picture], "is not a network")):
+        capsys.readouterr()
+        assert cli.main(["draw", *arguments]) == 2
+        printed = capsys.readouterr()
+        assert re.search(message, printed.err) and printed.err.count("\n") == 1
+        assert "right" not in printed.out
+
+
 def test_divergence_is_one_line(tmp_path, capsys):
     with np.errstate(all="ignore"):
         assert cli.main(["train", *QUICK, "--learning-rate", "1e39", "--out", str(tmp_path)]) == 2
@@ -309,7 +373,8 @@ def test_ctrl_c(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().err == "lrp_numpy: interrupted\n"
 
 
-@pytest.mark.parametrize("command", ["", "redo", "paper", "report", "train", "explain", "remove"])
+@pytest.mark.parametrize("command", ["", "redo", "paper", "report", "train", "explain", "remove",
+                                     "draw"])
 def test_help(capsys, command):
     with pytest.raises(SystemExit) as stop:
         cli.main([*command.split(), "--help"])
