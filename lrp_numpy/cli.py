@@ -1,5 +1,6 @@
 """The command line: reads the arguments, calls a command, and says in one line what is wrong."""
 import argparse
+import os
 import sys
 import warnings
 
@@ -57,7 +58,9 @@ def main(arguments=None):
         print(f"lrp_numpy: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("lrp_numpy: interrupted", file=sys.stderr)
+        kept = getattr(options, "checkpoint", None)
+        print("lrp_numpy: interrupted" + (f"; the same command goes on from {kept}" if kept and
+                                          os.path.exists(kept) else ""), file=sys.stderr)
         return 130
     return 0
 
@@ -153,6 +156,10 @@ def _parser():
                        help="digits to a step (default: %(default)s)")
     group.add_argument("--learning-rate", metavar="X", type=_at_least(1e-12, float),
                        help="learning rate of Adam (default: 0.001; cnn: 0.002)")
+
+    group.add_argument("--checkpoint", metavar="FILE",
+                       help="keep here, after each epoch and on Ctrl-C, what training has come to; "
+                            "if the file is there, go on from it")
 
     saved = argparse.ArgumentParser(add_help=False)
     saved.add_argument("--network", metavar="FILE",

@@ -177,6 +177,11 @@ def _start(options):
     for text in getattr(options, "rule", []):
         _check_rule(text)
     digits = _digits(options)
+    if _is_saved(options) and options.checkpoint is not None:
+        raise ValueError("--checkpoint is for training, so not with --network, got "
+                         f"{options.checkpoint}")
+    if options.checkpoint is not None:
+        _output_folder(Path(options.checkpoint).parent, "the folder of --checkpoint")
     if _is_saved(options):
         net = Network.load(options.network)
         if (net.sizes[0], net.sizes[-1]) != (784, 10):
@@ -251,9 +256,11 @@ def _trained(job):
         right = accuracy(net, digits.test_images, digits.test_labels)
         print(f"{options.network}: {name}, {right:.2%} of the test digits right")
         return None
+    if options.checkpoint is not None and Path(options.checkpoint).exists():
+        print(f"going on from {options.checkpoint}")
     begin = time.perf_counter()
     history = train(net, digits, options.epochs, options.batch_size, options.learning_rate,
-                    rng=options.seed)
+                    rng=options.seed, checkpoint=options.checkpoint)
     print(f"{name} {options.activation}: {history.accuracy[-1]:.2%} of the test digits right "
           f"after {options.epochs} epochs ({time.perf_counter() - begin:.1f} s)")
     return history

@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import os
 import struct
-import uuid
 import zlib
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import requests
 from tqdm import tqdm
+
+from lrp_numpy.files import written_whole
 
 SIDE = 28
 MOST_ITEMS = 1_000_000      # an IDX header that promises more is not believed
@@ -194,22 +195,17 @@ def _cached(file):
 
 def _download(url, file, path):
     """Fetch and unpack `url` to `path`, which appears only when it is whole and right."""
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        with open(partial, "wb") as out, tqdm(
-                total=file.size, unit="B", unit_scale=True, desc=file.name, delay=1) as bar:
-            digest, size = hashlib.sha256(), 0
-            for piece in _unpacked(url, limit=file.size):
-                out.write(piece)
-                digest.update(piece)
-                size += len(piece)
-                bar.update(len(piece))
+    with written_whole(path) as out, tqdm(
+            total=file.size, unit="B", unit_scale=True, desc=file.name, delay=1) as bar:
+        digest, size = hashlib.sha256(), 0
+        for piece in _unpacked(url, limit=file.size):
+            out.write(piece)
+            digest.update(piece)
+            size += len(piece)
+            bar.update(len(piece))
         if digest.hexdigest() != file.sha256:
             raise DownloadError(f"not the published file: {size} bytes for {file.size}, "
                                 f"SHA-256 {digest.hexdigest()} for {file.sha256}")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _unpacked(url, limit):

@@ -4,8 +4,6 @@ Notation: `a` enters a layer, `z` are its pre-activations, `f(z)` leaves it. `dz
 of the loss with respect to z, and likewise `da`, `dW`, `db`. An image enters as a row of numbers,
 and what leaves the last layer are the logits: x (N, D) to (N, K).
 """
-import os
-import uuid
 import zipfile
 import zlib
 from dataclasses import fields, is_dataclass, replace
@@ -15,6 +13,7 @@ import numpy as np
 
 from lrp_numpy import foreign
 from lrp_numpy.activations import at_zero, check_activation, zero_centred_name
+from lrp_numpy.files import written_whole
 from lrp_numpy.layers import LAYERS, Conv2D, Dense, Flatten, Layer, MaxPool2D, Unflatten
 
 ENGINES = ("numpy", "numba")
@@ -155,19 +154,13 @@ class Network:
 
         The file holds the names of the layers' classes, and each layer's fields by their names.
         """
-        path = Path(path)
         arrays = {"layers": np.array([type(layer).__name__ for layer in self.layers])}
         for number, layer in enumerate(self.layers):
             for field in fields(layer):
                 if getattr(layer, field.name) is not None:
                     arrays[f"{field.name}{number}"] = np.array(getattr(layer, field.name))
-        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-        try:
-            with open(partial, "wb") as file:
-                np.savez(file, **arrays)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with written_whole(path) as file:
+            np.savez(file, **arrays)
 
     @staticmethod
     def load(path):

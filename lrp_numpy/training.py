@@ -1,10 +1,14 @@
 """Cross-entropy, Adam and the training loop."""
+from contextlib import contextmanager
+from functools import partial
 from numbers import Real
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
+from lrp_numpy import checkpoint as checkpoints
 from lrp_numpy import kernels
 from lrp_numpy.network import check_engine, check_inputs
 
@@ -108,7 +112,7 @@ STEPS = {"numpy": step_by_equations, "numba": step_by_loops}
 
 
 def train(net, digits, epochs=10, batch_size=100, learning_rate=1e-3, rng=0, progress=True,
-          engine="numba"):
+          engine="numba", checkpoint=None):
     """Train `net` in place with Adam on the cross-entropy, and return its `History`.
 
     digits: anything with train_images (N, D), train_labels (N,), test_images, test_labels. Every
@@ -117,10 +121,14 @@ def train(net, digits, epochs=10, batch_size=100, learning_rate=1e-3, rng=0, pro
     stderr; engine="numpy" takes the equations instead of the loops in kernels.py, the same to
     rounding, but slower.
 
+    checkpoint: a file, written after each epoch and on Ctrl-C. If it is there already, training
+    goes on from it, and ends with the same bits as if it had never stopped; `epochs` may be more.
+
     Each step is forward, cross_entropy, backward and adam_step.
 
-    Raises ValueError for settings or digits that do not fit, and FloatingPointError when the loss
-    or a weight is no longer finite; `net` is then of no more use.
+    Raises ValueError for settings or digits that do not fit, and for a checkpoint of another
+    network, other digits, settings or seed; FloatingPointError when the loss or a weight is no
+    longer finite: `net` is then of no more use, and the checkpoint is the last good one.
     """
     _check_positive(epochs=epochs, batch_size=batch_size)
     if not (isinstance(learning_rate, Real) and 0 < learning_rate < np.inf):
@@ -140,31 +148,66 @@ def train(net, digits, epochs=10, batch_size=100, learning_rate=1e-3, rng=0, pro
     rng = np.random.default_rng(rng)
     batch_size, learning_rate = int(batch_size), float(learning_rate)
     images, labels = digits.train_images, np.asarray(digits.train_labels).astype(np.int64)
-    losses, accuracies = [], []
-    N = len(images)
-    with tqdm(total=epochs * -(-N // batch_size), desc="training", unit="step",
-              disable=not progress) as bar:
-        for _ in range(epochs):
-            order = rng.permutation(N)
-            for start in range(0, N, batch_size):
+    losses, accuracies, save = [], [], None
+    if checkpoint is not None:
+        identity = checkpoints.identity(net, digits, rng, batch_size=batch_size,
+                                        learning_rate=learning_rate, engine=engine)
+        losses, accuracies, state = checkpoints.load(checkpoint, parameters, identity)
+        if state is not None:
+            checkpoints.set_state(rng, state)
+        save = partial(checkpoints.save, checkpoint, parameters, losses, accuracies, of=identity)
+
+    steps = -(-len(images) // batch_size)       # in an epoch
+    if len(losses) > epochs * steps:
+        raise ValueError(f"epochs must be at least {-(-len(losses) // steps)}, as many as the "
+                         f"checkpoint {checkpoint} has begun, got {epochs}")
+    with tqdm(total=epochs * steps, initial=len(losses), desc="training", unit="step",
+              disable=not progress) as bar, _stop_between_steps(save) as stop:
+        for epoch in range(len(losses) // steps, epochs):
+            state = checkpoints.state_of(rng)
+            order = rng.permutation(len(images))
+            for start in range(batch_size * (len(losses) - epoch * steps), len(images), batch_size):
+                stop(state)
                 batch = order[start:start + batch_size]
                 x = images.take(batch, axis=0).astype(real, copy=False)
                 losses.append(STEPS[engine](net, parameters, x, labels[batch], len(losses) + 1,
                                             learning_rate))
                 if not np.isfinite(losses[-1]):
-                    raise _diverged(f"the loss is {losses[-1]}", losses, learning_rate)
+                    raise _diverged(f"the loss is {losses[-1]}", losses, learning_rate, checkpoint)
                 bar.update()
             if not all(np.isfinite(one.w).all() for of_layer in parameters for one in of_layer):
-                raise _diverged("a weight is not finite", losses, learning_rate)
+                raise _diverged("a weight is not finite", losses, learning_rate, checkpoint)
             accuracies.append(accuracy(net, digits.test_images, np.asarray(digits.test_labels),
                                        engine))
             bar.set_postfix(loss=f"{losses[-1]:.3f}", accuracy=f"{accuracies[-1]:.2%}")
+            if save:
+                save(checkpoints.state_of(rng))
+            stop(checkpoints.state_of(rng))
     return History(np.array(losses, np.float64), np.array(accuracies))
 
 
-def _diverged(what, losses, learning_rate):
+@contextmanager
+def _stop_between_steps(save):
+    """A function to be called between steps: after Ctrl-C, it saves and raises KeyboardInterrupt.
+
+    Without a checkpoint to save to, Ctrl-C stops as always.
+    """
+    if save is None:
+        yield lambda state: None
+        return
+    with checkpoints.ctrl_c_waits() as asked:
+        def stop(state):
+            if asked.is_set():
+                save(state)
+                raise KeyboardInterrupt
+        yield stop
+
+
+def _diverged(what, losses, learning_rate, checkpoint):
+    kept = "" if checkpoint is None or not Path(checkpoint).exists() else (
+        f"; the checkpoint {checkpoint} is from before")
     return FloatingPointError(f"training diverged: {what} at step {len(losses)}, with "
-                              f"learning_rate={learning_rate}; try a smaller one")
+                              f"learning_rate={learning_rate}; try a smaller one{kept}")
 
 
 def _check_positive(**values):

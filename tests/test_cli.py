@@ -2,8 +2,10 @@
 import csv
 import inspect
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -357,7 +359,7 @@ def test_the_defaults_are_the_paper_s(capsys):
         "learning_rate": 0.001, "digits": [0, 1, 2, 4, 7], "rule": ["gamma", "0"],
         "epsilon": 0.25, "gamma": 0.25, "zero_centred": False, "fraction": 0.15, "fill": "zero",
         "order": "signed", "pixels": "all", "data": "mnist-10k", "folder": None, "out": "out",
-        "seed": 0, "run": None}
+        "seed": 0, "checkpoint": None, "run": None}
     defaults = {name: parameter.default for name, parameter in
                 inspect.signature(lrp.train).parameters.items()}
     assert [defaults[name] for name in ("epochs", "batch_size", "learning_rate")] == [10, 100, 1e-3]
@@ -373,8 +375,39 @@ def test_ctrl_c(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().err == "lrp_numpy: interrupted\n"
 
 
-@pytest.mark.parametrize("command", ["", "redo", "paper", "report", "train", "explain", "remove",
-                                     "draw"])
+def test_stopped_and_gone_on(tmp_path, capsys):
+    """Ctrl-C as a terminal sends it; the same command goes on, and ends as without it."""
+    path = tmp_path / "new" / "run.npz"
+    command = [sys.executable, "-m", "lrp_numpy", "train", "--epochs", "40", "--hidden", "100",
+               "--checkpoint", str(path), "--out", str(tmp_path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    while not path.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1].splitlines()[-1]
+    assert said.endswith(f"lrp_numpy: interrupted; the same command goes on from {path}")
+    assert process.returncode == 130
+    assert cli.main(command[3:]) == 0
+    assert f"going on from {path}" in capsys.readouterr().out
+    net, digits = lrp.MLP.random([784, 100, 10], rng=0), lrp.load_mnist()
+    lrp.train(net, digits, epochs=40, progress=False)
+    again = lrp.MLP.load(tmp_path / "network.npz")
+    assert all((one.W == two.W).all() for one, two in zip(net.layers, again.layers))
+    for arguments, message in (
+            (["--hidden", "50"], "error: checkpoint .* another network: .* there, .* here"),
+            (["--epochs", "2"], "error: epochs must be at least 40"),
+            (["--seed", "1"], "another rng")):
+        assert cli.main(command[3:] + arguments) == 2
+        printed = capsys.readouterr().err.splitlines()[-1]
+        assert re.search(message, printed)
+    assert cli.main(["explain", "--network", str(tmp_path / "network.npz"), "--checkpoint",
+                     str(path)]) == 2
+    assert "--checkpoint is for training" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["", "redo", "paper", "report", "train", "explain", "gallery",
+                                     "remove", "draw"])
 def test_help(capsys, command):
     with pytest.raises(SystemExit) as stop:
         cli.main([*command.split(), "--help"])

@@ -1,0 +1,223 @@
+"""Training that stops and goes on: the same bits as training that never stopped."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import lrp_numpy as lrp
+from lrp_numpy import checkpoint as checkpoints
+from lrp_numpy import training
+
+RUN = """
+import sys, lrp_numpy as lrp
+net = lrp.MLP.random([784, 100, 10], "relu", rng=3)
+print("begun", flush=True)
+lrp.train(net, lrp.load_mnist(), epochs=int(sys.argv[2]), rng=5, checkpoint=sys.argv[1],
+          progress=False)
+net.save(sys.argv[1] + ".net")
+"""
+
+
+@pytest.fixture
+def small():
+    """A few images of 12 pixels in 3 classes: 7 batches an epoch, the last one smaller."""
+    rng = np.random.default_rng(0)
+    images, labels = rng.random((64, 12), dtype=np.float32), rng.integers(0, 3, 64)
+    return SimpleNamespace(train_images=images, train_labels=labels, test_images=images[:20],
+                           test_labels=labels[:20])
+
+
+def network(seed=1, sizes=(12, 8, 3)):
+    return lrp.MLP.random(sizes, "relu", rng=seed)
+
+
+def settings(**changed):
+    return {"epochs": 4, "batch_size": 10, "rng": 7, "progress": False} | changed
+
+
+def same(net, other):
+    return all((one.W == two.W).all() and (one.b == two.b).all()
+               for one, two in zip(net.layers, other.layers))
+
+
+def stop_after(monkeypatch, steps, what=lambda: os.kill(os.getpid(), signal.SIGINT)):
+    """Ctrl-C within step number `steps`, counted from here."""
+    step, count = training.STEPS["numba"], []
+
+    def counted(*arguments):
+        count.append(1)
+        if len(count) == steps:
+            what()
+        return step(*arguments)
+    monkeypatch.setitem(training.STEPS, "numba", counted)
+
+
+@pytest.mark.parametrize("bits", [np.random.PCG64, np.random.MT19937, np.random.Philox,
+                                  np.random.SFC64])
+@pytest.mark.parametrize("stops", [[1], [3], [7], [8], [5, 9, 3], [27], [28]])
+def test_stopped_and_gone_on(tmp_path, monkeypatch, small, stops, bits):
+    """Anywhere, several times, from other first weights: weights, history and generator agree."""
+    whole, rng = network(), np.random.Generator(bits(7))
+    history = lrp.train(whole, small, **settings(rng=rng))
+    path = tmp_path / "run.npz"
+    for steps in stops:
+        with monkeypatch.context() as patch:
+            stop_after(patch, steps)
+            with pytest.raises(KeyboardInterrupt):
+                lrp.train(network(), small, **settings(rng=np.random.Generator(bits(7))),
+                          checkpoint=path)
+    net, again = network(seed=2), np.random.Generator(bits(7))
+    gone_on = lrp.train(net, small, **settings(rng=again), checkpoint=path)
+    assert same(net, whole)
+    np.testing.assert_array_equal(gone_on.loss, history.loss)
+    np.testing.assert_array_equal(gone_on.accuracy, history.accuracy)
+    assert again.random() == rng.random()
+    assert [file.name for file in tmp_path.iterdir()] == ["run.npz"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_moments_are_kept(tmp_path, small):
+    """More epochs than at first: Adam goes on with its m, v and t."""
+    whole, net, path = network(), network(), tmp_path / "run.npz"
+    lrp.train(whole, small, **settings(epochs=5))
+    lrp.train(net, small, **settings(epochs=2), checkpoint=path)
+    net = network(seed=9)
+    lrp.train(net, small, **settings(epochs=5), checkpoint=path)
+    assert same(net, whole)
+    done = network(seed=4)
+    history = lrp.train(done, small, **settings(epochs=5), checkpoint=path)     # nothing to do
+    assert same(done, whole) and len(history.accuracy) == 5
+
+
+def test_a_cnn_goes_on(tmp_path, monkeypatch, digits):
+    few = SimpleNamespace(**{name: getattr(digits, name)[:200] for name in checkpoints.DIGITS})
+    whole, path = lrp.lenet(0, maps=(2, 3), hidden=5), tmp_path / "run.npz"
+    lrp.train(whole, few, 2, progress=False)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            lrp.train(lrp.lenet(0, maps=(2, 3), hidden=5), few, 2, progress=False, checkpoint=path)
+    net = lrp.lenet(1, maps=(2, 3), hidden=5)
+    lrp.train(net, few, 2, progress=False, checkpoint=path)
+    assert all((getattr(one, name) == getattr(two, name)).all()
+               for one, two in zip(net.layers, whole.layers) for name in one.parameters)
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"net": network(sizes=(12, 9, 3))}, r"another network: float32 Dense W \(12, 8\).* there, "
+                                         r"float32 Dense W \(12, 9\)"),
+    ({"net": lrp.MLP.random([12, 8, 3], "tanh", rng=1)}, "another network: .*relu.*tanh"),
+    ({"net": lrp.MLP.random([12, 8, 3], "relu", rng=1, dtype=np.float64)}, "another network"),
+    ({"batch_size": 11}, "another batch_size: 10 there, 11 here"),
+    ({"learning_rate": 0.1}, "another learning_rate: 0.001 there, 0.1 here"),
+    ({"engine": "numpy"}, "another engine"),
+    ({"rng": 8}, "another rng: PCG64 .* there, PCG64 "),
+    ({"train_images": 0}, r"another train_images: \(64, 12\) float32"),
+    ({"test_labels": 0}, "another test_labels"),
+    ({"epochs": 1}, "epochs must be at least 2, as many as the checkpoint .* has begun, got 1")])
+def test_of_another_run(tmp_path, small, change, message):
+    path = tmp_path / "run.npz"
+    lrp.train(network(), small, **settings(epochs=2), checkpoint=path)
+    before, net = path.read_bytes(), change.pop("net", network(seed=2))
+    untouched = [layer.W.copy() for layer in net.layers]
+    for name in [name for name in change if name in checkpoints.DIGITS]:
+        array = getattr(small, name).copy()
+        array[change.pop(name)] = 1 - array[0]
+        setattr(small, name, np.clip(array, 0, 2))
+    with pytest.raises(ValueError, match=message):
+        lrp.train(net, small, **settings(epochs=2) | change, checkpoint=path)
+    assert path.read_bytes() == before
+    if "epochs" not in change:
+        assert all((layer.W == W).all() for layer, W in zip(net.layers, untouched))
+
+
+@pytest.mark.parametrize("damage", [
+    lambda whole: b"", lambda whole: b"no zip file", lambda whole: whole[:-30],
+    lambda whole: whole[:200] + b"\x00" * 50 + whole[250:], lambda whole: whole[:len(whole) // 2]])
+def test_damaged_checkpoints_are_refused(tmp_path, small, damage):
+    path = tmp_path / "run.npz"
+    lrp.train(network(), small, **settings(epochs=1), checkpoint=path)
+    path.write_bytes(damage(path.read_bytes()))
+    net = network()
+    with pytest.raises(ValueError, match="checkpoint .*run.npz cannot be used: "):
+        lrp.train(net, small, **settings(), checkpoint=path)
+    assert same(net, network())
+
+
+@pytest.mark.parametrize("change", [
+    {"identity": "[]"}, {"identity": "{"}, {"losses": None}, {"w_0_0": np.zeros(3)},
+    {"m_1_1": None}, {"v_0_1": np.zeros(8, np.float64)}])
+def test_whole_files_that_are_no_checkpoints(tmp_path, small, change):
+    path, net = tmp_path / "run.npz", network()
+    lrp.train(net, small, **settings(epochs=1), checkpoint=path)
+    with np.load(path) as file:
+        arrays = dict(file) | change
+    np.savez(path, **{name: value for name, value in arrays.items() if value is not None})
+    with pytest.raises(ValueError, match="checkpoint .*run.npz cannot be used: "):
+        lrp.train(net, small, **settings(), checkpoint=path)
+
+
+def test_divergence_keeps_the_last_good_one(tmp_path, small):
+    path, fast = tmp_path / "run.npz", settings(learning_rate=1.0)
+    lrp.train(network(), small, **fast | {"epochs": 1}, checkpoint=path)
+    good = path.read_bytes()
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays["w_1_1"] = np.full_like(arrays["w_1_1"], np.float32(3e38)) * [1, -1, 1]
+    np.savez(path, **arrays | {"w_1_1": arrays["w_1_1"].astype(np.float32)})
+    good = path.read_bytes()
+    with pytest.raises(FloatingPointError, match="at step 8, with learning_rate=1.0; .*; the "
+                                                 "checkpoint .*run.npz is from before"):
+        lrp.train(network(), small, **fast, checkpoint=path)
+    assert path.read_bytes() == good
+
+
+def test_a_full_disk_keeps_the_last_one(tmp_path, small, monkeypatch):
+    path = tmp_path / "run.npz"
+    lrp.train(network(), small, **settings(epochs=1), checkpoint=path)
+    good = path.read_bytes()
+
+    def full(file, **arrays):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr(checkpoints.np, "savez", full)
+    with pytest.raises(OSError, match="No space left"):
+        lrp.train(network(), small, **settings(), checkpoint=path)
+    assert path.read_bytes() == good and len(list(tmp_path.iterdir())) == 1
+
+
+def run(path, epochs):
+    return subprocess.Popen([sys.executable, "-c", RUN, str(path), str(epochs)],
+                            stdout=subprocess.PIPE, text=True)
+
+
+def test_killed(tmp_path):
+    """SIGKILL at any moment: what lies there is a whole checkpoint, and the end is the same."""
+    whole, path = tmp_path / "whole.npz", tmp_path / "run.npz"
+    assert run(whole, 12).wait() == 0
+    delays = np.random.default_rng(0).uniform(0.05, 0.6, size=4)
+    for delay in delays:
+        process = run(path, 12)
+        process.stdout.readline()
+        time.sleep(delay)
+        process.kill()
+        process.wait()
+        if path.exists():
+            with np.load(path) as file:
+                assert len(file["losses"]) % 80 == 0 and json.loads(str(file["identity"]))
+    assert run(path, 12).wait() == 0
+    assert same(lrp.MLP.load(f"{path}.net"), lrp.MLP.load(f"{whole}.net"))
+
+
+def test_no_checkpoint_no_handler(small, monkeypatch):
+    """Without a checkpoint, Ctrl-C stops at once, as ever."""
+    seen = []
+    stop_after(monkeypatch, 1, lambda: seen.append(signal.getsignal(signal.SIGINT)))
+    lrp.train(network(), small, **settings(epochs=1))
+    assert seen == [signal.default_int_handler]
