@@ -4,6 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -24,6 +25,7 @@ def lesson(tmp_path_factory):
         patch.delitem(sys.modules, "course", raising=False)
         names = runpy.run_path(str(folder / "12_broken_lrp.py"))
         sys.modules.pop("course")
+    plt.close("all")
     assert {path.name for path in (folder / "figures").iterdir()} == {
         "12_heatmaps.png", "12_matrix.png"}
     return names
