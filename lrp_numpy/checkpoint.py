@@ -8,15 +8,13 @@ import hashlib
 import json
 import signal
 import threading
-import zipfile
-import zlib
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
-from lrp_numpy.files import written_whole
+from lrp_numpy.files import read_arrays, written_whole
 
 DIGITS = ("train_images", "train_labels", "test_images", "test_labels")
 
@@ -25,7 +23,7 @@ def identity(net, digits, rng, **settings):
     """{what: a text}: two runs with the same texts take the same steps."""
     return {"network": described(net)} | {
         name: fingerprint(getattr(digits, name)) for name in DIGITS} | {
-        "rng": f"{type(rng.bit_generator).__name__} {_short_hash(_as_text(rng).encode())}"} | {
+        "rng": f"{type(rng.bit_generator).__name__} {_short_hash(state_of(rng).encode())}"} | {
         name: repr(value) for name, value in settings.items()}
 
 
@@ -51,18 +49,9 @@ def _short_hash(content):
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def _as_text(rng):
-    return json.dumps(rng.bit_generator.state, default=lambda array: array.tolist())
-
-
 def state_of(rng):
-    """The state of a numpy.random.Generator as a text, for `save` and `set_state`."""
-    return _as_text(rng)
-
-
-def set_state(rng, text):
-    """Put the generator into the state that `state_of` gave."""
-    rng.bit_generator.state = json.loads(text)
+    """The state of a numpy.random.Generator as a text, for `save`."""
+    return json.dumps(rng.bit_generator.state, default=lambda array: array.tolist())
 
 
 def save(path, parameters, losses, accuracies, rng_state, of):
@@ -75,44 +64,45 @@ def save(path, parameters, losses, accuracies, rng_state, of):
               for layer, of_layer in enumerate(parameters)
               for number, one in enumerate(of_layer) for name, array in one._asdict().items()}
     with written_whole(path) as file:
-        np.savez(file, losses=np.array(losses, np.float64), accuracies=np.array(accuracies),
+        np.savez(file, losses=np.array(losses, np.float64),
+                 accuracies=np.array(accuracies, np.float64),
                  rng_state=np.array(rng_state), identity=np.array(json.dumps(of)), **arrays)
 
 
-def load(path, parameters, of):
-    """Fill `parameters` from a checkpoint; returns (losses, accuracies, rng_state).
+def load(path, parameters, rng, of):
+    """Fill `parameters` from a checkpoint, put `rng` into its state; returns (losses, accuracies).
 
-    Returns ([], [], None), and changes nothing, if there is no file yet. Raises ValueError, naming
+    Returns ([], []), and changes nothing, if there is no file yet. Raises ValueError, naming
     the file, for one that is no checkpoint, and for one whose identity differs: what differs is
     named, and nothing has been changed.
     """
     path = Path(path)
     if not path.exists():
-        return [], [], None
+        return [], []
     try:
-        if not zipfile.is_zipfile(path):
-            raise ValueError("not an .npz file")
-        with np.load(path, allow_pickle=False) as file:
-            saved = json.loads(str(file["identity"]))
-            if not isinstance(saved, dict):
-                raise ValueError("it does not say what it is a checkpoint of")
-            _check_same(saved, of)
-            arrays = [(array, file[f"{name}_{layer}_{number}"])
-                      for layer, of_layer in enumerate(parameters)
-                      for number, one in enumerate(of_layer)
-                      for name, array in one._asdict().items()]
-            losses, accuracies = file["losses"].tolist(), file["accuracies"].tolist()
-            rng_state = str(file["rng_state"])
+        file = read_arrays(path)
+        saved = json.loads(str(file["identity"]))
+        if not isinstance(saved, dict):
+            raise ValueError("it does not say what it is a checkpoint of")
+        _check_same(saved, of)
+        arrays = [(array, file[f"{name}_{layer}_{number}"])
+                  for layer, of_layer in enumerate(parameters)
+                  for number, one in enumerate(of_layer) for name, array in one._asdict().items()]
+        so_far = file["losses"], file["accuracies"]
+        if any(one.ndim != 1 or one.dtype != np.float64 for one in so_far):
+            raise ValueError("losses and accuracies must be rows of float64 numbers")
+        state = json.loads(str(file["rng_state"]))
+        type(rng.bit_generator)().state = state         # it raises here, if it is none
         for array, kept in arrays:
             if kept.shape != array.shape or kept.dtype != array.dtype:
                 raise ValueError(f"an array must be {array.dtype} {array.shape}, got {kept.dtype} "
                                  f"{kept.shape}")
-    except (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, RecursionError,
-            MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"checkpoint {path} cannot be used: {error}") from error
     for array, kept in arrays:
         array[...] = kept
-    return losses, accuracies, rng_state
+    rng.bit_generator.state = state
+    return [one.tolist() for one in so_far]
 
 
 def _check_same(saved, of):

@@ -5,6 +5,7 @@ read line by line, from 0 (paper) to 1 (ink).
 """
 import gzip
 import hashlib
+import math
 import os
 import struct
 import zlib
@@ -19,6 +20,7 @@ from lrp_numpy.files import written_whole
 
 SIDE = 28
 MOST_ITEMS = 1_000_000      # an IDX header that promises more is not believed
+PIECE = 1 << 20             # bytes that are read at once
 TIMEOUT = (10, 30)          # seconds: to connect, and between two pieces of the answer
 
 
@@ -146,14 +148,18 @@ def _parse_idx(file, path):
     if shape[0] > MOST_ITEMS or shape[1:] not in ((), (SIDE, SIDE)):
         raise ValueError(f"{path} must hold at most {MOST_ITEMS} labels or {SIDE} x {SIDE} images, "
                          f"its header says {' x '.join(map(str, shape))}")
-    content = _exactly(file, int(np.prod(shape)), path)
+    content = _exactly(file, math.prod(shape), path)
     if file.read(1):
         raise ValueError(f"{path} goes on after the {len(content)} bytes that its header promises")
     return np.frombuffer(content, np.uint8).reshape(shape)
 
 
 def _exactly(file, size, path):
-    content = file.read(size)
+    """`size` bytes, read piece by piece, so that no room is made for what is not there."""
+    pieces = []
+    while (left := size - sum(map(len, pieces))) > 0 and (piece := file.read(min(left, PIECE))):
+        pieces.append(piece)
+    content = b"".join(pieces)
     if len(content) < size:
         raise ValueError(f"{path} is truncated: {size} bytes expected, {len(content)} found")
     return content

@@ -1,8 +1,14 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and read without trust."""
 import os
 import uuid
+import zipfile
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
+
+MOST_ARRAYS = 10_000        # in an .npz file; one with more is not believed
 
 
 @contextmanager
@@ -20,3 +26,49 @@ def written_whole(path):
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def read_arrays(path):
+    """{name: array} from an .npz file as numpy.savez writes it.
+
+    Nothing is believed: not unpickled, and every array's header must promise just the bytes that
+    lie there, uncompressed, before room is made for it. So it takes no more memory than the file is
+    long, and as much again for one array. Raises ValueError for anything else.
+    """
+    arrays, size = {}, os.path.getsize(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            if len(entries) > MOST_ARRAYS:
+                raise ValueError(f"it must hold at most {MOST_ARRAYS} arrays, got {len(entries)}")
+            for entry in entries:
+                name = entry.filename.removesuffix(".npy")
+                if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > size:
+                    raise ValueError(f"{name} must be stored as it is, uncompressed")
+                size -= entry.file_size
+                with archive.open(entry) as file:
+                    arrays[name] = _array(file, name, entry.file_size)
+    except (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, SyntaxError,
+            RecursionError, MemoryError, OverflowError, NotImplementedError, zipfile.BadZipFile,
+            zlib.error) as error:
+        raise ValueError(f"not an .npz file that can be read: {error}") from error
+    return arrays
+
+
+def _array(file, name, size):
+    """One array in the .npy format, of which the file has `size` bytes left."""
+    version = np.lib.format.read_magic(file)
+    if version != (1, 0):
+        raise ValueError(f"{name} must be in version 1.0 of the .npy format, got {version}")
+    shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    if dtype.hasobject:
+        raise ValueError(f"{name} must hold numbers or text, got Python objects")
+    count = 1
+    for side in shape:      # in Python's integers, which do not overflow
+        count *= side
+    content = size - file.tell()
+    if min(shape, default=0) < 0 or count * dtype.itemsize != content:
+        raise ValueError(f"{name} promises {count} times {dtype.itemsize} bytes, and {content} lie "
+                         "there")
+    flat = np.frombuffer(file.read(content), dtype) if count else np.empty(0, dtype)
+    return flat.reshape(shape, order="F" if is_fortran else "C").copy(order="K")

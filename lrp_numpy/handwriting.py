@@ -14,6 +14,7 @@ LONGER_SIDE = 20            # pixels of a digit's box in MNIST
 FAINT = 0.25                # of the darkest ink: what is fainter has no say in where the box ends
 LEAST_CONTRAST = 0.05       # of white: what stands out less from the paper is no ink
 LONGEST_SIDE = 4096         # of a picture, in pixels; a larger one is not decoded
+MOST_PACKED = 1032          # bytes that one byte of a PNG file can unpack to (deflate)
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)     # of red, green, blue: ITU-R BT.601
 
 
@@ -89,6 +90,9 @@ def _read_grey(path):
                 if max(picture.size) > LONGEST_SIDE:
                     raise ValueError(f"a side must have at most {LONGEST_SIDE} pixels, got "
                                      f"{picture.width} x {picture.height}")
+                if picture.width * picture.height / 8 > MOST_PACKED * Path(path).stat().st_size:
+                    raise ValueError(f"{picture.width} x {picture.height} pixels cannot lie in "
+                                     f"{Path(path).stat().st_size} bytes")
                 return _luminance(picture)
     except Image.UnidentifiedImageError as error:
         raise ValueError(f"{path} cannot be read as a picture: not a PNG file") from error

@@ -4,16 +4,13 @@ Notation: `a` enters a layer, `z` are its pre-activations, `f(z)` leaves it. `dz
 of the loss with respect to z, and likewise `da`, `dW`, `db`. An image enters as a row of numbers,
 and what leaves the last layer are the logits: x (N, D) to (N, K).
 """
-import zipfile
-import zlib
 from dataclasses import fields, is_dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from lrp_numpy import foreign
 from lrp_numpy.activations import at_zero, check_activation, zero_centred_name
-from lrp_numpy.files import written_whole
+from lrp_numpy.files import read_arrays, written_whole
 from lrp_numpy.layers import LAYERS, Conv2D, Dense, Flatten, Layer, MaxPool2D, Unflatten
 
 ENGINES = ("numpy", "numba")
@@ -170,15 +167,14 @@ class Network:
         anything else.
         """
         try:
-            if not zipfile.is_zipfile(path):
-                raise ValueError("no such file" if not Path(path).exists() else "not an .npz file")
-            with np.load(path, allow_pickle=False) as file:
-                layers = _layers_of_first_version(file) if "layers" not in file else [
-                    _loaded(file, str(name), number) for number, name in enumerate(file["layers"])]
+            file = read_arrays(path)
+            layers = _layers_of_first_version(file) if "layers" not in file else [
+                _loaded(file, str(name), number) for number, name in enumerate(file["layers"])]
             is_mlp = all(type(layer) is Dense for layer in layers)
             return MLP(layers) if is_mlp else Network(layers)
-        except (OSError, ValueError, KeyError, EOFError, TypeError, MemoryError, RuntimeError,
-                NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        except FileNotFoundError as error:
+            raise ValueError(f"{path} is not a network saved by lrp_numpy: no such file") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is not a network saved by lrp_numpy: {error}") from error
 
 

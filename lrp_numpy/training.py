@@ -152,12 +152,13 @@ def train(net, digits, epochs=10, batch_size=100, learning_rate=1e-3, rng=0, pro
     if checkpoint is not None:
         identity = checkpoints.identity(net, digits, rng, batch_size=batch_size,
                                         learning_rate=learning_rate, engine=engine)
-        losses, accuracies, state = checkpoints.load(checkpoint, parameters, identity)
-        if state is not None:
-            checkpoints.set_state(rng, state)
+        losses, accuracies = checkpoints.load(checkpoint, parameters, rng, identity)
         save = partial(checkpoints.save, checkpoint, parameters, losses, accuracies, of=identity)
 
     steps = -(-len(images) // batch_size)       # in an epoch
+    if len(accuracies) != len(losses) // steps:
+        raise ValueError(f"checkpoint {checkpoint} must hold an accuracy for each of its "
+                         f"{len(losses) // steps} epochs, got {len(accuracies)}")
     if len(losses) > epochs * steps:
         raise ValueError(f"epochs must be at least {-(-len(losses) // steps)}, as many as the "
                          f"checkpoint {checkpoint} has begun, got {epochs}")

@@ -152,7 +152,9 @@ def test_damaged_checkpoints_are_refused(tmp_path, small, damage):
 
 @pytest.mark.parametrize("change", [
     {"identity": "[]"}, {"identity": "{"}, {"losses": None}, {"w_0_0": np.zeros(3)},
-    {"m_1_1": None}, {"v_0_1": np.zeros(8, np.float64)}])
+    {"m_1_1": None}, {"v_0_1": np.zeros(8, np.float64)}, {"rng_state": "{}"},
+    {"rng_state": '{"bit_generator": "PCG64", "state": 1}'}, {"rng_state": "["},
+    {"losses": np.zeros(7, np.int64)}, {"accuracies": np.zeros((1, 1))}])
 def test_whole_files_that_are_no_checkpoints(tmp_path, small, change):
     path, net = tmp_path / "run.npz", network()
     lrp.train(net, small, **settings(epochs=1), checkpoint=path)
@@ -161,6 +163,16 @@ def test_whole_files_that_are_no_checkpoints(tmp_path, small, change):
     np.savez(path, **{name: value for name, value in arrays.items() if value is not None})
     with pytest.raises(ValueError, match="checkpoint .*run.npz cannot be used: "):
         lrp.train(net, small, **settings(), checkpoint=path)
+
+
+def test_accuracies_that_do_not_fit(tmp_path, small):
+    path = tmp_path / "run.npz"
+    lrp.train(network(), small, **settings(epochs=1), checkpoint=path)
+    with np.load(path) as file:
+        arrays = dict(file)
+    np.savez(path, **arrays | {"accuracies": np.zeros(3)})
+    with pytest.raises(ValueError, match="must hold an accuracy for each of its 1 epochs, got 3"):
+        lrp.train(network(), small, **settings(), checkpoint=path)
 
 
 def test_divergence_keeps_the_last_good_one(tmp_path, small):
