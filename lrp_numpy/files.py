@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, and read without trust."""
 import os
+import tokenize
 import uuid
 import zipfile
 import zlib
@@ -50,7 +51,7 @@ def read_arrays(path):
                     arrays[name] = _array(file, name, entry.file_size)
     except (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, SyntaxError,
             RecursionError, MemoryError, OverflowError, NotImplementedError, zipfile.BadZipFile,
-            zlib.error) as error:
+            zlib.error, tokenize.TokenError) as error:
         raise ValueError(f"not an .npz file that can be read: {error}") from error
     return arrays
 

@@ -1,0 +1,223 @@
+"""Damaged files by the hundred thousand, for every reader: `python tests/fuzz.py --count 100000`.
+
+A whole file is damaged in one to four places, or its parts are and the checksums around them are
+made right again. Whatever comes of it, the reader must return or raise one ValueError that names
+the file, within a second, and must not take more memory than the file's content honestly needs,
+four times, and a fixed room for buffers. What does otherwise is kept in the folder of --keep.
+"""
+import argparse
+import gzip
+import io
+import struct
+import sys
+import tempfile
+import time
+import tracemalloc
+import warnings
+import zipfile
+import zlib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Callable, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+import lrp_numpy as lrp
+from lrp_numpy import checkpoint, data, handwriting, training
+
+SECONDS = 1.0
+TIMES = 4
+BUFFERS = 3 * data.PIECE        # bytes: what reading takes at any length of the file
+LENGTHS = [0, 1, 2, 255, 2**15, 2**16, 2**31 - 1, 2**31, 2**32 - 1]
+
+
+class Reader(NamedTuple):
+    """How to read a kind of file, a whole one, and how to take it apart and put it together."""
+    read: Callable          # path -> anything, or ValueError
+    whole: bytes
+    parts: Callable         # bytes -> list of bytes
+    joined: Callable        # list of bytes -> bytes
+    honest: Callable        # bytes -> how many bytes their content has, if they are whole
+
+
+def idx_file(images):
+    header = struct.pack(">HBB", 0, 8, 3) + struct.pack(">3I", *images.shape)
+    return header + images.tobytes()
+
+
+def zip_parts(content):
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return [part for name in archive.namelist()
+                for part in (name.encode(), archive.read(name))]
+
+
+def zip_joined(parts):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")     # two parts may have one name
+        for name, part in zip(parts[::2], parts[1::2]):
+            archive.writestr(name.decode("latin-1").replace("\0", "") or "x", part)
+    return file.getvalue()
+
+
+def png_parts(content):
+    parts, place = [], 8
+    while place < len(content):
+        size, = struct.unpack(">I", content[place:place + 4])
+        parts.append(content[place + 4:place + 8 + size])
+        place += 12 + size
+    return [zlib.decompress(part[4:]) if part[:4] == b"IDAT" else part for part in parts]
+
+
+def png_joined(parts):
+    file = b"\x89PNG\r\n\x1a\n"
+    for part in parts:
+        if part[:4] not in (b"IHDR", b"IEND", b"PLTE", b"tRNS", b"gAMA", b"pHYs"):
+            part = b"IDAT" + zlib.compress(part)
+        file += struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part))
+    return file
+
+
+def png_size(content):
+    """Four bytes of colour, and the same as floats, for each pixel that the header names."""
+    sides = struct.unpack(">2I", content[16:24]) if len(content) >= 24 else (0, 0)
+    is_read = max(sides) <= handwriting.LONGEST_SIDE
+    return 20 * sides[0] * sides[1] if is_read else 0
+
+
+def unpacked_size(content):
+    """What a gzip file holds, up to what MNIST's longest has."""
+    try:
+        return len(zlib.decompressobj(wbits=31).decompress(content, data.FILES[0].size))
+    except zlib.error:
+        return 0
+
+
+def readers():
+    """{name: Reader}: every kind of file that the package reads."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (3, 28, 28), dtype=np.uint8)
+    idx = idx_file(images)
+    net = lrp.Network([lrp.Unflatten((1, 6, 6)), lrp.Conv2D.random(1, 2, 3, "relu", 0),
+                       lrp.MaxPool2D(2), lrp.Flatten(), lrp.Dense.random(8, 3, "identity", 0)])
+    few = SimpleNamespace(train_images=rng.random((8, 36)), train_labels=np.arange(8) % 3,
+                          test_images=rng.random((2, 36)), test_labels=np.arange(2))
+    identity = checkpoint.identity(net, few, np.random.default_rng(0), batch_size=4)
+    with tempfile.TemporaryDirectory() as folder:
+        net.save(f"{folder}/network.npz")
+        checkpoint.save(f"{folder}/run.npz", training.trainable(net), [1.0, 2.0], [0.5],
+                        checkpoint.state_of(np.random.default_rng(0)), identity)
+        network, run = (Path(folder, f"{name}.npz").read_bytes() for name in ("network", "run"))
+    png = io.BytesIO()
+    Image.fromarray(rng.integers(0, 255, (30, 20, 4), dtype=np.uint8)).save(png, "png")
+
+    def go_on(path):
+        return checkpoint.load(path, training.trainable(net), np.random.default_rng(0), identity)
+    return {
+        "idx": Reader(data.read_idx, idx, lambda whole: [whole[:4], whole[4:16], whole[16:]],
+                      b"".join, len),
+        "idx.gz": Reader(data.read_idx, gzip.compress(idx), lambda whole: [gzip.decompress(whole)],
+                         lambda parts: gzip.compress(parts[0], 1), unpacked_size),
+        "network": Reader(lrp.Network.load, network, zip_parts, zip_joined, len),
+        "checkpoint": Reader(go_on, run, zip_parts, zip_joined, len),
+        "png": Reader(handwriting.read_digit, png.getvalue(), png_parts, png_joined, png_size)}
+
+
+def damaged(content, rng):
+    """`content` with one place changed: a byte, a run of them, a number, a part gone or doubled."""
+    content = bytearray(content)
+    start = int(rng.integers(0, len(content) + 1))
+    end = min(len(content), start + int(rng.integers(1, 17)))
+    kind = rng.integers(0, 6)
+    if kind == 0 and start < len(content):
+        content[start] ^= 1 << int(rng.integers(0, 8))
+    elif kind == 1:
+        content[start:end] = rng.bytes(end - start)
+    elif kind == 2:
+        content[start:start + 4] = struct.pack(rng.choice(["<I", ">I"]), LENGTHS[rng.integers(9)])
+    elif kind == 3:
+        del content[start:end]
+    elif kind == 4:
+        content[start:start] = content[start:end]
+    else:
+        del content[start:]
+    return bytes(content)
+
+
+def sample(reader, rng):
+    """One damaged file: as it lies there, or in its parts, with the checksums made right again."""
+    if rng.random() < 0.4:
+        content = reader.whole
+        for _ in range(rng.integers(1, 5)):
+            content = damaged(content, rng)
+        return content
+    parts = reader.parts(reader.whole)
+    for _ in range(rng.integers(1, 5)):
+        number = rng.integers(len(parts))
+        parts[number] = damaged(parts[number], rng)
+    return reader.joined(parts)
+
+
+def fuzz(name, reader, count, folder, seed=0, keep=None):
+    """Read `count` damaged files; returns what happened: {"read", "refused", "wrong": [texts],
+    "seconds": the longest, "times": the most memory as a multiple of what is honest}."""
+    found = {"read": 0, "refused": 0, "wrong": [], "seconds": 0.0, "times": 0.0}
+    path = Path(folder) / f"{name}.bin"
+    tracemalloc.start()
+    for number in range(count):
+        content = sample(reader, np.random.default_rng([seed, number]))
+        path.write_bytes(content)
+        honest = reader.honest(content)
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        begin, wrong = time.perf_counter(), None
+        try:
+            reader.read(path)
+            found["read"] += 1
+        except ValueError as error:
+            found["refused"] += 1
+            if str(path) not in str(error):
+                wrong = f"the error does not name the file: {error}"
+        except BaseException as error:
+            wrong = f"{type(error).__name__}: {error}"
+        seconds = time.perf_counter() - begin
+        room = tracemalloc.get_traced_memory()[1] - before
+        times = max(0, room - BUFFERS) / max(honest, len(content), 1)
+        found["seconds"] = max(found["seconds"], seconds)
+        found["times"] = max(found["times"], times)
+        if seconds > SECONDS:
+            wrong = f"it takes {seconds:.1f} s"
+        if times > TIMES:
+            wrong = f"it takes {room} bytes for {len(content)}"
+        if wrong:
+            found["wrong"].append(f"{name} {number}: {wrong}")
+            if keep:
+                Path(keep).mkdir(parents=True, exist_ok=True)
+                (Path(keep) / f"{name}-{number}.bin").write_bytes(content)
+    tracemalloc.stop()
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=100_000, help="files for each reader")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--reader", nargs="+", default=list(readers()), choices=list(readers()))
+    parser.add_argument("--keep", metavar="DIR", default="out/fuzz",
+                        help="where files go that something goes wrong with")
+    options = parser.parse_args()
+    failed = False
+    with tempfile.TemporaryDirectory() as folder:
+        for name in options.reader:
+            found = fuzz(name, readers()[name], options.count, folder, options.seed, options.keep)
+            print(f"{name:10} {options.count} files: {found['read']} read, {found['refused']} "
+                  f"refused, {len(found['wrong'])} wrong; at most {found['seconds']:.3f} s and "
+                  f"{found['times']:.1f} times the content beyond the buffers", flush=True)
+            print(*found["wrong"][:10], sep="\n", end="\n" if found["wrong"] else "")
+            failed |= bool(found["wrong"])
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""Files that are written whole or not at all, and files from strangers."""
+import io
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+from fuzz import fuzz, readers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lrp_numpy.data import read_idx
+from lrp_numpy.files import MOST_ARRAYS, read_arrays, written_whole
+
+
+def test_written_whole(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with written_whole(path) as file:
+        file.write(b"new")
+        file.flush()
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+    for error in (OSError, KeyboardInterrupt):
+        with pytest.raises(error):
+            with written_whole(path) as file:
+                file.write(b"half")
+                raise error
+        assert path.read_bytes() == b"new" and [one.name for one in tmp_path.iterdir()] == ["file"]
+
+
+def test_arrays_are_read_as_numpy_writes_them(tmp_path):
+    arrays = {"a": np.arange(6.0).reshape(2, 3), "f": np.asfortranarray(np.ones((3, 2), "f4")),
+              "text": np.array(["Dense", "Flatten"]), "one": np.array(7), "none": np.zeros((0, 4)),
+              "word": np.array("relu")}
+    path = tmp_path / "arrays.npz"
+    np.savez(path, **arrays)
+    found = read_arrays(path)
+    assert list(found) == list(arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name], array)
+        assert found[name].dtype == array.dtype and found[name].flags.writeable
+
+
+def npz(path, content, compression=zipfile.ZIP_STORED, count=1):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for number in range(count):
+            archive.writestr(f"x{number}.npy", content)
+    return path
+
+
+def npy(shape, dtype="<f8", data=b"", version=(1, 0)):
+    header = f"{{'descr': {dtype!r}, 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY" + bytes(version) + struct.pack("<H", len(header)) + header + data
+
+
+@pytest.mark.parametrize("content, message", [
+    (npy((10**12,)), "x0 promises 1000000000000 times 8 bytes, and 0 lie there"),
+    (npy((-1,), data=bytes(8)), "x0 promises"),
+    (npy((2,), data=bytes(24)), "x0 promises 2 times 8 bytes, and 24 lie there"),
+    (npy((1,), "|O", bytes(8)), "got Python objects"),
+    (npy((2**40, 2**40), data=bytes(8)), "x0 promises"),
+    (npy((1,), data=bytes(8), version=(2, 0)), "version 1.0"),
+    (npy("(" * 50), "cannot parse|can be read"),
+    (b"\x93NUMPY\x01\x00\x10\x00{'descr': (", "can be read"),
+    (b"not an array", "can be read")])
+def test_arrays_that_promise_something_else(tmp_path, content, message):
+    with pytest.raises(ValueError, match=message):
+        read_arrays(npz(tmp_path / "x.npz", content))
+
+
+def test_bombs_are_not_unpacked(tmp_path):
+    bomb = npy((10**7,), data=bytes(8 * 10**7))
+    with pytest.raises(ValueError, match="x0 must be stored as it is, uncompressed"):
+        read_arrays(npz(tmp_path / "bomb.npz", bomb, zipfile.ZIP_DEFLATED))
+    with pytest.raises(ValueError, match=f"at most {MOST_ARRAYS} arrays, got {MOST_ARRAYS + 1}"):
+        read_arrays(npz(tmp_path / "many.npz", b"", count=MOST_ARRAYS + 1))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(-3, 2**33), max_size=4), st.binary(max_size=64),
+       st.sampled_from(["<f8", ">f4", "<U5", "|b1", "<M8[s]", "|V0", "<i8"]))
+def test_headers_of_any_kind(tmp_path_factory, shape, content, dtype):
+    """What is read has as many bytes as lie there; all else is refused."""
+    path = npz(tmp_path_factory.getbasetemp() / "any.npz", npy(tuple(shape), dtype, content))
+    try:
+        array = read_arrays(path)["x0"]
+    except ValueError as error:
+        assert "not an .npz file that can be read" in str(error)
+    else:
+        assert array.shape == tuple(shape) and array.nbytes == len(content)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 65535), st.integers(0, 255), st.lists(st.integers(0, 2**32 - 1), max_size=5),
+       st.binary(max_size=64))
+def test_idx_headers_of_any_kind(tmp_path_factory, zeros, kind, shape, content):
+    path = tmp_path_factory.getbasetemp() / "any.idx"
+    path.write_bytes(struct.pack(">HBB", zeros, kind, len(shape))
+                     + struct.pack(f">{len(shape)}I", *shape) + content)
+    try:
+        array = read_idx(path)
+    except ValueError as error:
+        assert str(path) in str(error)
+    else:
+        assert array.shape == tuple(shape) and array.tobytes() == content
+
+
+@pytest.mark.parametrize("name", readers())
+def test_damaged_files(tmp_path, name):
+    """The short form of `python tests/fuzz.py`."""
+    found = fuzz(name, readers()[name], 400, tmp_path, seed=1)
+    assert found["wrong"] == [] and found["read"] > 0 and found["refused"] > 100
+
+
+def test_the_fuzzer_sees_what_is_wrong(tmp_path):
+    """Readers that let errors through, that do not name the file, that take too much memory."""
+    whole = readers()["idx"]
+
+    def crashes(path):
+        return io.BytesIO(path.read_bytes()).getvalue()[3000]
+
+    def is_vague(path):
+        raise ValueError("something is wrong")
+
+    def is_greedy(path):
+        return bytes(10**7)
+    for read, message in ((crashes, "IndexError"), (is_vague, "does not name the file"),
+                          (is_greedy, "it takes 10")):
+        found = fuzz("idx", whole._replace(read=read), 5, tmp_path)
+        assert any(message in wrong for wrong in found["wrong"])
