@@ -232,7 +232,8 @@ NEAR_MISSES = {
         (lambda x: np.exp(x - x.max(axis=1)[:, None]), "not normalised"),
         (lambda x: x / np.sum(x, axis=1)[:, None], "exp is forgotten"),
         (lambda x: np.log(softmax(x)), "logarithms"),
-        (lambda x: softmax(-x), "sign is wrong")],
+        (lambda x: softmax(-x), "sign is wrong"),
+        (lambda x: np.exp(x) / np.exp(x).sum(axis=1), "it stops with ValueError")],
     "forward": [
         (lambda x, W1, b1, W2, b2: (x @ W1 + b1) @ W2 + b2, "ReLU between the layers"),
         (lambda *v: np.maximum(forward(*v), 0), "last layer is linear"),
@@ -257,7 +258,9 @@ NEAR_MISSES = {
         (lambda a, dz: (np.ones(a.shape).T @ dz, dz.sum(0)), "activations ignored"),
         (lambda a, dz: (a.T @ dz, dz.sum(0, keepdims=True)), "shape: db"),
         (lambda a, dz: (a.T @ dz, 2 * dz.sum(0)), "db wrong, the rest right"),
-        (lambda a, dz: a.T @ dz, "must return 2 things")],
+        (lambda a, dz: a.T @ dz, "must return 2 things"),
+        (lambda a, dz: [(a.T @ dz) * 2, dz.sum(0)], "dW wrong, the rest right"),
+        (lambda a, dz: [a.T @ dz, None], "not a number")],
     "hand_down": [
         (lambda dz, W, a: np.einsum("nk,jk->nj", dz, W), "derivative of the ReLU is forgotten"),
         (lambda dz, W, a: (dz @ W.T) * np.where(a >= 0, 1, 0), "derivative of the ReLU"),
@@ -318,7 +321,12 @@ NEAR_MISSES = {
          "right except where z = 0"),
         (lambda a, W, b, R, epsilon: lrp(a, W, b, R, epsilon, give=1), "relevance ignored"),
         (lambda a, W, b, R, epsilon: lrp(a, W.T, b, R, epsilon), "W is transposed"),
-        (lambda a, W, b, R, epsilon: lrp(a, W, b, R, 0.5), "epsilon makes no difference")],
+        (lambda a, W, b, R, epsilon: lrp(a, W, b, R, 0.5), "epsilon makes no difference"),
+        (lambda a, W, b, R, epsilon: (R / rules.stabilize(a @ W + b, epsilon)) @ W.T,
+         "multiply what a unit has earned by a"),
+        (lambda a, W, b, R, epsilon: a * ((R / (a @ W + epsilon * np.sign(a @ W))) @ W.T),
+         "bias forgotten"),
+        (lambda a, W, b, R, epsilon: a * ((R / (W.T @ a.T + epsilon)) @ W.T), "not what")],
     "lrp_gamma": [
         (lambda a, W, b, R, gamma: lrp(a, W, b, R, gamma=gamma, bias=0), "bias forgotten"),
         (lambda a, W, b, R, gamma: lrp(a, W, b, R), "this is LRP-0"),
@@ -372,6 +380,7 @@ NEAR_MISSES = {
         (lambda z: (z[:, 0] - z[:, 1]) / z[:, 0], "not sorted"),
         (lambda z: 1 - z.min(1) / z.max(1), "smallest"),
         (lambda z: np.array(confidence(z))[:, None], "shape"),
+        (lambda z: [(sorted(row)[-1] - sorted(row)[-2]) / abs(max(row)) for row in z], "its sign"),
         (lambda z: 100 * np.array(confidence(z)), "100 times too large")],
     "fewer_inputs": [
         (lambda x, W, R, count: fewer_inputs(x, W, R, count, size=sum), "cancels"),
@@ -412,6 +421,11 @@ def flipped_and_swapped(W):
 def test_right_answers_are_accepted(name):
     assert judge(LOOPS[name], BY_NAME[name]).status == "right"
     assert judge(LIBRARY.get(name, BY_NAME[name].solution), BY_NAME[name]).status == "right"
+
+
+def test_a_list_of_results_will_do():
+    assert judge(lambda a, dz: list(gradients(a, dz)), BY_NAME["gradients"]).status == "right"
+    assert judge(lambda *values: list(ledger(*values)), BY_NAME["ledger"]).status == "right"
 
 
 @pytest.mark.parametrize("name, number", [(name, number) for name, misses in NEAR_MISSES.items()

@@ -45,7 +45,7 @@ def judge(function, task):
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         expected = [run(task.solution, case) for case in task.cases]
-        yours = [run(function, case) for case in task.cases]
+        yours = [run(function, case, len(task.outputs)) for case in task.cases]
         if any(isinstance(one, NotImplementedError) for one in yours):
             return Verdict("not started")
         wrong = [i for i, (one, right) in enumerate(zip(yours, expected)) if not same(one, right)]
@@ -56,8 +56,11 @@ def judge(function, task):
     return Verdict("wrong", what, task.cases[first], yours[first], expected[first])
 
 
-def run(function, case):
-    """What the function returns for the arguments, as a tuple of arrays, or what stopped it."""
+def run(function, case, several=1):
+    """What the function returns for the arguments, as a tuple of arrays, or what stopped it.
+
+    Where several things are to be returned, a list of them will do.
+    """
     arguments = copy.deepcopy(case.arguments)
     try:
         result = function(*arguments.values())
@@ -66,7 +69,8 @@ def run(function, case):
     for name, value in arguments.items():
         if not np.array_equal(value, case.arguments[name]):
             return Changed(name)
-    results = result if isinstance(result, tuple) else (result,)
+    is_several = isinstance(result, tuple) or several > 1 and isinstance(result, list)
+    results = result if is_several else (result,)
     return tuple(map(as_array, results))
 
 
@@ -78,9 +82,13 @@ class Changed(NamedTuple):
 def as_array(value):
     """`value` as an array of floats; of something else (None, say) an array of objects."""
     try:
-        return np.asarray(value, object if value is None else np.float64)
+        if value is not None:
+            return np.asarray(value, np.float64)
     except (TypeError, ValueError):
-        return np.asarray(value, object)
+        pass
+    array = np.empty((), object)
+    array[()] = value
+    return array
 
 
 def same(one, other):
@@ -101,7 +109,7 @@ def diagnosis(function, task, yours, expected, wrong):
     """What kind of wrong: the most telling that fits."""
     case, one, right = (every[wrong[0]] for every in (task.cases, yours, expected))
     for what, mistaken in task.mistakes:
-        if is_this_mistake(yours, [run(mistaken, c) for c in task.cases]):
+        if is_this_mistake(yours, [run(mistaken, c) for c in task.cases], wrong):
             return what
     if isinstance(one, Exception):
         return f"it stops with {type(one).__name__}: {one}{line_of(one)}"
@@ -136,18 +144,19 @@ def diagnosis(function, task, yours, expected, wrong):
     return "not what the formula gives"
 
 
-def is_this_mistake(yours, mistaken):
+def is_this_mistake(yours, mistaken, wrong):
     """Do your results have this mistake? One stops where the other gives NaN, so where yours are no
-    numbers, they may be anything; two cases at least must have numbers, unless all agree."""
+    numbers, they may be anything. But two cases must be all numbers, one of them a `wrong` one,
+    unless all agree."""
     if all(map(same, yours, mistaken)):
         return True
-    stopped = [isinstance(y, Exception) for y in yours]
-    pairs = [(y, m) for y, m, stop in zip(yours, mistaken, stopped) if not stop]
+    pairs = [(y, m) for y, m in zip(yours, mistaken) if not isinstance(y, Exception)]
     if not all(type(y) is type(m) is tuple and len(y) == len(m) for y, m in pairs):
         return False
-    with_numbers = sum(all(np.isfinite(x).any() for x in y if x.dtype != object) for y, _ in pairs)
-    return with_numbers >= 2 and all(close_where_finite(x, other)
-                                     for y, m in pairs for x, other in zip(y, m))
+    numbers = [i for i, y in enumerate(yours) if type(y) is tuple and all(
+        x.dtype != object and np.isfinite(x).all() for x in y)]
+    return len(numbers) >= 2 and bool(set(numbers) & set(wrong)) and all(
+        close_where_finite(x, other) for y, m in pairs for x, other in zip(y, m))
 
 
 def close_where_finite(x, y):
@@ -177,8 +186,9 @@ def not_used(function, task):
         if np.asarray(value).dtype.kind != "f":
             continue
         other = Case({**case.arguments, name: 1.5 * value + 0.25 * np.sign(value)})
+        mine = run(function, case)
         if not same(run(task.solution, case), run(task.solution, other)) and (
-                same(run(function, case), run(function, other))):
+                type(mine) is tuple and same(mine, run(function, other))):
             return name
     return None
 

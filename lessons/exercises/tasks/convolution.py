@@ -50,6 +50,8 @@ CONVOLVE = Task("convolve", convolve, convolution_cases(), [
      padded_out),
     ("shape: the last place is missing; a window of h fits H - h + 1 times",
      lambda a, W, b: convolve(a, W, b)[:, :, :-1, :-1]),
+    ("the bias is counted once for every weight of the window",
+     lambda a, W, b: convolve(a, W, W[0, 0].size * b)),
     ("the bias is counted once for every map", lambda a, W, b: convolve(a, W, len(W) * b)),
     ("W[c, k] leads from map c to map k; they are swapped",
      lambda a, W, b: convolve(a, W.reshape(W.shape[1], W.shape[0], *W.shape[2:]).transpose(
@@ -64,6 +66,15 @@ def overwritten(s, W):
         for x in range(s.shape[3]):
             c[:, :, y:y + W.shape[2], x:x + W.shape[3]] = np.einsum("nk,ckij->ncij", s[:, :, y, x],
                                                                     W)
+    return c
+
+
+def last_weight_written(s, W):
+    """The shifted pictures of one weight after the other, each put in place of what was there."""
+    c = 0 * convolve_transposed(s, W)
+    for i, j in np.ndindex(W.shape[2:]):
+        place = (slice(None), slice(None), slice(i, i + s.shape[2]), slice(j, j + s.shape[3]))
+        c[place] = np.einsum("nkyx,ck->ncyx", s, W[:, :, i, j])
     return c
 
 
@@ -100,6 +111,8 @@ CONVOLVE_TRANSPOSED = Task("convolve_transposed", convolve_transposed, transpose
      overwritten),
     ("windows overlap: what comes back must be added, not put in place of what is there",
      last_written),
+    ("windows overlap: what comes back must be added, not put in place of what is there",
+     last_weight_written),
     ("the mean of overlapping windows is taken; they must be added",
      lambda s, W: convolve_transposed(s, W) / overlap(s, W)),
     ("shape: s is convolved; each output must spread over a window, so the picture grows", inside),

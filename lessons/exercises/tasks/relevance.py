@@ -47,8 +47,13 @@ def lrp_over_the_outputs(a, W, b, R, *_):
     return np.einsum("njk,nk->nj", rules.divide(each, each.sum(axis=2, keepdims=True)), R)
 
 
-def lrp_earnings(a, W, b, R, *_):
-    return rules.divide(R, a @ W + b) @ W.T
+def earnings(rule):
+    """The rule without its last step: what a unit of each input has earned, c = s @ W.T."""
+    def lrp(a, W, b, R, *parameters):
+        terms = rule.terms(W, b, *parameters)[0]
+        z = a @ terms.weights[0] + terms.b
+        return rules.divide(R, rules.stabilize(z, terms.epsilon)) @ terms.weights[0].T
+    return lrp
 
 
 def absolute(a, W, b, R, *_):
@@ -56,8 +61,8 @@ def absolute(a, W, b, R, *_):
                  R)
 
 
-def of_any_rule(rule):
-    """Mistakes that can be made in each of the rules."""
+def of_any_rule(rule, of_library):
+    """Mistakes that can be made in each of the rules; of_library: the rule with its `terms`."""
     return [
         ("bias forgotten: z = a @ W + b, so the bias has a part in z and takes a share",
          without(rule, 2)),
@@ -66,11 +71,12 @@ def of_any_rule(rule):
          "so divide by the sum over j", lrp_over_the_outputs),
         ("weights ignored: an input gets what it contributed, a_j w_jk", lrp_by_inputs_alone),
         ("W is transposed: W[j, k] leads from input j to output k", turned(rule, 1)),
-        ("the last step is missing: multiply what a unit has earned by a", lrp_earnings),
+        ("the last step is missing: multiply what a unit has earned by a",
+         earnings(of_library)),
         ("contributions are counted by their size; their sign matters", absolute)]
 
 
-LRP_0 = Task("lrp_0", rules.lrp_0, rule_cases(), of_any_rule(rules.lrp_0) + [
+LRP_0 = Task("lrp_0", rules.lrp_0, rule_cases(), of_any_rule(rules.lrp_0, rules.lrp_0) + [
     ("z is not divided by: share out in proportion to the contributions",
      lambda a, W, b, R: a * (R @ W.T)),
 ])
@@ -109,6 +115,8 @@ PIXELS = Task("relevance_of_pixels", relevance_of_pixels, [
     Case({**dict(zip(OF_NETWORK, LARGE)), "target": np.array([0, 2, 1, 1, 0])})], [
     ("it starts from all logits; R is the logit of the target, and 0 elsewhere",
      both_layers(lambda z, one: z)),
+    ("it starts from the logits of all images' targets; each image has its own",
+     both_layers(lambda z, one: z * (one.sum(axis=0) > 0))),
     ("relevance starts at 1; it must start at the logit", both_layers(lambda z, one: one)),
     ("it starts from the softmax; it must start from the logit",
      both_layers(lambda z, one: training.softmax(z) * one)),
@@ -138,7 +146,8 @@ def with_denominator(denominator):
                                              denominator(a @ W + b, epsilon), R)
 
 
-LRP_EPSILON = Task("lrp_epsilon", lrp_epsilon, rule_cases(epsilon=0.5), of_any_rule(lrp_epsilon) + [
+LRP_EPSILON = Task("lrp_epsilon", lrp_epsilon, rule_cases(epsilon=0.5), of_any_rule(
+    lrp_epsilon, rules.lrp_epsilon) + [
     ("stabilizer forgotten: the denominator is z + epsilon sign(z)", without(lrp_epsilon, 4)),
     ("the stabilizer's sign: where z is negative, it must be z - epsilon",
      with_denominator(lambda z, epsilon: z + epsilon)),
@@ -178,7 +187,8 @@ def as_it_is(W, gamma):
     return W
 
 
-LRP_GAMMA = Task("lrp_gamma", lrp_gamma, rule_cases(zero=2, gamma=0.5), of_any_rule(lrp_gamma) + [
+LRP_GAMMA = Task("lrp_gamma", lrp_gamma, rule_cases(zero=2, gamma=0.5), of_any_rule(
+    lrp_gamma, rules.lrp_gamma) + [
     ("this is LRP-0: gamma is ignored, or counts all weights and so cancels",
      without(lrp_gamma, 4)),
     ("the bias is not favoured: what holds for W holds for b, b + gamma b+",

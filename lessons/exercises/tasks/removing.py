@@ -61,6 +61,7 @@ REMOVE = Task("remove", remove, remove_cases(), [
 
 CONFIDENCE = Task("confidence", removal.confidence, [
     Case({"logits": array([1, 4, 3])}), Case({"logits": array([5, 4, -2], [-1, 1, 2])}),
+    Case({"logits": array([-2, -4, -1])}, "the largest logit is negative"),
     Case({"logits": normal(15, (5, 4))[0]})], [
     ("divided by the second; it must be by the first",
      lambda z: removal.confidence(z) * np.sort(z)[:, -1] / np.sort(z)[:, -2]),
@@ -73,6 +74,8 @@ CONFIDENCE = Task("confidence", removal.confidence, [
      lambda z: (z[:, 0] - z[:, 1]) / z[:, 0]),
     ("the last two columns are not the largest two; sort first",
      lambda z: (z[:, -1] - z[:, -2]) / z[:, -1]),
+    ("divided by the size of the largest; the paper keeps its sign",
+     lambda z: removal.confidence(z) * np.sign(z.max(axis=1))),
     ("the smallest is taken for the second",
      lambda z: (z.max(axis=1) - z.min(axis=1)) / z.max(axis=1)),
     ("sorted over the wrong axis: each row is an image",

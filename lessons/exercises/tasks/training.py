@@ -145,6 +145,8 @@ ADAM_STEP = Task("adam_step", adam_step, [
      adam(lambda m, t: m / (1 - 0.999**t), lambda v, t: v / (1 - 0.9**t), betas=(0.999, 0.9))),
     ("the corrected m and v are returned; the uncorrected ones go on to the next step",
      adam_stores_the_corrected),
+    ("the correction is 1 - beta^t, not (1 - beta)^t",
+     adam(lambda m, t: m / 0.1**t, lambda v, t: v / 0.001**t)),
     ("the correction is 1 - beta^t, not 1 - beta t",
      adam(lambda m, t: m / (1 - 0.9 * t), lambda v, t: v / (1 - 0.999 * t))),
 ], outputs=("w", "m", "v"))
