@@ -66,5 +66,5 @@ def test_the_matrix_of_classes():
             assert image.get_clim() == (-limit, limit)
     assert [axes.get_title() for axes in grid[0]] == ["why 0?", "why 1?", "why 2?"]
     assert not grid[2, 0].images and grid[2, 0].get_title() == "none"
-    assert grid[1, 0].get_ylabel() == "is 1" and f"{limit:.2g}" in figure.get_supxlabel()
+    assert grid[1, 0].get_ylabel() == "is 1" and f"{limit:.2g}" in figure.texts[-1].get_text()
     plt.close(figure)
