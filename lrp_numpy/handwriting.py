@@ -2,6 +2,7 @@
 
 `ink` is a picture (H, W): 0 is paper, 1 is black ink. A digit is MNIST's (784,).
 """
+import io
 import warnings
 from pathlib import Path
 
@@ -84,15 +85,16 @@ def _read_grey(path):
     try:
         if not Path(path).exists():
             raise ValueError("no such file")
+        content = Path(path).read_bytes()       # from a file, Pillow reads as much as it promises
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")     # Pillow's own limit: ours is lower, and an error
-            with Image.open(path, formats=["PNG"]) as picture:
+            with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
                 if max(picture.size) > LONGEST_SIDE:
                     raise ValueError(f"a side must have at most {LONGEST_SIDE} pixels, got "
                                      f"{picture.width} x {picture.height}")
-                if picture.width * picture.height / 8 > MOST_PACKED * Path(path).stat().st_size:
+                if picture.width * picture.height / 8 > MOST_PACKED * len(content):
                     raise ValueError(f"{picture.width} x {picture.height} pixels cannot lie in "
-                                     f"{Path(path).stat().st_size} bytes")
+                                     f"{len(content)} bytes")
                 return _luminance(picture)
     except Image.UnidentifiedImageError as error:
         raise ValueError(f"{path} cannot be read as a picture: not a PNG file") from error
