@@ -8,12 +8,14 @@ import hashlib
 import math
 import os
 import struct
+import time
 import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import requests
+from requests.exceptions import ChunkedEncodingError
 from tqdm import tqdm
 
 from lrp_numpy.files import written_whole
@@ -21,7 +23,10 @@ from lrp_numpy.files import written_whole
 SIDE = 28
 MOST_ITEMS = 1_000_000      # an IDX header that promises more is not believed
 PIECE = 1 << 20             # bytes that are read at once
-TIMEOUT = (10, 30)          # seconds: to connect, and between two pieces of the answer
+PACKET = 128                # bytes that are waited for: few, so that a slow mirror is noticed
+TIMEOUT = (10, 30)          # seconds: to connect, and between two packets of the answer
+SLOWEST = 4096              # bytes a second, after the first TIMEOUT[1] seconds; then we give up
+CUTS = 5                    # of the connection, after which we give up
 
 
 class Digits(NamedTuple):
@@ -190,8 +195,10 @@ def _cached(file):
             _download(url, file, path)
             return path
         except (requests.RequestException, DownloadError, zlib.error) as error:
-            offline = isinstance(error, requests.ConnectionError)
+            offline = isinstance(error, (requests.ConnectionError, ChunkedEncodingError))
             problems.append(f"{url} ({'connection failed' if offline else error})")
+        except OSError as error:
+            raise DownloadError(f"{path} cannot be written: {error.strerror}") from error
     raise DownloadError(
         f"{file.name} could not be downloaded. Without a network, use the 10,000 digits that are "
         "shipped, load_mnist('mnist-10k') or --data mnist-10k, or name a folder with MNIST's four "
@@ -204,7 +211,7 @@ def _download(url, file, path):
     with written_whole(path) as out, tqdm(
             total=file.size, unit="B", unit_scale=True, desc=file.name, delay=1) as bar:
         digest, size = hashlib.sha256(), 0
-        for piece in _unpacked(url, limit=file.size):
+        for piece in _unpacked(_fetched(url), limit=file.size):
             out.write(piece)
             digest.update(piece)
             size += len(piece)
@@ -214,18 +221,49 @@ def _download(url, file, path):
                                 f"SHA-256 {digest.hexdigest()} for {file.sha256}")
 
 
-def _unpacked(url, limit):
-    """The unpacked bytes of a gzip file at `url`, piece by piece, never more than `limit`."""
+def _unpacked(pieces, limit):
+    """The bytes of a gzip file that comes in `pieces`, never more than `limit`."""
     unzip = zlib.decompressobj(wbits=31)
-    with requests.get(url, stream=True, timeout=TIMEOUT,
-                      headers={"Accept-Encoding": "identity"}) as answer:
-        answer.raise_for_status()
-        for packed in answer.iter_content(1 << 16):
-            piece = unzip.decompress(packed, limit + 1)
-            limit -= len(piece)
-            if limit < 0:
-                raise DownloadError("unpacks to more bytes than the published file has")
-            yield piece
-            if unzip.eof:
-                return
+    for packed in pieces:
+        piece = unzip.decompress(packed, limit + 1)
+        limit -= len(piece)
+        if limit < 0:
+            raise DownloadError("unpacks to more bytes than the published file has")
+        yield piece
+        if unzip.eof:
+            return
     raise DownloadError("the answer ended before the file did")
+
+
+def _fetched(url):
+    """The bytes at `url`, piece by piece; where the connection is cut, the rest is asked for."""
+    here = 0
+    for _ in range(CUTS):
+        before = here
+        try:
+            for piece in _answer(url, start=here):
+                yield piece
+                here += len(piece)
+            return
+        except (requests.ConnectionError, ChunkedEncodingError):
+            if here == before:
+                raise
+    raise DownloadError(f"the connection was cut {CUTS} times, the last time after {here} bytes")
+
+
+def _answer(url, start):
+    """The bytes at `url` from number `start` on, piece by piece."""
+    with requests.Session() as session:
+        for scheme in [scheme for scheme in session.adapters if not url.startswith(scheme)]:
+            del session.adapters[scheme]        # no redirect leads to another scheme than url's
+        headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={start}-"} if start else {})}
+        with session.get(url, stream=True, timeout=TIMEOUT, headers=headers) as answer:
+            answer.raise_for_status()
+            skip = 0 if answer.status_code == 206 else start    # 206: the rest alone has come
+            begin = time.monotonic()
+            for number, piece in enumerate(answer.iter_content(PACKET)):
+                seconds = time.monotonic() - begin
+                if number * PACKET < SLOWEST * (seconds - TIMEOUT[1]):
+                    raise DownloadError(f"too slow: {number * PACKET} bytes in {seconds:.0f} s")
+                yield piece[skip:]
+                skip = max(0, skip - len(piece))

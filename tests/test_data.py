@@ -1,21 +1,31 @@
 """The digits: the shipped file, IDX files good and bad, and downloads from a real local server."""
 import concurrent.futures
+import contextlib
 import gzip
 import hashlib
 import http.server
+import json
+import os
+import re
+import signal
 import struct
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lrp_numpy import data
+from lrp_numpy.cli import main
 
 RNG = np.random.default_rng(0)
 IMAGES = [RNG.integers(0, 256, (N, 28, 28), dtype=np.uint8) for N in (7, 3)]
 LABELS = [np.arange(7, dtype=np.uint8), np.array([9, 0, 5], np.uint8)]
 ARRAYS = [IMAGES[0], LABELS[0], IMAGES[1], LABELS[1]]
+ROOT = Path(__file__).parent.parent
 NAMES = [file.name for file in data.FILES]
 
 
@@ -122,7 +132,8 @@ def test_arguments_refused(arguments, message):
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves {path: bytes or an exception-like status}; keeps a list of what was asked for."""
+    """Keeps a list of what was asked for, and answers, for each path, with bytes, a status,
+    (promised length, bytes), or as a function of the handler does."""
 
     def __init__(self):
         self.answers, self.asked = {}, []
@@ -131,8 +142,12 @@ class Server(http.server.ThreadingHTTPServer):
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.server.asked.append(self.path)
+        wanted = self.headers.get("Range")
+        self.server.asked.append(f"{self.path} {wanted}" if wanted else self.path)
         answer = self.server.answers.get(self.path, 404)
+        if callable(answer):
+            answer(self)
+            return
         if isinstance(answer, int):
             self.send_error(answer)
             return
@@ -141,6 +156,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(promised))
         self.end_headers()
         self.wfile.write(content)
+
+    def begin(self, status, length, **headers):
+        self.send_response(status)
+        for name, value in {"Content-Length": length, **headers}.items():
+            self.send_header(name.replace("_", "-"), str(value))
+        self.end_headers()
 
     def log_message(self, *arguments):
         pass
@@ -155,7 +176,7 @@ def server(monkeypatch, tmp_path):
     files = tuple(data.IDXFile(name, len(content), hashlib.sha256(content).hexdigest())
                   for name, content in CONTENTS.items())
     monkeypatch.setattr(data, "FILES", files)
-    monkeypatch.setattr(data, "TIMEOUT", (2, 2))
+    monkeypatch.setattr(data, "TIMEOUT", (0.5, 0.5))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     server.answers = {f"/good/{name}.gz": gzip.compress(content)
                       for name, content in CONTENTS.items()}
@@ -195,14 +216,51 @@ def test_the_cache_is_checked(server, tmp_path):
 
 whole = gzip.compress(CONTENTS[NAMES[0]])
 changed = CONTENTS[NAMES[0]][:-1] + b"?"
+
+
+def drip(handler):
+    """100 bytes a second, for as long as they are taken."""
+    handler.begin(200, len(whole))
+    with contextlib.suppress(OSError):
+        for place in range(0, len(whole), 10):
+            handler.wfile.write(whole[place:place + 10])
+            time.sleep(0.1)
+
+
+def never(handler):
+    """No answer, until the other side has gone."""
+    handler.connection.recv(1)
+
+
+def stop_after(length, ranges=True):
+    """An answer that gives `length` bytes at a time, and then cuts the connection."""
+    def answer(handler):
+        start = int((handler.headers.get("Range") or "bytes=0-")[6:-1]) if ranges else 0
+        handler.begin(206 if start else 200, len(whole) - start)
+        handler.wfile.write(whole[start:start + length])
+    return answer
+
+
+def redirect(target):
+    return lambda handler: handler.begin(302, 0, Location=target)
+
+
 BAD_ANSWERS = {
     "404": (404, "404"), "500": (500, "500"),
     "html": (b"<html>sign in to the hotel network</html>", "incorrect header"),
     "truncated": (whole[:-300], "ended before the file did"),
-    "cut": ((len(whole), whole[:-300]), "."),
+    "cut": ((len(whole), whole[:-300]), "connection failed"),
+    "cut again and again": (stop_after(500), "was cut 5 times, the last time after [12].* bytes"),
+    "cut, then another file": (lambda handler: stop_after(3000)(handler) if len(
+        handler.server.asked) == 1 else handler.begin(206, 5000) or handler.wfile.write(
+        bytes(5000)), "(invalid|incorrect)"),
+    "slow": (drip, "too slow: .* bytes in . s"), "silent": (never, "timed out"),
     "wrong checksum": (gzip.compress(changed), "SHA-256"),
     "too short": (gzip.compress(CONTENTS[NAMES[0]][:100]), "100 bytes for 5504"),
     "bomb": (gzip.compress(bytes(50_000_000)), "more bytes than the published file"),
+    "redirect to https": (redirect("https://127.0.0.1/x.gz"), "for 'https://127.0.0.1/x.gz'"),
+    "redirect to a file": (redirect("file:///etc/passwd"), "for 'file:///etc/passwd'"),
+    "endless redirect": (redirect(f"/bad/{NAMES[0]}.gz"), "30 redirects"),
     "empty": (b"", "ended before the file did")}
 
 
@@ -211,18 +269,48 @@ def test_a_bad_mirror_is_passed_over(server, tmp_path, monkeypatch, fault):
     server.answers[f"/bad/{NAMES[0]}.gz"] = BAD_ANSWERS[fault][0]
     monkeypatch.setattr(data, "MIRRORS", (f"{server.mirror}/bad/", f"{server.mirror}/good/"))
     assert_these_digits(data.load_mnist("mnist"))
-    assert server.asked[:2] == [f"/bad/{NAMES[0]}.gz", f"/good/{NAMES[0]}.gz"]
+    of_first = [path for path in server.asked if NAMES[0] in path]
+    assert of_first[0] == f"/bad/{NAMES[0]}.gz" and of_first[-1] == f"/good/{NAMES[0]}.gz"
+    assert sum("/good/" in path for path in of_first) == 1
     assert cached(tmp_path) == sorted(NAMES)
 
 
 @pytest.mark.parametrize("fault", BAD_ANSWERS)
-def test_only_bad_mirrors_leave_nothing(server, tmp_path, monkeypatch, fault):
+def test_only_bad_mirrors_leave_nothing(server, tmp_path, monkeypatch, capfd, fault):
+    """From Python one DownloadError, on the command line one line."""
     answer, message = BAD_ANSWERS[fault]
     server.answers[f"/bad/{NAMES[0]}.gz"] = answer
     monkeypatch.setattr(data, "MIRRORS", (f"{server.mirror}/bad/",))
     with pytest.raises(ValueError, match=f"{NAMES[0]} could not be downloaded.*{message}"):
         data.load_mnist("mnist")
     assert cached(tmp_path) == []
+    server.asked.clear()
+    assert main(["train", "--data", "mnist", "--out", str(tmp_path / "out")]) == 2
+    written = capfd.readouterr().err.splitlines()
+    assert len(written) == 1 and re.match("lrp_numpy: error: .*" + message, written[0])
+    assert cached(tmp_path) == []
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_cut_connection_goes_on(server, tmp_path, ranges):
+    """The rest is asked for; if all comes again, what is there already is skipped."""
+    answers = iter([stop_after(3000), stop_after(2000 if ranges else 4000, ranges),
+                    stop_after(len(whole), ranges)])
+    server.answers[f"/good/{NAMES[0]}.gz"] = lambda handler: next(answers)(handler)
+    assert_these_digits(data.load_mnist("mnist"))
+    path, length = f"/good/{NAMES[0]}.gz", 5000 if ranges else 4000
+    # of each part the last, incomplete packet may be lost: it is asked for again
+    second, third = (int(re.fullmatch(rf"{path} bytes=(\d+)-", asked)[1])
+                     for asked in server.asked[1:3])
+    assert 3000 - data.PACKET < second <= 3000 and length - 2 * data.PACKET < third <= length
+    assert server.asked[0] == path and NAMES[1] in server.asked[3]
+    assert cached(tmp_path) == sorted(NAMES)
+
+
+def test_a_redirect_within_the_scheme_is_followed(server):
+    server.answers[f"/good/{NAMES[0]}.gz"] = redirect("/elsewhere")
+    server.answers["/elsewhere"] = whole
+    assert_these_digits(data.load_mnist("mnist"))
 
 
 def test_unpacking_is_bounded(server, monkeypatch):
@@ -269,6 +357,57 @@ def test_several_at_once(server, tmp_path):
         for digits in [pool.submit(data.load_mnist, "mnist") for _ in range(12)]:
             assert_these_digits(digits.result())
     assert cached(tmp_path) == sorted(NAMES)
+
+
+CHILD = """
+import json, signal, sys
+from lrp_numpy import cli, data
+files, data.MIRRORS, largest, arguments = json.loads(sys.argv[1])
+data.FILES = tuple(data.IDXFile(*file) for file in files)
+if largest is not None:
+    import resource
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+signal.signal(signal.SIGINT, signal.default_int_handler)    # which a shell may have taken away
+sys.exit(cli.main(arguments))
+"""
+
+
+def child(tmp_path, largest=None):
+    """A process of its own that trains on the server's digits; no file beyond `largest` bytes."""
+    arguments = ["train", "--data", "mnist", "--epochs", "1", "--hidden", "2",
+                 "--out", str(tmp_path / "out")]
+    text = json.dumps([data.FILES, data.MIRRORS, largest, arguments])
+    return subprocess.Popen([sys.executable, "-c", CHILD, text], text=True, cwd=ROOT,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_two_processes_at_once(server, tmp_path):
+    for process in [child(tmp_path), child(tmp_path)]:
+        out, err = process.communicate(timeout=100)
+        assert process.returncode == 0 and "error" not in err and "7 digits for training, 3 for" in out
+    assert cached(tmp_path) == sorted(NAMES)
+
+
+def test_ctrl_c_leaves_nothing(server, tmp_path):
+    def stop(handler):
+        handler.begin(200, len(whole))
+        handler.wfile.write(whole[:3000])
+        process.send_signal(signal.SIGINT)
+        never(handler)
+
+    server.answers[f"/good/{NAMES[1]}.gz"] = stop
+    process = child(tmp_path)
+    assert process.communicate(timeout=100) == ("", "lrp_numpy: interrupted\n")
+    assert process.returncode == 130 and cached(tmp_path) == NAMES[:1]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no way to make the disk small")
+def test_a_full_disk(server, tmp_path):
+    process = child(tmp_path, largest=3000)
+    out, err = process.communicate(timeout=100)
+    path = tmp_path / "lrp_numpy" / NAMES[0]
+    assert err == f"lrp_numpy: error: {path} cannot be written: File too large\n"
+    assert process.returncode == 2 and cached(tmp_path) == [] and len(server.asked) == 1
 
 
 def test_offline_says_what_to_do(monkeypatch, tmp_path):
