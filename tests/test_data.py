@@ -384,7 +384,8 @@ def child(tmp_path, largest=None):
 def test_two_processes_at_once(server, tmp_path):
     for process in [child(tmp_path), child(tmp_path)]:
         out, err = process.communicate(timeout=100)
-        assert process.returncode == 0 and "error" not in err and "7 digits for training, 3 for" in out
+        ok = process.returncode == 0 and "error" not in err
+        assert ok and "7 digits for training, 3 for" in out
     assert cached(tmp_path) == sorted(NAMES)
 
 
