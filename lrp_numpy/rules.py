@@ -131,7 +131,7 @@ def alone_and_at_least_0(a):
     if a.size and a.min() < 0:
         warnings.warn("gamma is made for activations of at least 0, and here are negative ones: "
                       "it then favours what speaks against; the rule for both signs is "
-                      "'gamma_generalized'", stacklevel=2)
+                      "'gamma_generalized'")
     return [a]
 
 

@@ -1,11 +1,15 @@
 """What several test files need: random networks with non-zero biases, and the digits."""
 import os
+import signal
 
 import numpy as np
 import pytest
 
 os.environ["MPLBACKEND"] = "Agg"
 os.environ.pop("LRP_NUMPY_DATA", None)      # the tests see the same data everywhere
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:   # so a shell starts what runs behind it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import lrp_numpy as lrp  # noqa: E402
 

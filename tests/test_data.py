@@ -360,14 +360,13 @@ def test_several_at_once(server, tmp_path):
 
 
 CHILD = """
-import json, signal, sys
+import json, sys
 from lrp_numpy import cli, data
 files, data.MIRRORS, largest, arguments = json.loads(sys.argv[1])
 data.FILES = tuple(data.IDXFile(*file) for file in files)
 if largest is not None:
     import resource
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
-signal.signal(signal.SIGINT, signal.default_int_handler)    # which a shell may have taken away
 sys.exit(cli.main(arguments))
 """
 

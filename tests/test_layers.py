@@ -293,6 +293,24 @@ def test_it_learns(digits, engine):
     assert all((one != other).mean() > 0.5 for one, other in zip(before, after))
 
 
+def test_the_plan_of_lenet():
+    net = lrp.lenet()
+    assert net.shapes == [(784,), (1, 28, 28), (8, 28, 28), (8, 14, 14), (16, 10, 10), (16, 5, 5),
+                          (400,), (120,), (10,)]
+    assert [layer.activation for layer in net.layers if layer.parameters] == ["relu"] * 3 + [
+        "identity"]
+    # windows of 5 x 5, and a bias for each map or neuron
+    assert lrp.pruning.parameters_count(net) == (
+        8 * 25 + 8 + 16 * 8 * 25 + 16 + 400 * 120 + 120 + 120 * 10 + 10) == 52754
+
+
+def test_nothing_to_train():
+    """Gradients are () for every layer, and training would have nothing to change."""
+    net = lrp.Network([lrp.Unflatten((1, 4, 4)), lrp.MaxPool2D(2), lrp.Flatten()])
+    x = np.random.default_rng(0).random((3, 16))
+    assert net.backward(net.activations(x), np.ones((3, 4))) == [(), (), ()]
+
+
 def test_bytes_targets_and_batches(digits):
     """What explain promises for an MLP, it keeps for a CNN."""
     net, x = lrp.lenet(rng=0), digits.test_images[:20]

@@ -181,6 +181,7 @@ def test_sizes_refused(sizes):
     (lambda W, b: ([W[0] * np.nan, W[1]], b, "relu"), "layer 0: W must be finite"),
     (lambda W, b: ([W[0].astype(int), W[1]], b, "relu"), "must be float32 or float64, got int64"),
     (lambda W, b: (W, b[:1], "relu"), "equally many, got 2 and 1"),
+    (lambda W, b: (W[:1], b, "relu"), "equally many, got 1 and 2"),
     (lambda W, b: ([], [], "relu"), "at least one layer"),
     (lambda W, b: ([W[0][0], W[1]], b, "relu"), r"must have shape \(D, K\)")])
 def test_arrays_refused(random_case, change, message):
@@ -191,7 +192,8 @@ def test_arrays_refused(random_case, change, message):
 
 @pytest.mark.parametrize("x, message", [
     (np.ones((2, 6)), r"x must be an array of shape \(N, 5\), one row an image, got \(2, 6\)"),
-    (np.ones(5), r"got \(5,\)"),
+    (np.ones(5), r"got \(5,\)"), (np.ones((2, 5, 1)), r"got \(2, 5, 1\)"),
+    (np.ones((2, 5), bool), "float32 or float64, got bool$"),
     ([[1.0] * 5], "x must be a NumPy array, got list"),
     (np.ma.masked_array(np.ones((2, 5))), "x must be a NumPy array, got MaskedArray"),
     (np.ones((2, 5), np.float16), "float32 or float64, got float16$"),

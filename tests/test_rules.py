@@ -1,4 +1,6 @@
 """Each rule against its sum written as loops, against hand calculations, and by its properties."""
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -305,3 +307,38 @@ def test_alpha_and_beta_refused(parameters, message):
 def test_boxes_refused(low, high):
     with pytest.raises(ValueError, match="low and high must be finite numbers with low < high"):
         RULES["z_box"](*case(4, 3, 2, 0), low=low, high=high)
+
+
+def test_what_the_rules_do_without_parameters():
+    """By hand: a = [1, 2], w = [3, -1], b = 2, R = 10; z = 3 - 2 + 2 = 3."""
+    a, W, b, R = np.array([[1., 2.]]), np.array([[3.], [-1.]]), np.array([2.]), np.array([[10.]])
+    for name, parts, of_bias, total in [
+            ("0", [3, -2], 2, 3), ("epsilon", [3, -2], 2, 3.25),
+            ("gamma", [3.75, -2], 2.5, 4.25), ("gamma_generalized", [3.75, -2], 2.5, 4.25),
+            ("alpha_beta", [6 / 5, -1], 4 / 5, 1), ("z_plus", [3, 0], 2, 5),
+            ("w_square", [9, 1], 0, 10), ("flat", [1, 1], 0, 2),
+            ("z_box", [3, -2 + 1], 0, 2)]:      # the pixels' range is 0 to 1
+        ledger = []
+        ours = RULES[name](a, W, b, R, ledger=ledger)
+        np.testing.assert_allclose(ours, [np.array(parts) / total * 10], err_msg=name)
+        assert ledger[0].bias[0] == pytest.approx(of_bias / total * 10), name
+    for name, parts, total in [("w_square", [9, 1], 14), ("flat", [1, 1], 3)]:
+        ours = RULES[name](a, W, b, R, bias="modified")     # b * b = 4, and 1
+        np.testing.assert_allclose(ours, [np.array(parts) / total * 10], err_msg=name)
+
+
+def test_z_exactly_0_counts_as_positive():
+    """a w = [1, -1], z = 0: what is positive counts twice, [2, -1], and the sum is 1."""
+    a, W, b, R = np.array([[1., 1.]]), np.array([[1.], [-1.]]), np.zeros(1), np.array([[4.]])
+    assert RULES["gamma_generalized"](a, W, b, R, gamma=1.0).tolist() == [[8, -4]]
+
+
+@pytest.mark.parametrize("gamma, a, warns", [
+    (0.25, [-0.5, 2.0], True), (0.25, [0.5, -1e-30], True), (0.25, [0.0, 0.5], False),
+    (0.25, [0.0, 0.0], False), (0.25, [3.0, 0.5], False), (0.0, [-0.5, 2.0], False)])
+def test_gamma_warns_of_what_it_is_not_made_for(gamma, a, warns):
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        lrp_gamma(np.array([a]), np.ones((2, 1)), np.zeros(1), np.ones((1, 1)), gamma=gamma)
+    assert ["gamma is made for activations of at least 0" in str(one.message)
+            for one in said] == [True] * warns
