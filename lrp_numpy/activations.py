@@ -10,12 +10,12 @@ class Activation(NamedTuple):
     derivative: Callable
 
 
-def relu(z):
+def relu(z: np.ndarray) -> np.ndarray:
     """f(z) = max(z, 0)"""
     return np.maximum(z, 0)
 
 
-def sigmoid(z):
+def sigmoid(z: np.ndarray) -> np.ndarray:
     """f(z) = 1 / (1 + exp(-z)); where exp(-z) is too large for its type, f(z) is 0."""
     with np.errstate(over="ignore"):
         return 1 / (1 + np.exp(-z))
@@ -31,12 +31,12 @@ ACTIVATIONS = {
 }
 
 
-def at_zero(name):
+def at_zero(name: str) -> float:
     """f(0) of the activation called `name`: what a neuron says whose inputs add up to nothing."""
     return float(ACTIVATIONS[name].f(np.zeros(1))[0])
 
 
-def zero_centred_name(name):
+def zero_centred_name(name: str) -> str:
     """The name of f(z) - f(0); it is added to ACTIVATIONS if it is not there yet."""
     shift, centred = at_zero(name), f"zero_centred_{name}"
     f, derivative = ACTIVATIONS[name]
@@ -47,7 +47,7 @@ def zero_centred_name(name):
     return centred
 
 
-def check_activation(name):
+def check_activation(name: str) -> None:
     """Raise ValueError unless `name` is in ACTIVATIONS."""
     if not isinstance(name, str) or name not in ACTIVATIONS:
         raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {name!r}")

@@ -8,18 +8,26 @@ import hashlib
 import json
 import signal
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from lrp_numpy.data import Digits
 from lrp_numpy.files import read_arrays, written_whole
+from lrp_numpy.kinds import FilePath
+from lrp_numpy.network import Network
+
+Parameters = list[tuple[Any, ...]]      # a training.Parameter for each array of each layer
 
 DIGITS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
-def identity(net, digits, rng, **settings):
+def identity(net: Network, digits: Digits, rng: np.random.Generator,
+             **settings: Any) -> dict[str, str]:
     """{what: a text}: two runs with the same texts take the same steps."""
     return {"network": described(net)} | {
         name: fingerprint(getattr(digits, name)) for name in DIGITS} | {
@@ -27,7 +35,7 @@ def identity(net, digits, rng, **settings):
         name: repr(value) for name, value in settings.items()}
 
 
-def described(net):
+def described(net: Network) -> str:
     """The layers of a network without their numbers: "Dense W (784, 500) b (500,) relu ..."."""
     words = [str(net.dtype)]
     for layer in net.layers:
@@ -39,7 +47,7 @@ def described(net):
     return " ".join(words)
 
 
-def fingerprint(array):
+def fingerprint(array: np.ndarray) -> str:
     """An array in a few words: its shape, its type, and the beginning of its SHA-256."""
     array = np.ascontiguousarray(array)
     return f"{array.shape} {array.dtype} {_short_hash(array)}"
@@ -49,12 +57,13 @@ def _short_hash(content):
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def state_of(rng):
+def state_of(rng: np.random.Generator) -> str:
     """The state of a numpy.random.Generator as a text, for `save`."""
     return json.dumps(rng.bit_generator.state, default=lambda array: array.tolist())
 
 
-def save(path, parameters, losses, accuracies, rng_state, of):
+def save(path: FilePath, parameters: Parameters, losses: list[float], accuracies: list[float],
+         rng_state: str, of: dict[str, str]) -> None:
     """Write a checkpoint to `path` (.npz, no pickle): whole, or not at all (OSError).
 
     parameters: [(training.Parameter, ...), ...]; losses, accuracies: lists; rng_state: from
@@ -69,12 +78,14 @@ def save(path, parameters, losses, accuracies, rng_state, of):
                  rng_state=np.array(rng_state), identity=np.array(json.dumps(of)), **arrays)
 
 
-def load(path, parameters, rng, of):
+def load(path: FilePath, parameters: Parameters, rng: np.random.Generator, of: dict[str, str],
+         steps: int, epochs: int) -> tuple[list[float], list[float]]:
     """Fill `parameters` from a checkpoint, put `rng` into its state; returns (losses, accuracies).
 
+    of: an `identity`; steps: in an epoch; epochs: that are to be trained in all.
     Returns ([], []), and changes nothing, if there is no file yet. Raises ValueError, naming
-    the file, for one that is no checkpoint, and for one whose identity differs: what differs is
-    named, and nothing has been changed.
+    the file, for one that is no checkpoint, one whose identity differs, and one that has begun more
+    epochs: what differs is named, and nothing has been changed.
     """
     path = Path(path)
     if not path.exists():
@@ -91,6 +102,10 @@ def load(path, parameters, rng, of):
         so_far = file["losses"], file["accuracies"]
         if any(one.ndim != 1 or one.dtype != np.float64 for one in so_far):
             raise ValueError("losses and accuracies must be rows of float64 numbers")
+        losses, accuracies = (one.tolist() for one in so_far)
+        if len(accuracies) != len(losses) // steps:
+            raise ValueError(f"it must hold an accuracy for each of its {len(losses) // steps} "
+                             f"epochs, got {len(accuracies)}")
         state = json.loads(str(file["rng_state"]))
         type(rng.bit_generator)().state = state         # it raises here, if it is none
         for array, kept in arrays:
@@ -99,10 +114,14 @@ def load(path, parameters, rng, of):
                                  f"{kept.shape}")
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"checkpoint {path} cannot be used: {error}") from error
+    begun = -(-len(losses) // steps)
+    if begun > epochs:
+        raise ValueError(f"epochs must be at least {begun}, as many as the checkpoint {path} has "
+                         f"begun, got {epochs}")
     for array, kept in arrays:
         array[...] = kept
     rng.bit_generator.state = state
-    return [one.tolist() for one in so_far]
+    return losses, accuracies
 
 
 def _check_same(saved, of):
@@ -113,7 +132,7 @@ def _check_same(saved, of):
 
 
 @contextmanager
-def ctrl_c_waits():
+def ctrl_c_waits() -> Iterator[threading.Event]:
     """Within it, Ctrl-C is only noted: yields an Event that is set by it.
 
     So a step is never cut in the middle, with one layer changed and another not yet. Outside of the

@@ -3,6 +3,8 @@ import argparse
 import os
 import sys
 import warnings
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import matplotlib
 
@@ -37,12 +39,13 @@ examples:
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser that says what is wrong in one line."""
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
 
 
-def main(arguments=None):
-    """Run the command line; returns the exit status: 0, or 2 after one line about a mistake."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status: 0, or 2 after one line about a mistake, 130
+    after Ctrl-C, and 1 if nobody reads on."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
         arguments.insert(0, "redo")
@@ -54,6 +57,10 @@ def main(arguments=None):
             warnings.simplefilter("always")
             warnings.showwarning = _say_once(set())
             options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:     # who read what we print has left, as `| head` does: say no more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ValueError, OSError, FloatingPointError, MemoryError) as error:
         print(f"lrp_numpy: error: {error}", file=sys.stderr)
         return 2
@@ -193,6 +200,7 @@ def _parser():
     subparsers = parser.add_subparsers(prog=parser.prog, title="commands", metavar="COMMAND",
                                        required=True)
     common = [data, seed, out]
+    parents: Any
     for name, run, parents in (
             ("redo", commands.run_redo, [training, rule, centred, removal, *common]),
             ("paper", commands.run_paper, [study, data, out]),

@@ -8,7 +8,7 @@ import textwrap
 import time
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -17,6 +17,7 @@ import numpy as np
 from lrp_numpy import draw, galleries, plots, report, tables
 from lrp_numpy.data import Digits, load_mnist
 from lrp_numpy.explain import explain
+from lrp_numpy.files import write_text, written_whole
 from lrp_numpy.handwriting import read_digit
 from lrp_numpy.network import MLP, Network, lenet, zero_centred
 from lrp_numpy.presets import PRESETS
@@ -35,14 +36,14 @@ DEFAULTS = {"mlp": {"activation": "sigmoid", "hidden": [500], "learning_rate": 1
                     "learning_rate": report.CNN_LEARNING_RATE}}
 
 
-def run_redo(options):
+def run_redo(options: argparse.Namespace) -> None:
     """Redo the paper: train, explain, remove; its two tables and five figures."""
     job = _start(options)
     written = _train(job) + _sample_figure(job) + _remove(job)
     _say_written(written)
 
 
-def run_paper(options):
+def run_paper(options: argparse.Namespace) -> None:
     """Ask the paper's question of every test image: networks, rules, chance, curves."""
     out = _output_folder(options.out)
     digits, settings = _digits(options), _settings(options)
@@ -53,7 +54,7 @@ def run_paper(options):
     _say_written(written)
 
 
-def run_report(options):
+def run_report(options: argparse.Namespace) -> None:
     """Write RESULTS.md and its figures: the study of `paper`, and inputs and neurons removed."""
     out = _output_folder(options.out)
     _output_folder(out / "figures")
@@ -61,13 +62,13 @@ def run_report(options):
     _say_written(report.write_results(digits, options.data, options.seeds, _settings(options), out))
 
 
-def run_train(options):
+def run_train(options: argparse.Namespace) -> None:
     """Train a network and save it."""
     job = _start(options)
     _say_written(_train(job) + _sample_figure(job))
 
 
-def run_explain(options):
+def run_explain(options: argparse.Namespace) -> None:
     """Draw where the relevance of some digits, or of your own, lies, and print the ledger."""
     own = [read_digit(path) for path in options.image or []]
     job = _start(options)
@@ -92,16 +93,18 @@ def run_explain(options):
     figure = plots.heatmaps([e.input for e in explanations],
                             ["\n".join([*textwrap.wrap(name, 16), f"why {t}?"])
                              for name, t in zip(names, target)],
-                            [_title(*rule, "\n") for rule in job.rules], images)
-    arrays = {f"relevance_{_file_name(rule)}": e.input
-              for e, (rule, _) in zip(explanations, job.rules)}
+                            [_title(rule, parameters, "\n") for rule, parameters in job.rules],
+                            images)
+    arrays: dict[str, Any] = {f"relevance_{_file_name(rule)}": e.input
+                              for e, (rule, _) in zip(explanations, job.rules)}
     written += [plots.save(figure, job.out / "explain_heatmaps.png"),
                 job.out / "explain_relevance.npz"]
-    np.savez(written[-1], images=images, target=target, **known, **arrays)
+    with written_whole(written[-1]) as file:
+        np.savez(file, images=images, target=target, **known, **arrays)
     _say_written(written)
 
 
-def run_gallery(options):
+def run_gallery(options: argparse.Namespace) -> None:
     """Draw heatmaps side by side: every class by every class, for and against, all rules."""
     job = _start(options)
     written = _train(job)
@@ -126,13 +129,13 @@ def run_gallery(options):
     _say_written(written + [plots.save(figure, job.out / "gallery_rules.png")])
 
 
-def run_remove(options):
+def run_remove(options: argparse.Namespace) -> None:
     """Remove pixels by relevance and print the paper's tables."""
     job = _start(options)
     _say_written(_train(job) + _remove(job))
 
 
-def run_draw(options):
+def run_draw(options: argparse.Namespace) -> None:
     """Open a window to draw a digit in: at every stroke, what the network says to it, and why."""
     options.activation = options.activation or "relu"
     if options.picture is None:
@@ -160,7 +163,7 @@ def run_draw(options):
 class Job(NamedTuple):
     """What a command works with."""
     options: argparse.Namespace
-    out: Path           # None for a command without --out
+    out: Any            # a Path, or None for a command without --out
     digits: Digits
     net: Network
     chosen: list        # positions of the test images that are shown
@@ -242,8 +245,8 @@ def _train(job):
                               f"Training loss, {options.activation}")
     written = [plots.save(figure, job.out / "figure1_loss.png"),
                job.out / "loss.csv", job.out / "network.npz"]
-    written[1].write_text(tables.as_csv([{"step": step, "loss": float(loss)}
-                                         for step, loss in enumerate(history.loss, 1)]))
+    write_text(written[1], tables.as_csv([{"step": step, "loss": float(loss)}
+                                          for step, loss in enumerate(history.loss, 1)]))
     job.net.save(written[2])
     return written
 
@@ -290,11 +293,11 @@ def _remove(job):
         print(f"\n{heading}\n{tables.as_text(cells)}")
         markdown.append(f"{heading}\n\n{tables.as_markdown(cells)}\n")
         written.append(job.out / f"table{number}_{_file_name(rule)}.csv")
-        written[-1].write_text(tables.as_csv(numbers))
+        write_text(written[-1], tables.as_csv(numbers))
         removals.append(removal)
     print(LEGEND)
     written.append(job.out / "tables.md")
-    written[-1].write_text("\n".join(markdown) + LEGEND)
+    write_text(written[-1], "\n".join(markdown) + LEGEND)
     return written + _removal_figures(job, net, removals)
 
 
@@ -312,7 +315,8 @@ def _removal_figures(job, net, removals):
     intact = [removal.relevance[job.chosen] for removal in removals]
     figures = {
         "figure3_relevance.png": plots.heatmaps(
-            intact, labels, [_title(*rule, "\n") for rule in job.rules], images),
+            intact, labels, [_title(rule, parameters, "\n") for rule, parameters in job.rules],
+            images),
         "figure4_removed.png": plots.removals(variants, predictions, labels, titles),
         "figure5_relevance_after.png": plots.heatmaps(
             [e.input for e in after], labels, titles[1:], targets=[e.target for e in after])}

@@ -19,6 +19,7 @@ from requests.exceptions import ChunkedEncodingError
 from tqdm import tqdm
 
 from lrp_numpy.files import written_whole
+from lrp_numpy.kinds import FilePath
 
 SIDE = 28
 MOST_ITEMS = 1_000_000      # an IDX header that promises more is not believed
@@ -27,6 +28,7 @@ PACKET = 128                # bytes that are waited for: few, so that a slow mir
 TIMEOUT = (10, 30)          # seconds: to connect, and between two packets of the answer
 SLOWEST = 4096              # bytes a second, after the first TIMEOUT[1] seconds; then we give up
 CUTS = 5                    # of the connection, after which we give up
+ELSEWHERE = ("set XDG_CACHE_HOME, or name a folder with MNIST's four IDX files in LRP_NUMPY_DATA")
 
 
 class Digits(NamedTuple):
@@ -66,7 +68,7 @@ class DownloadError(OSError, ValueError):
     """No mirror gave the right file; the message lists what each one did."""
 
 
-def load_mnist(name="mnist-10k", folder=None):
+def load_mnist(name: str = "mnist-10k", folder: FilePath | None = None) -> Digits:
     """Load MNIST as `Digits`: float32 images (N, 784) in [0, 1] and int64 labels (N,).
 
     name="mnist-10k": 8,000 training and 2,000 test digits, shipped with the package.
@@ -127,7 +129,7 @@ def _find(argument, folder, name):
                      f"got {str(folder)!r}: neither {name} nor {name}.gz is there")
 
 
-def read_idx(path):
+def read_idx(path: FilePath) -> np.ndarray:
     """Read an IDX file of bytes, gzipped or not: images (N, 28, 28) or labels (N,), as uint8.
 
     The format is MNIST's: two zero bytes, the type (8: bytes), the number of dimensions, each
@@ -161,8 +163,9 @@ def _parse_idx(file, path):
 
 def _exactly(file, size, path):
     """`size` bytes, read piece by piece, so that no room is made for what is not there."""
-    pieces = []
-    while (left := size - sum(map(len, pieces))) > 0 and (piece := file.read(min(left, PIECE))):
+    pieces: list[bytes] = []
+    while (left := size - sum(len(one) for one in pieces)) > 0 and (
+            piece := file.read(min(left, PIECE))):
         pieces.append(piece)
     content = b"".join(pieces)
     if len(content) < size:
@@ -172,7 +175,10 @@ def _exactly(file, size, path):
 
 def _cache_folder():
     home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "lrp_numpy"
+    try:
+        return (Path(home) if home else Path.home() / ".cache") / "lrp_numpy"
+    except RuntimeError as error:
+        raise DownloadError(f"there is no home folder for a cache; {ELSEWHERE}") from error
 
 
 def _cached(file):
@@ -186,8 +192,7 @@ def _cached(file):
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DownloadError(f"the cache folder {path.parent} cannot be used ({error.strerror}); "
-                            "set XDG_CACHE_HOME, or name a folder with MNIST's four IDX files in "
-                            "LRP_NUMPY_DATA") from error
+                            f"{ELSEWHERE}") from error
     problems = []
     for mirror in MIRRORS:
         url = f"{mirror}{file.name}.gz"

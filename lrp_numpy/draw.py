@@ -3,16 +3,24 @@
 The state of a `Board` is its ink and its widgets; `update` shows what follows from them. What does
 not change is painted once and kept as the background; a stroke only paints the rest above it.
 """
+from pathlib import Path
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.backend_bases import Event, MouseEvent
+from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.widgets import Button, RadioButtons, Slider
 
 from lrp_numpy import plots
 from lrp_numpy.data import SIDE
 from lrp_numpy.explain import explain
+from lrp_numpy.files import written_whole
 from lrp_numpy.handwriting import LEAST_CONTRAST, like_mnist
-from lrp_numpy.rules import parameters_of
+from lrp_numpy.kinds import FilePath, Seed
+from lrp_numpy.network import Network
+from lrp_numpy.rules import LedgerRow, parameters_of
 from lrp_numpy.training import softmax
 
 SCALE = 10          # pixels of the sheet, along its side, to a pixel of MNIST
@@ -22,7 +30,8 @@ RULES = ("0", "epsilon", "gamma", "gamma_generalized", "alpha_beta", "z_plus")
 HINT = "draw here; the right button (or shift) rubs out"
 
 
-def stroke(ink, start, end, radius, rub_out=False):
+def stroke(ink: np.ndarray, start: tuple[float, float], end: tuple[float, float], radius: float,
+           rub_out: bool = False) -> np.ndarray:
     """The sheet `ink` (H, W) after one straight stroke with round ends, as a new array.
 
         covered = clip(radius + 1/2 - distance from the line, 0, 1)
@@ -39,7 +48,7 @@ def stroke(ink, start, end, radius, rub_out=False):
     return np.minimum(ink, 1 - covered) if rub_out else np.maximum(ink, covered)
 
 
-def ledger_line(ledger):
+def ledger_line(ledger: list[LedgerRow]) -> str:
     """All layers' ledger of one image in one line: where the relevance of the logit went."""
     parts = {"pixels": ledger[0].inputs[0]} | {
         name: sum(getattr(row, name)[0] for row in ledger) for name in ("bias", "epsilon",
@@ -48,7 +57,7 @@ def ledger_line(ledger):
         f"{name} {part:.2f}" for name, part in parts.items())
 
 
-def window():
+def window() -> Figure:
     """An empty figure in a window, which opens with plt.show(). Raises ValueError if matplotlib
     has no window to open."""
     try:
@@ -58,15 +67,15 @@ def window():
         plt.close(figure)
         reason = f"matplotlib draws with {plt.get_backend()}"
     except ImportError as error:
-        reason = error
+        reason = str(error)
     raise ValueError("draw needs a display and a GUI toolkit that matplotlib can use, such as "
                      f"tkinter, got none ({reason}); --picture FILE writes a picture instead")
 
 
-def sheet():
+def sheet() -> Figure:
     """An empty figure of the right size, with nothing around it."""
     with plt.rc_context({"toolbar": "None"}):
-        figure = plt.figure(figsize=(9, 6), dpi=100)
+        figure: Any = plt.figure(figsize=(9, 6), dpi=100)
     figure.canvas.manager.set_window_title("lrp_numpy")
     if figure.canvas.manager.key_press_handler_id is not None:      # l, g and k are for curves
         figure.canvas.mpl_disconnect(figure.canvas.manager.key_press_handler_id)
@@ -76,13 +85,15 @@ def sheet():
 class Board:
     """All that is in the window, and what the mouse does to it."""
 
-    def __init__(self, figure, net, images, labels, rng=0):
+    def __init__(self, figure: Figure, net: Network, images: np.ndarray, labels: np.ndarray,
+                 rng: Seed = 0) -> None:
         """Fill `figure` for a network of 784 inputs and 10 outputs.
 
         images (N, 784), labels (N,): the test digits, of which `load` takes one by `rng` (a seed or
         a numpy.random.Generator).
         """
-        self.figure, self.net, self.images, self.labels = figure, net, images, labels
+        self.figure: Any = figure
+        self.net, self.images, self.labels = net, images, labels
         self.rng = np.random.default_rng(rng)
         self.ink = np.zeros((SCALE * SIDE, SCALE * SIDE))
         self.last = None            # where the pen touched the sheet last, (column, row)
@@ -94,7 +105,7 @@ class Board:
                             ("button_press_event", self.on_press),
                             ("motion_notify_event", self.on_move),
                             ("button_release_event", self.on_release)):
-            figure.canvas.mpl_connect(name, react)
+            figure.canvas.mpl_connect(name, react)     # type: ignore[call-overload]
         self.update()
 
     def _make_pictures(self):
@@ -148,14 +159,14 @@ class Board:
         radio.on_clicked(self.update)
         return radio
 
-    def on_press(self, event):
+    def on_press(self, event: MouseEvent) -> None:
         """The pen, or the rubber, touches the sheet."""
         if event.inaxes is self.axes["sheet"] and event.button in (1, 3):
             self.rub_out = event.button == 3 or event.key == "shift"
             self.last = self._place(event)
             self.on_move(event)
 
-    def on_move(self, event):
+    def on_move(self, event: MouseEvent) -> None:
         """A straight stroke from where the mouse was last, so that there are no gaps."""
         if self.last is not None:
             place = self._place(event)
@@ -164,7 +175,7 @@ class Board:
             self.last = place
             self.update()
 
-    def on_release(self, event):
+    def on_release(self, event: MouseEvent) -> None:
         """The pen is lifted, wherever it is."""
         self.last = None
 
@@ -172,13 +183,13 @@ class Board:
         """(column, row) on the sheet, also for a pen that has left it."""
         return self.axes["sheet"].transData.inverted().transform((event.x, event.y))
 
-    def clear(self, event=None):
+    def clear(self, event: Any = None) -> None:
         """An empty sheet."""
         self.ink = np.zeros_like(self.ink)
         self.axes["sheet"].set_title(HINT, fontsize=9)
         self.update()
 
-    def load(self, event=None):
+    def load(self, event: Any = None) -> None:
         """One of the test digits, by lot, as if it had been drawn."""
         number = self.rng.integers(len(self.images))
         self.ink = np.kron(self.images[number].reshape(SIDE, SIDE), np.ones((SCALE, SCALE)))
@@ -186,13 +197,13 @@ class Board:
                                      fontsize=9)
         self.update()
 
-    def update(self, event=None):
+    def update(self, event: Any = None) -> None:
         """Ask the network, explain its answer, and show both."""
         image = (like_mnist(self.ink) if self.ink.max() >= LEAST_CONTRAST else
                  np.zeros(SIDE * SIDE, np.float32))
         rule, target = self.rule.value_selected, self.target.value_selected
-        parameters = {name: slider.val for name, slider in self.sliders.items()
-                      if name in parameters_of(rule)}
+        parameters: dict[str, Any] = {name: slider.val for name, slider in self.sliders.items()
+                                      if name in parameters_of(rule)}
         e = explain(self.net, image[None], rule, None if target == "predicted" else int(target),
                     intermediate=False, engine="numpy", **parameters)
         R, p = e.input[0], softmax(e.logits)[0]
@@ -210,18 +221,19 @@ class Board:
         self.line.set_text(ledger_line(e.ledger))
         self._show()
 
-    def save(self, path):
+    def save(self, path: FilePath) -> Path:
         """Write what the window shows as PNG, and close it. Returns the path."""
         self.figure.canvas.draw()
-        imsave(path, np.asarray(self.figure.canvas.buffer_rgba()))
+        with written_whole(path) as file:
+            imsave(file, np.asarray(self.figure.canvas.buffer_rgba()), format="png")
         plt.close(self.figure)
-        return path
+        return Path(path)
 
-    def on_resize(self, event):
+    def on_resize(self, event: Event) -> None:
         """The background is that of another size: all is to be painted anew."""
         self.background = None
 
-    def on_draw(self, event):
+    def on_draw(self, event: Event) -> None:
         """All has been painted but what moves: keep it, and paint the rest."""
         self.background = self.figure.canvas.copy_from_bbox(self.figure.bbox)
         self._paint()

@@ -1,16 +1,17 @@
 """Carries relevance from the logits to the pixels, and keeps the ledger."""
 import inspect
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from numbers import Real
-from typing import Callable, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from lrp_numpy.activations import at_zero
-from lrp_numpy.network import check_array, check_engine, check_finite
+from lrp_numpy.kinds import Rule, Target
+from lrp_numpy.network import Network, check_array, check_engine, check_finite
 from lrp_numpy.presets import rules_of_layers
 from lrp_numpy.rules import RULES, LedgerRow, alone, terms_of, total
 from lrp_numpy.training import check_labels
@@ -28,11 +29,11 @@ class Explanation(NamedTuple):
     logits: np.ndarray      # (N, K) what the network said
 
     @property
-    def input(self):
+    def input(self) -> np.ndarray:
         """The relevance of the pixels (N, D)."""
         return self.relevance[0]
 
-    def elsewhere(self, n):
+    def elsewhere(self, n: int) -> dict[str, float]:
         """What the inputs of image n did not get: {"bias": ..., "epsilon": ..., "dropped": ...}.
 
         Each is its column of the ledger, all layers added up. With `input[n]` they add up to the
@@ -42,8 +43,9 @@ class Explanation(NamedTuple):
                 for name in ("bias", "epsilon", "dropped")}
 
 
-def explain(net, x, rule="0", target=None, intermediate=True, engine="numba", progress=False,
-            start=None, **parameters):
+def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None,
+            intermediate: bool = True, engine: str = "numba", progress: bool = False,
+            start: float | None = None, **parameters: Any) -> Explanation:
     """Explain the logit of one class for each image: Layer-wise Relevance Propagation.
 
     At the logits, R is the logit of the explained class and 0 elsewhere. From there each layer
@@ -75,7 +77,8 @@ def explain(net, x, rule="0", target=None, intermediate=True, engine="numba", pr
     end for the logits and the ledger once more.
 
     Returns an `Explanation`. Raises ValueError for images, a target, rules or parameters that do
-    not fit. Warns if a hidden activation has f(0) != 0: see network.zero_centred for the cure.
+    not fit, and FloatingPointError if relevance gets too large for its type. Warns if a hidden
+    activation has f(0) != 0: see network.zero_centred for the cure.
     """
     carriers = _carriers(net, rule, engine, parameters)
     check_array(x, net.sizes[0], also=[np.uint8])
@@ -94,8 +97,10 @@ def explain(net, x, rule="0", target=None, intermediate=True, engine="numba", pr
                        np.concatenate([one.logits for one in parts]))
 
 
-def explain_batches(net, x, rule="0", target=None, intermediate=True, engine="numba",
-                    progress=False, start=None, batch_size=None, **parameters):
+def explain_batches(net: Network, x: np.ndarray | Iterable[np.ndarray], rule: Rule = "0",
+                    target: Target = None, intermediate: bool = True, engine: str = "numba",
+                    progress: bool = False, start: float | None = None,
+                    batch_size: int | None = None, **parameters: Any) -> Iterator[Explanation]:
     """`explain`, piece by piece: an iterator over the `Explanation` of one batch after another.
 
     For more images than fit into memory: each piece can be used and forgotten. x: images (N, D),
@@ -111,21 +116,20 @@ def explain_batches(net, x, rule="0", target=None, intermediate=True, engine="nu
     size = _batch_size(net) if batch_size is None else batch_size
     if not isinstance(size, (int, np.integer)) or size < 1:
         raise ValueError(f"batch_size must be an integer of at least 1, got {size!r}")
-    is_array = isinstance(x, np.ndarray)
-    if is_array:
+    arrays, count = ([x], len(x)) if isinstance(x, np.ndarray) else (x, None)
+    if isinstance(x, np.ndarray):
         check_array(x, net.sizes[0], also=[np.uint8])
     elif not isinstance(x, Iterable):
         raise ValueError(f"x must be an array or an iterable of arrays, got {x!r}")
-    elif np.ndim(target) != 0:
+    elif target is not None and np.ndim(target) != 0:
         raise ValueError("target must be None or one class if x is not an array, got "
                          f"{np.shape(target)}")
-    _check_target(target, len(x) if is_array else 1, net)
+    _check_target(target, 1 if count is None else count, net)
     _check_start(start, net)
 
     def pieces():
-        with tqdm(total=len(x) if is_array else None, desc="explaining", unit="image",
-                  disable=not progress) as bar:
-            for images in [x] if is_array else x:
+        with tqdm(total=count, desc="explaining", unit="image", disable=not progress) as bar:
+            for images in arrays:
                 check_array(images, net.sizes[0], also=[np.uint8])
                 for part in _slices(len(images), size):
                     piece = images[part]
@@ -155,10 +159,11 @@ def _explain(net, carriers, x, target, start, kept, first_row):
     relevance = kept + [np.empty(a_l.shape, a_l.dtype) for a_l in a[len(kept):]]
     relevance[-1][...] = 0
     relevance[-1][rows, target] = logits[rows, target] if start is None else start
-    ledger = [None] * len(net.layers)
+    ledger: list[LedgerRow] = []
     for number in reversed(range(len(net.layers))):
-        ledger[number] = carriers[number].down(a[number], z[number], relevance[number + 1],
-                                               relevance[number])
+        row = carriers[number].down(a[number], z[number], relevance[number + 1], relevance[number])
+        _check_relevance(row.inputs, first_row, number, a[number].dtype)
+        ledger.insert(0, row)
     return Explanation(kept, ledger, target, logits)
 
 
@@ -182,7 +187,7 @@ def _by_equations(layer, rule, parameters):
     extra = {**({"layer": layer} if "layer" in takes else {}), **parameters}
 
     def down(a, z, R, out):
-        ledger = []
+        ledger: list[LedgerRow] = []
         R_inputs = rule(a, layer.W, layer.b, R, **extra,
                         **({"ledger": ledger} if "ledger" in takes else {}))
         if np.shape(R_inputs) != a.shape:
@@ -199,7 +204,7 @@ def _by_loops(layer, rule, parameters):
     own = replace(layer, **{name: layer.prepared(getattr(layer, name))
                             for name in layer.parameters})
     prepared = []
-    for term in terms_of(rule)(layer.W, layer.b, **parameters):
+    for term in rule.terms(layer.W, layer.b, **parameters):
         is_own = (term.weights[0] is layer.W and term.b is layer.b and term.inputs is alone)
         weights = [own.W] if is_own else [layer.prepared(W) for W in term.weights]
         prepared.append((term, weights, layer.prepared(term.b), is_own))
@@ -268,6 +273,15 @@ def _check_target(target, N, net):
         if each.ndim == 0:
             N, each = max(N, 1), np.full(max(N, 1), each)
         check_labels(each, N, net.sizes[-1], "target")
+
+
+def _check_relevance(inputs, first_row, number, dtype):
+    """Its sums over what enters layer `number`, one an image, must be finite."""
+    if not np.isfinite(inputs).all():
+        row = int(np.argmin(np.isfinite(inputs)))
+        raise FloatingPointError(
+            f"relevance must be finite, got {inputs[row]} for what enters layer {number}, in row "
+            f"{first_row + row}: a weight or a parameter of the rule is too large for {dtype}")
 
 
 def _of_part(target, part):

@@ -4,16 +4,20 @@ import tokenize
 import uuid
 import zipfile
 import zlib
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+
+from lrp_numpy.kinds import FilePath
 
 MOST_ARRAYS = 10_000        # in an .npz file; one with more is not believed
 
 
 @contextmanager
-def written_whole(path):
+def written_whole(path: FilePath) -> Iterator[BinaryIO]:
     """A binary file to write to, which takes the name `path` when all has been written.
 
     Whatever happens before (an error, a full disk, the end of the process), `path` is what it was:
@@ -29,7 +33,13 @@ def written_whole(path):
         partial.unlink(missing_ok=True)
 
 
-def read_arrays(path):
+def write_text(path: FilePath, text: str) -> None:
+    """Write `text` to `path` as UTF-8: whole, or not at all (OSError)."""
+    with written_whole(path) as file:
+        file.write(text.encode())
+
+
+def read_arrays(path: FilePath) -> dict[str, np.ndarray]:
     """{name: array} from an .npz file as numpy.savez writes it.
 
     Nothing is believed: not unpickled, and every array's header must promise just the bytes that

@@ -9,10 +9,11 @@ stands as number 1.
 """
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from lrp_numpy.kinds import FilePath, Shape
 from lrp_numpy.layers import (AvgPool2D, Conv2D, Dense, Flatten, Layer, MaxPool2D, Unflatten)
 
 ONLY_AT_THE_END = ("softmax", "log_softmax")
@@ -46,7 +47,7 @@ class Step(NamedTuple):
     ours: object    # a Layer, or the name of an activation
 
 
-def layers_of_torch(sequential, shape=None):
+def layers_of_torch(sequential: Any, shape: Shape | None = None) -> list[Layer]:
     """The layers of a torch.nn.Sequential, behind an Unflatten if a shape (C, H, W) is given."""
     if type(sequential).__name__ != "Sequential":
         raise ValueError("sequential must be a torch.nn.Sequential, got "
@@ -77,7 +78,7 @@ def _of_torch(place, module):
                   _integer(place, module, "stride"), _integer(place, module, "padding"))
 
 
-def layers_of_keras(model):
+def layers_of_keras(model: Any) -> list[Layer]:
     """The layers of a keras Sequential, or of a Model that is a chain."""
     kind = type(model).__name__
     if kind not in ("Sequential", "Functional"):
@@ -125,7 +126,7 @@ def _keras_activation(place, function):
     return Step(place, name, KERAS_ACTIVATIONS[name])
 
 
-def arrays_of_sklearn(model):
+def arrays_of_sklearn(model: Any) -> tuple[list[np.ndarray], list[np.ndarray], str]:
     """(weights, biases, activation) of a fitted MLPClassifier or MLPRegressor."""
     kind = type(model).__name__
     if kind not in ("MLPClassifier", "MLPRegressor"):
@@ -142,9 +143,10 @@ def arrays_of_sklearn(model):
     return model.coefs_, model.intercepts_, SKLEARN_ACTIVATIONS[model.activation]
 
 
-def arrays_of_folder(path):
+def arrays_of_folder(path: FilePath) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """(weights, biases) from the files W1.npy, b1.npy, W2.npy, b2.npy, ... of a folder."""
-    path, arrays = Path(path), {"W": [], "b": []}
+    path = Path(path)
+    arrays: dict[str, list[np.ndarray]] = {"W": [], "b": []}
     layers = len(list(path.glob("W*.npy")))
     if layers == 0:
         raise ValueError(f"path must be a folder with W1.npy, b1.npy, W2.npy, ..., got {path}")

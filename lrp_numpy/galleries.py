@@ -1,8 +1,11 @@
 """Heatmaps side by side: every class by every class, for and against, all rules."""
+from typing import Any
+
 import numpy as np
 
 from lrp_numpy.explain import explain
-from lrp_numpy.network import check_inputs
+from lrp_numpy.kinds import Rule
+from lrp_numpy.network import Network, check_inputs
 from lrp_numpy.presets import with_rule
 from lrp_numpy.rules import RULES, parameters_of
 from lrp_numpy.training import check_labels
@@ -10,7 +13,8 @@ from lrp_numpy.training import check_labels
 FOR_PIXELS = ("w_square", "flat", "z_box")      # rules made for the lowest layer
 
 
-def mean_relevances(net, x, labels, rule="0", **parameters):
+def mean_relevances(net: Network, x: np.ndarray, labels: np.ndarray, rule: Rule = "0",
+                    **parameters: Any) -> np.ndarray:
     """The mean heatmap of the images of each class, for each class explained: (K, K, D).
 
         M[t, k] = mean over the images n of class t of R_n, explained for class k
@@ -31,7 +35,8 @@ def mean_relevances(net, x, labels, rule="0", **parameters):
     return means
 
 
-def for_and_against(net, x, rule="0", **parameters):
+def for_and_against(net: Network, x: np.ndarray, rule: Rule = "0",
+                    **parameters: Any) -> tuple[np.ndarray, np.ndarray]:
     """Why the predicted class, and not the second? Both classes (N, 2), both heatmaps (2, N, D).
 
     x (N, D); rule and parameters as in `explain`. The first heatmap less the second one is the
@@ -46,17 +51,18 @@ def for_and_against(net, x, rule="0", **parameters):
                               for target in classes.T])
 
 
-def every_rule(net, x, epsilon=0.25, gamma=0.25):
+def every_rule(net: Network, x: np.ndarray, epsilon: float = 0.25,
+               gamma: float = 0.25) -> dict[str, np.ndarray]:
     """{the name of each rule: its heatmaps (N, D)} for the predicted classes of images x (N, D).
 
     Rules that are made for pixels take the lowest layer, and LRP-epsilon those above it. epsilon
     and gamma: for the rules that have them. In units of the logit.
     """
     above, heatmaps = len(with_rule(net)) - 1, {}
+    given: dict[str, Any] = {"epsilon": epsilon, "gamma": gamma}
     for name in RULES:
         rule = [name] + ["epsilon"] * above if name in FOR_PIXELS else name
         taken = {*parameters_of(name), *(parameters_of("epsilon") if rule != name else ())}
-        parameters = {key: value for key, value in (("epsilon", epsilon), ("gamma", gamma))
-                      if key in taken}
+        parameters = {key: value for key, value in given.items() if key in taken}
         heatmaps[name] = explain(net, x, rule, intermediate=False, **parameters).input
     return heatmaps

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from lrp_numpy.data import SIDE
+from lrp_numpy.kinds import FilePath
 
 LONGER_SIDE = 20            # pixels of a digit's box in MNIST
 FAINT = 0.25                # of the darkest ink: what is fainter has no say in where the box ends
@@ -19,7 +20,7 @@ MOST_PACKED = 1032          # bytes that one byte of a PNG file can unpack to (d
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)     # of red, green, blue: ITU-R BT.601
 
 
-def like_mnist(ink):
+def like_mnist(ink: np.ndarray) -> np.ndarray:
     """Ink (H, W), floats in [0, 1], as a digit of MNIST (784,), float32 in [0, 1].
 
     It is made as MNIST's digits were: the box around the ink is cut out and scaled, its proportions
@@ -48,7 +49,7 @@ def like_mnist(ink):
     return digit.ravel()
 
 
-def read_digit(path):
+def read_digit(path: FilePath) -> np.ndarray:
     """A PNG file as a digit of MNIST (784,), float32 in [0, 1].
 
     The ink of a picture of 28 x 28 pixels is taken as it stands: such a picture is a digit that has
@@ -58,7 +59,7 @@ def read_digit(path):
     return ink.ravel() if ink.shape == (SIDE, SIDE) else like_mnist(ink)
 
 
-def read_picture(path):
+def read_picture(path: FilePath) -> np.ndarray:
     """The ink (H, W), float32 in [0, 1], in a PNG file of any kind.
 
     Grey is the luminance of the colours, and what is transparent lies on white paper. The rim tells
@@ -112,7 +113,7 @@ def _luminance(picture):
     return colours[..., :3] @ LUMINANCE * alpha + (1 - alpha)
 
 
-def overlaps(size, longer):
+def overlaps(size: int, longer: int) -> np.ndarray:
     """The matrix (K, size) that scales `size` pixels as `longer` become 20, by area averaging.
 
     Entry [k, j] is the share of new pixel k that old pixel j covers, so a row sums to 1. Only the

@@ -15,17 +15,22 @@ start processes before the first call, or by "spawn".
 All kernels are in this one file, because numba's cache does not notice an edit in another.
 """
 import math
+from typing import Any, Callable
 
 import numba
 import numpy as np
 from numba import prange
+
+from lrp_numpy.kinds import Shape
+
+Triple = tuple[np.ndarray, np.ndarray, np.ndarray]      # weights, and Adam's m and v of them
 
 # A sum may be taken in any order, and a * w + z in one rounding. Nothing else is loosened: NaN and
 # infinity stay what they are.
 SUMS = {"reassoc", "contract"}
 
 
-def compiled(**options):
+def compiled(**options: Any) -> Callable[[Callable], Callable]:
     """A decorator: the function compiled at its first call, and kept on disk where that works."""
     def later(kernel):
         try:
@@ -35,7 +40,7 @@ def compiled(**options):
     return later
 
 
-def alike(*arrays):
+def alike(*arrays: np.ndarray) -> list[np.ndarray]:
     """The arrays as the kernels take them, copied where they are not: C-contiguous, writeable, and
     all float32 or all float64. So there are two versions of each kernel to compile, not dozens."""
     real = np.dtype(np.float32 if all(array.dtype == np.float32 for array in arrays)
@@ -44,18 +49,18 @@ def alike(*arrays):
             else np.require(array, real, ["C", "W"]) for array in arrays]
 
 
-def as_rows(a):
+def as_rows(a: np.ndarray) -> np.ndarray:
     """(N, ...) as (N, D): a view if a is C-contiguous."""
     return a.reshape(len(a), math.prod(a.shape[1:]))
 
 
-def check_shape(name, array, shape):
+def check_shape(name: str, array: np.ndarray, shape: Shape) -> None:
     """Raise ValueError unless array.shape is `shape`: a loop would run out of the array."""
     if array.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
 
 
-def check_fit(a, W, b):
+def check_fit(a: np.ndarray, W: np.ndarray, b: np.ndarray) -> None:
     """Raise ValueError unless a @ W + b can be formed; W may be `padded`."""
     check_shape("a", a, (len(a), len(W)))
     beyond = W.shape[1] - b.size
@@ -64,12 +69,12 @@ def check_fit(a, W, b):
                          f"{b.shape}")
 
 
-def has_long_rows(W):
+def has_long_rows(W: np.ndarray) -> bool:
     """Whether the kernels go along the rows of W (D, K), and not along those of W.T."""
     return W.shape[1] >= 32
 
 
-def padded(W):
+def padded(W: np.ndarray) -> np.ndarray:
     """A copy of W (D, K) whose rows begin where cache lines begin: zeros fill them up.
 
     A row read across cache lines costs twice. Short rows are left as they are.
@@ -87,7 +92,7 @@ def padded(W):
 # The two sums that everything is made of
 
 @compiled()
-def places_of_nonzero(a, places):
+def places_of_nonzero(a: np.ndarray, places: np.ndarray) -> int:
     """Writes every j with a_j != 0 into `places`, which is longer than a; returns how many.
 
     A NaN is not 0, so it is not lost.
@@ -100,7 +105,8 @@ def places_of_nonzero(a, places):
 
 
 @compiled(fastmath=SUMS)
-def add_rows(z, a, rows, starts, places, count):
+def add_rows(z: np.ndarray, a: np.ndarray, rows: np.ndarray, starts: np.ndarray, places: np.ndarray,
+             count: int) -> None:
     """z_k += sum_j a_j w_jk over the j in places[:count]; row j of W begins at rows[starts[j]].
 
         for every j:  for every k:  z_k += a_j w_jk
@@ -124,7 +130,8 @@ def add_rows(z, a, rows, starts, places, count):
 
 
 @compiled(fastmath=SUMS)
-def dot_rows(c, rows, starts, s, places, count):
+def dot_rows(c: np.ndarray, rows: np.ndarray, starts: np.ndarray, s: np.ndarray, places: np.ndarray,
+             count: int) -> None:
     """c_j = sum_k w_jk s_k for the j in places[:count]; row j of W begins at rows[starts[j]].
 
         for every j:  for every k:  c_j += w_jk s_k
@@ -159,14 +166,14 @@ def dot_rows(c, rows, starts, s, places, count):
 
 
 @compiled()
-def flat(W):
+def flat(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The rows of W (D, K), C-contiguous, as one line of numbers, and where each of them begins."""
     return W.reshape(W.size), np.arange(len(W)) * W.shape[1]
 
 
 # Forward and backward
 
-def affine(a, W, b):
+def affine(a: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
     """layers.affine: z = a @ W + b, (N, D) to (N, K), skipping the a_j that are 0.
 
     W may be `padded`. It must be finite: 0 times infinity is not seen.
@@ -176,7 +183,7 @@ def affine(a, W, b):
     return _affine_rows(a, W, b) if has_long_rows(W) else _affine_dots(a, W.T.copy(), b)
 
 
-def backward(dz, W):
+def backward(dz: np.ndarray, W: np.ndarray) -> np.ndarray:
     """Dense.transposed: da = dz @ W.T, (N, K) to (N, D)."""
     dz, W = alike(dz, W)
     check_shape("dz", dz, (len(dz), W.shape[1]))
@@ -213,7 +220,9 @@ def _affine_dots(a, W_T, b):
 
 # Layer-wise Relevance Propagation
 
-def propagate(a, W, b, epsilon, R, z=None, out=None, signed=True):
+def propagate(a: np.ndarray, W: np.ndarray, b: np.ndarray, epsilon: float, R: np.ndarray,
+              z: np.ndarray | None = None, out: np.ndarray | None = None,
+              signed: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """rules.propagate: relevance R (N, K) of the outputs to that of the inputs (N, D).
 
         z = a @ W + b;   s = R / (z + epsilon sign(z));   c = s @ W.T;   R = a * c
@@ -240,7 +249,7 @@ def propagate(a, W, b, epsilon, R, z=None, out=None, signed=True):
     return out, _propagate_rows(a, W_T, b, above, below, R, z, out)
 
 
-def stabilizers(epsilon, signed):
+def stabilizers(epsilon: float, signed: bool) -> tuple[float, float]:
     """What is added to z where z >= 0, and what where it is below."""
     return float(epsilon), -float(epsilon) if signed else float(epsilon)
 
@@ -285,7 +294,7 @@ def _propagate_rows(a, W_T, b, above, below, R, z, out):
 
 
 @compiled()
-def worth(s, R, z, above, below):
+def worth(s: np.ndarray, R: np.ndarray, z: np.ndarray, above: float, below: float) -> None:
     """s_k = R_k / (z_k + epsilon sign(z_k)), and 0 where that would divide by 0."""
     zero, above, below = s.dtype.type(0), s.dtype.type(above), s.dtype.type(below)
     for k in range(R.size):
@@ -294,7 +303,8 @@ def worth(s, R, z, above, below):
 
 
 @compiled(fastmath=SUMS)
-def tally(ledger, s, b, R, z, above, below):
+def tally(ledger: np.ndarray, s: np.ndarray, b: np.ndarray, R: np.ndarray, z: np.ndarray,
+          above: float, below: float) -> float:
     """Writes what was received and where it went; returns what a_j = 0 earns: 0, or NaN if an s_k
     is not finite."""
     above, below = s.dtype.type(above), s.dtype.type(below)
@@ -312,7 +322,7 @@ def tally(ledger, s, b, R, z, above, below):
 
 
 @compiled(fastmath=SUMS)
-def earn(R, a, c):
+def earn(R: np.ndarray, a: np.ndarray, c: np.ndarray) -> float:
     """R_j = a_j c_j; returns their sum."""
     total = 0.0
     for j in range(a.size):
@@ -321,7 +331,8 @@ def earn(R, a, c):
     return total
 
 
-def worths(R, z, b, epsilon, signed=True):
+def worths(R: np.ndarray, z: np.ndarray, b: np.ndarray, epsilon: float,
+           signed: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """The second of the four lines for any layer: s = R / (z + epsilon sign(z)), and the ledger.
 
     R and z (N, ...) of one shape; b: what of each z_k is the bias, broadcast to it. Returns s and
@@ -342,7 +353,7 @@ def _worths(R, z, b, above, below):
     return s, ledger
 
 
-def earnings(a, c, out):
+def earnings(a: np.ndarray, c: np.ndarray, out: np.ndarray) -> np.ndarray:
     """The last of the four lines for any layer, R = a * c, into `out`; returns its sums (N,)."""
     if not out.flags.c_contiguous:
         raise ValueError("out must be C-contiguous: another would be filled as a copy")
@@ -363,7 +374,7 @@ def _earnings(a, c, R):
 # The way back goes window by window, so that it can skip the outputs that are 0: after the largest
 # of each 2 x 2, three of four.
 
-def planes(a, stride, padding):
+def planes(a: np.ndarray, stride: int, padding: int) -> np.ndarray:
     """Pictures a (N, C, H, W), framed by zeros and sorted by stride: (N, C s s, H', W').
 
     With a stride of s, plane (c, p, q) holds every s-th pixel, from row p and column q on: so a
@@ -378,19 +389,20 @@ def planes(a, stride, padding):
     return np.ascontiguousarray(a).reshape(N, C * stride**2, rows, columns)
 
 
-def lines_of_weights(C, h, w, stride, rows, columns):
+def lines_of_weights(C: int, h: int, w: int, stride: int, rows: int, columns: int) -> np.ndarray:
     """Where in the planes of one image the line begins that each weight (c, i, j) multiplies."""
     c, i, j = (index.ravel() for index in np.indices((C, h, w)))
     plane = (c * stride + i % stride) * stride + j % stride
     return (plane * rows + i // stride) * columns + j // stride
 
 
-def sides_out(sides, size, stride, padding=0):
+def sides_out(sides: Shape, size: Shape, stride: int, padding: int = 0) -> Shape:
     """How often a window of `size` (h, w) fits into a framed picture of `sides`: (H', W')."""
     return tuple((side + 2 * padding - reach) // stride + 1 for side, reach in zip(sides, size))
 
 
-def convolve(a, W, b, stride=1, padding=0):
+def convolve(a: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int = 1,
+             padding: int = 0) -> np.ndarray:
     """pictures.convolve: z_k = b_k + sum over c, i, j of W[c, k, i, j] a_c, shifted by i, j."""
     a, W, b = alike(a, W, b)
     C, K, h, w = W.shape
@@ -419,7 +431,8 @@ def _convolve(lines, W_T, b, starts, columns, rows_out, columns_out):
     return z
 
 
-def convolve_transposed(s, W, shape, stride=1, padding=0):
+def convolve_transposed(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int = 1,
+                        padding: int = 0) -> np.ndarray:
     """pictures.convolve_transposed: to the pixels under a window, the sum of s_k W[:, k] over k."""
     s, W = alike(s, W)
     C, K, h, w = W.shape
@@ -463,7 +476,8 @@ def _convolve_transposed(s, W, h, w, H, width, stride, padding):
     return c
 
 
-def kernel_gradient(a, dz, h, w, stride=1, padding=0):
+def kernel_gradient(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: int = 1,
+                    padding: int = 0) -> np.ndarray:
     """pictures.kernel_gradient: dW[:, k] = the sum of dz_k times what lies under the window.
 
     Where little lies under a window (one map), the lines of `_convolve` are longer.
@@ -534,7 +548,7 @@ def _kernel_gradient(a, dz, h, w, stride, padding):
 
 
 @compiled(parallel=True)
-def max_pool(a, size, stride):
+def max_pool(a: np.ndarray, size: int, stride: int) -> np.ndarray:
     """pictures.max_pool: z[n, c, y, x] = the largest of a window of a (N, C, H, W); NaN is larger
     than all. First down the columns, then along the row of their largest."""
     N, C, H, W = a.shape
@@ -559,7 +573,7 @@ def max_pool(a, size, stride):
 
 
 @compiled(parallel=True)
-def max_pool_backward(a, dz, size, stride):
+def max_pool_backward(a: np.ndarray, dz: np.ndarray, size: int, stride: int) -> np.ndarray:
     """pictures.max_pool_backward: each dz goes to the pixel that won its window, found as above; of
     equals to the first; NaN wins nothing. No branch asks who wins: nobody could guess which way it
     goes."""
@@ -592,7 +606,7 @@ def max_pool_backward(a, dz, size, stride):
 # Training
 
 @compiled()
-def cross_entropy(logits, labels):
+def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
     """training.cross_entropy: -1/N sum_n log p[n, labels[n]], and its derivative (N, K)."""
     N, K = logits.shape
     dlogits, loss = np.empty((N, K), logits.dtype), 0.0
@@ -609,7 +623,9 @@ def cross_entropy(logits, labels):
     return loss, dlogits
 
 
-def adam_step(w, gradient, m, v, t, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8):
+def adam_step(w: np.ndarray, gradient: np.ndarray, m: np.ndarray, v: np.ndarray, t: int,
+              learning_rate: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999,
+              epsilon: float = 1e-8) -> None:
     """training.adam_step: changes w, m and v in place, C-contiguous arrays of one shape."""
     check_shape("gradient", gradient, w.shape)
     if not all(array.flags.c_contiguous for array in (w, m, v)):
@@ -640,7 +656,9 @@ def _adam_row(w, gradient, m, v, t, learning_rate, beta1, beta2, epsilon):
         w[i] -= rate * (m[i] * correction1) / (np.sqrt(v[i] * correction2) + tiny)
 
 
-def descend(a, dz, W, b, t, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8):
+def descend(a: np.ndarray, dz: np.ndarray, W: Triple, b: Triple, t: int,
+            learning_rate: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999,
+            epsilon: float = 1e-8) -> None:
     """One layer's gradients and its step of Adam, number t: Dense.gradients, then adam_step.
 
         dW = a.T @ dz;   db = sum of dz over the batch;   W, b <- Adam
@@ -653,9 +671,8 @@ def descend(a, dz, W, b, t, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=
     if has_long_rows(W[0]):
         _descend_rows(a, dz, *W, *b, t, learning_rate, beta1, beta2, epsilon)
     else:
-        adam_step(W[0], _gradient_T(a, dz).T.copy(), *W[1:], t, learning_rate, beta1, beta2,
-                  epsilon)
-        adam_step(b[0], dz.sum(axis=0), *b[1:], t, learning_rate, beta1, beta2, epsilon)
+        for (w, m, v), gradient in ((W, _gradient_T(a, dz).T.copy()), (b, dz.sum(axis=0))):
+            adam_step(w, gradient, m, v, t, learning_rate, beta1, beta2, epsilon)
 
 
 @compiled(parallel=True)

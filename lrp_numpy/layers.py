@@ -8,15 +8,19 @@ A layer of your own is a subclass of `Layer`: see there. engine: "numpy" for the
 stand, "numba" for the same as fast loops, kernels.py, where there are such.
 """
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from lrp_numpy import kernels, pictures
 from lrp_numpy.activations import ACTIVATIONS, at_zero, check_activation
+from lrp_numpy.kinds import Seed, Shape
 
 
-def affine(a, W, b):
+def affine(a: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
     """z = a @ W + b: from (N, D) to (N, K)."""
     return a @ W + b
 
@@ -47,52 +51,62 @@ class Layer:
     A layer that does not add up (such as MaxPool2D) overrides `linear` and `backward` instead, and
     says in `rule` how relevance goes back through it.
     """
-    parameters = ()             # names of the arrays that training changes, such as ("W", "b")
-    activation = "identity"     # a name in ACTIVATIONS
-    rule = None     # None: the caller's; a name in rules.RULES; "back": R goes back as dz does
-    in_shape = None     # of one input, where the layer knows it, as the first of a network must
+    W: Any      # both only where there are weights, and of what shape the layer says
+    b: Any
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+    parameters: tuple[str, ...] = ()    # the arrays that training changes, such as ("W", "b")
+    activation: str = "identity"        # a name in ACTIVATIONS
+    rule: str | None = None     # None: the caller's; a name in rules.RULES; "back": as dz goes back
+    in_shape: Shape | None = None       # of one input, as the first of a network must know it
 
-    def out_shape(self, shape):
+    def out_shape(self, shape: Shape) -> Shape:
         raise NotImplementedError(f"{type(self).__name__} needs out_shape(shape)")
 
-    def apply(self, a, W, b, engine="numpy"):
+    def apply(self, a: np.ndarray, W: np.ndarray, b: np.ndarray,
+              engine: str = "numpy") -> np.ndarray:
         raise NotImplementedError(f"{type(self).__name__} needs apply(a, W, b, engine)")
 
-    def transposed(self, s, W, shape, engine="numpy"):
+    def transposed(self, s: np.ndarray, W: np.ndarray, shape: Shape,
+                   engine: str = "numpy") -> np.ndarray:
         raise NotImplementedError(f"{type(self).__name__} needs transposed(s, W, shape, engine)")
 
-    def gradients(self, a, dz, engine="numpy"):
+    def gradients(self, a: np.ndarray, dz: np.ndarray,
+                  engine: str = "numpy") -> tuple[np.ndarray, ...]:
         """How the loss changes with each of `parameters`."""
         return ()
 
-    def linear(self, a, engine="numba"):
+    def linear(self, a: np.ndarray, engine: str = "numba") -> np.ndarray:
         """z, before the activation."""
         return self.apply(a, self.W, self.b, engine)
 
-    def activate(self, z):
+    def activate(self, z: np.ndarray) -> np.ndarray:
         """f(z), element by element."""
         return ACTIVATIONS[self.activation].f(z)
 
-    def forward(self, a, engine="numba"):
+    def forward(self, a: np.ndarray, engine: str = "numba") -> np.ndarray:
         """f(z)."""
         return self.activate(self.linear(a, engine))
 
-    def delta(self, a_next, da_next):
+    def delta(self, a_next: np.ndarray, da_next: np.ndarray) -> np.ndarray:
         """dz = da_next * f'(z): how the loss changes with this layer's pre-activations."""
         if self.activation == "identity":
             return da_next
         return da_next * ACTIVATIONS[self.activation].derivative(a_next)
 
-    def backward(self, a, dz, engine="numpy"):
+    def backward(self, a: np.ndarray, dz: np.ndarray, engine: str = "numpy") -> np.ndarray:
         """da: how the loss changes with what entered the layer."""
         return self.transposed(dz, self.W, a.shape, engine)
 
-    def descend(self, a, dz, parameters, t, learning_rate):
+    def descend(self, a: np.ndarray, dz: np.ndarray,
+                parameters: Sequence[kernels.Triple], t: int,
+                learning_rate: float) -> None:
         """Step t of Adam for `parameters`, a (w, m, v) each, changed in place; by the loops."""
         for gradient, (w, m, v) in zip(self.gradients(a, dz, "numba"), parameters, strict=True):
             kernels.adam_step(w, gradient, m, v, t, learning_rate)
 
-    def propagate(self, a, W, b, epsilon, R, z=None, out=None, signed=True):
+    def propagate(self, a: np.ndarray, W: np.ndarray, b: np.ndarray, epsilon: float, R: np.ndarray,
+                  z: np.ndarray | None = None, out: np.ndarray | None = None,
+                  signed: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """rules.propagate by the loops: relevance R of the outputs to the inputs, and the ledger.
 
         Arguments and what is returned as in kernels.propagate.
@@ -104,11 +118,11 @@ class Layer:
         ledger[:, 1] = kernels.earnings(a, c, out)
         return out, ledger
 
-    def prepared(self, array):
+    def prepared(self, array: np.ndarray) -> np.ndarray:
         """A copy of weights or a bias, as the loops like them best."""
         return np.array(array)
 
-    def without(self, shift):
+    def without(self, shift: float | np.ndarray) -> tuple["Layer", float | np.ndarray]:
         """(a layer that says of a - shift what this one says of a, what it shifts its output by).
 
         Raises ValueError if there is none.
@@ -128,16 +142,18 @@ class Dense(Layer):
     parameters = ("W", "b")
 
     @classmethod
-    def random(cls, D, K, activation, rng, dtype=np.float32):
+    def random(cls, D: int, K: int, activation: str, rng: Seed,
+               dtype: DTypeLike = np.float32) -> "Dense":
         """W and b uniform in [-1/sqrt(D), 1/sqrt(D)]: the start that torch gives Linear layers."""
         _check_integers(D=D, K=K)
-        return cls(*_uniform((D, K), (K,), D, rng, dtype), activation)
+        W, b = _uniform((D, K), (K,), D, rng, dtype)
+        return cls(W, b, activation)
 
     @property
-    def in_shape(self):
+    def in_shape(self) -> Shape:
         return np.shape(self.W)[:1]
 
-    def out_shape(self, shape):
+    def out_shape(self, shape: Shape) -> Shape:
         check_activation(self.activation)
         if np.ndim(self.W) != 2 or 0 in self.W.shape:
             raise ValueError(f"W must have shape (D, K), both at least 1, got {np.shape(self.W)}")
@@ -153,29 +169,36 @@ class Dense(Layer):
         return self.b.shape
 
     @staticmethod
-    def apply(a, W, b, engine="numpy"):
+    def apply(a: np.ndarray, W: np.ndarray, b: np.ndarray, engine: str = "numpy") -> np.ndarray:
         """z = a @ W + b (N, K)."""
         return AFFINE[engine](a, W, b)
 
     @staticmethod
-    def transposed(s, W, shape=None, engine="numpy"):
+    def transposed(s: np.ndarray, W: np.ndarray, shape: Shape | None = None,
+                   engine: str = "numpy") -> np.ndarray:
         """c = s @ W.T (N, D)."""
         return AFFINE_TRANSPOSED[engine](s, W)
 
-    def gradients(self, a, dz, engine="numpy"):
+    def gradients(self, a: np.ndarray, dz: np.ndarray,
+                  engine: str = "numpy") -> tuple[np.ndarray, ...]:
         """dW = a.T @ dz (D, K) and db = sum of dz over the batch (K,)."""
         return a.T @ dz, dz.sum(axis=0)
 
-    def descend(self, a, dz, parameters, t, learning_rate):
-        kernels.descend(a, dz, *parameters, t, learning_rate)
+    def descend(self, a: np.ndarray, dz: np.ndarray,
+                parameters: Sequence[kernels.Triple], t: int,
+                learning_rate: float) -> None:
+        W, b = parameters
+        kernels.descend(a, dz, W, b, t, learning_rate)
 
-    def propagate(self, a, W, b, epsilon, R, z=None, out=None, signed=True):
+    def propagate(self, a: np.ndarray, W: np.ndarray, b: np.ndarray, epsilon: float, R: np.ndarray,
+                  z: np.ndarray | None = None, out: np.ndarray | None = None,
+                  signed: bool = True) -> tuple[np.ndarray, np.ndarray]:
         return kernels.propagate(a, W, b, epsilon, R, z, out, signed)
 
-    def prepared(self, array):
+    def prepared(self, array: np.ndarray) -> np.ndarray:
         return kernels.padded(array) if array.ndim == 2 else array.copy()
 
-    def without(self, shift):
+    def without(self, shift: float | np.ndarray) -> tuple["Layer", float | np.ndarray]:
         b = self.b + shift * self.W.sum(axis=0)
         return replace(self, b=b.astype(self.b.dtype)), at_zero(self.activation)
 
@@ -191,13 +214,14 @@ class Conv2D(Layer):
     parameters = ("W", "b")
 
     @classmethod
-    def random(cls, C, K, size, activation, rng, stride=1, padding=0, dtype=np.float32):
+    def random(cls, C: int, K: int, size: int, activation: str, rng: Seed, stride: int = 1,
+               padding: int = 0, dtype: DTypeLike = np.float32) -> "Conv2D":
         """W and b uniform in [-1/sqrt(D), 1/sqrt(D)], D = C size size inputs to an output."""
         _check_integers(C=C, K=K, size=size)
         W, b = _uniform((C, K, size, size), (K, 1, 1), C * size * size, rng, dtype)
         return cls(W, b, activation, stride, padding)
 
-    def out_shape(self, shape):
+    def out_shape(self, shape: Shape) -> Shape:
         check_activation(self.activation)
         _check_integer("stride", self.stride, 1)
         _check_integer("padding", self.padding, 0)
@@ -214,23 +238,27 @@ class Conv2D(Layer):
         return (self.W.shape[1], *kernels.sides_out(shape[1:], self.W.shape[2:], self.stride,
                                                     self.padding))
 
-    def apply(self, a, W, b, engine="numpy"):
+    def apply(self, a: np.ndarray, W: np.ndarray, b: np.ndarray,
+              engine: str = "numpy") -> np.ndarray:
         """z (N, K, H', W') as in `pictures.convolve`."""
         kernels.check_shape("a", a, (len(a), len(W), *a.shape[2:]))
         kernels.check_shape("b", b, (W.shape[1], 1, 1))
         return CONVOLVE[engine](a, W, b, self.stride, self.padding)
 
-    def transposed(self, s, W, shape, engine="numpy"):
+    def transposed(self, s: np.ndarray, W: np.ndarray, shape: Shape,
+                   engine: str = "numpy") -> np.ndarray:
         """c (N, C, H, W) as in `pictures.convolve_transposed`."""
         return CONVOLVE_TRANSPOSED[engine](s, W, shape, self.stride, self.padding)
 
-    def gradients(self, a, dz, engine="numpy"):
+    def gradients(self, a: np.ndarray, dz: np.ndarray,
+                  engine: str = "numpy") -> tuple[np.ndarray, ...]:
         """dW (C, K, h, w) as in `pictures.kernel_gradient`; db (K, 1, 1): dz summed over all else.
         """
-        dW = KERNEL_GRADIENT[engine](a, dz, *self.W.shape[2:], self.stride, self.padding)
+        h, w = self.W.shape[2:]
+        dW = KERNEL_GRADIENT[engine](a, dz, h, w, self.stride, self.padding)
         return dW, dz.sum(axis=(0, 2, 3)).reshape(self.b.shape)
 
-    def without(self, shift):
+    def without(self, shift: float | np.ndarray) -> tuple["Layer", float | np.ndarray]:
         if shift != 0 and self.padding:
             raise ValueError("padding must be 0 behind an activation with f(0) != 0, because zeros "
                              f"of the frame are then not f(0), got {self.padding}")
@@ -245,35 +273,37 @@ class AvgPool2D(Layer):
     Pixels share relevance as they share in the mean: by LRP-0, whatever the rule of the others.
     """
     size: int
-    stride: int = None
+    stride: int | None = None
     rule = "0"
 
     @property
-    def W(self):
+    def W(self) -> np.ndarray:
         return np.full((self.size, self.size), 1 / self.size**2)
 
     @property
-    def b(self):
+    def b(self) -> np.ndarray:
         return np.zeros(1, np.float32)
 
     @property
-    def step(self):
+    def step(self) -> int:
         """The stride, also where it is not named."""
         return self.size if self.stride is None else self.stride
 
-    def out_shape(self, shape):
+    def out_shape(self, shape: Shape) -> Shape:
         _check_integer("size", self.size, 1)
         _check_integer("stride", self.step, 1)
         _check_pictures(shape, (self.size, self.size), 0)
         return (shape[0], *kernels.sides_out(shape[1:], (self.size, self.size), self.step))
 
-    def apply(self, a, W, b, engine="numpy"):
+    def apply(self, a: np.ndarray, W: np.ndarray, b: np.ndarray,
+              engine: str = "numpy") -> np.ndarray:
         return pictures.average_pool(a, W, b, self.step)
 
-    def transposed(self, s, W, shape, engine="numpy"):
+    def transposed(self, s: np.ndarray, W: np.ndarray, shape: Shape,
+                   engine: str = "numpy") -> np.ndarray:
         return pictures.average_pool_transposed(s, W, shape, self.step)
 
-    def without(self, shift):
+    def without(self, shift: float | np.ndarray) -> tuple["Layer", float | np.ndarray]:
         return self, shift
 
 
@@ -287,18 +317,18 @@ class MaxPool2D(AvgPool2D):
     relevance: str = "winner"
 
     @property
-    def rule(self):
+    def rule(self) -> str:
         return {"winner": "back", "average": "0"}[self.relevance]
 
-    def out_shape(self, shape):
+    def out_shape(self, shape: Shape) -> Shape:
         if self.relevance not in ("winner", "average"):
             raise ValueError(f"relevance must be 'winner' or 'average', got {self.relevance!r}")
         return super().out_shape(shape)
 
-    def linear(self, a, engine="numba"):
+    def linear(self, a: np.ndarray, engine: str = "numba") -> np.ndarray:
         return MAX_POOL[engine](a, self.size, self.step)
 
-    def backward(self, a, dz, engine="numpy"):
+    def backward(self, a: np.ndarray, dz: np.ndarray, engine: str = "numpy") -> np.ndarray:
         kernels.check_shape("dz", dz, (len(a), *self.out_shape(a.shape[1:])))
         return MAX_POOL_BACKWARD[engine](a, dz, self.size, self.step)
 
@@ -308,16 +338,16 @@ class Flatten(Layer):
     """Pictures (N, C, H, W) written as rows (N, C H W). Relevance goes back to where it was."""
     rule = "back"
 
-    def out_shape(self, shape):
+    def out_shape(self, shape: Shape) -> Shape:
         return (int(np.prod(shape)),)
 
-    def linear(self, a, engine="numba"):
+    def linear(self, a: np.ndarray, engine: str = "numba") -> np.ndarray:
         return a.reshape(len(a), math.prod(a.shape[1:]))
 
-    def backward(self, a, dz, engine="numpy"):
+    def backward(self, a: np.ndarray, dz: np.ndarray, engine: str = "numpy") -> np.ndarray:
         return dz.reshape(a.shape)
 
-    def without(self, shift):
+    def without(self, shift: float | np.ndarray) -> tuple["Layer", float | np.ndarray]:
         return self, shift
 
 
@@ -327,7 +357,7 @@ class Unflatten(Flatten):
     shape: tuple        # (C, H, W)
 
     @property
-    def in_shape(self):
+    def in_shape(self) -> Shape:
         sides = self.shape
         if not isinstance(sides, tuple) or len(sides) != 3 or any(
                 not isinstance(side, (int, np.integer)) or side < 1 for side in sides):
@@ -335,16 +365,17 @@ class Unflatten(Flatten):
                              f"{sides!r}")
         return (math.prod(sides),)
 
-    def out_shape(self, shape):
+    def out_shape(self, shape: Shape) -> Shape:
         if shape != self.in_shape:
             raise ValueError(f"shape must hold {math.prod(shape)} numbers, got {self.shape}")
         return self.shape
 
-    def linear(self, a, engine="numba"):
+    def linear(self, a: np.ndarray, engine: str = "numba") -> np.ndarray:
         return a.reshape(len(a), *self.shape)
 
 
-LAYERS = {kind.__name__: kind for kind in (Dense, Conv2D, AvgPool2D, MaxPool2D, Flatten, Unflatten)}
+LAYERS: dict[str, type[Any]] = {
+    kind.__name__: kind for kind in (Dense, Conv2D, AvgPool2D, MaxPool2D, Flatten, Unflatten)}
 
 
 def _uniform(shape_W, shape_b, D, rng, dtype):

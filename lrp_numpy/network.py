@@ -4,19 +4,23 @@ Notation: `a` enters a layer, `z` are its pre-activations, `f(z)` leaves it. `dz
 of the loss with respect to z, and likewise `da`, `dW`, `db`. An image enters as a row of numbers,
 and what leaves the last layer are the logits: x (N, D) to (N, K).
 """
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from lrp_numpy import foreign
 from lrp_numpy.activations import at_zero, check_activation, zero_centred_name
 from lrp_numpy.files import read_arrays, written_whole
+from lrp_numpy.kinds import FilePath, Seed, Shape
 from lrp_numpy.layers import LAYERS, Conv2D, Dense, Flatten, Layer, MaxPool2D, Unflatten
 
 ENGINES = ("numpy", "numba")
 
 
-def zero_centred(net):
+def zero_centred(net: "Network") -> "Network":
     """An equal network whose hidden activations are f(z) - f(0): 0 where z is 0.
 
     The next layer's bias collects what was taken away, so every logit stays what it is:
@@ -30,7 +34,8 @@ def zero_centred(net):
     ValueError if the last layer has f(0) != 0, for then there is no bias above it to collect the
     difference, and for a layer that cannot collect it, such as a convolution with a padding.
     """
-    layers, shift, shifted = [], 0.0, None
+    shift: float | np.ndarray = 0.0
+    layers, shifted = [], None
     for number, layer in enumerate(net.layers):
         try:
             layer, shift = layer.without(shift)
@@ -49,7 +54,7 @@ def zero_centred(net):
 class Network:
     """Layers one after another. The first takes rows of numbers, the last one gives the logits."""
 
-    def __init__(self, layers):
+    def __init__(self, layers: Layer | Sequence[Layer]) -> None:
         """Copies the weights, as one type: float32, or float64 if one of them is.
 
         Raises ValueError unless there are layers that fit one another.
@@ -71,7 +76,7 @@ class Network:
         self.dtype = real
 
     @classmethod
-    def from_torch(cls, sequential, shape=None):
+    def from_torch(cls, sequential: Any, shape: Shape | None = None) -> "Network":
         """A network that computes what a torch.nn.Sequential computes; its weights are copied.
 
         Linear, Conv2d, MaxPool2d, AvgPool2d, Flatten, ReLU, Sigmoid and Tanh, also in Sequentials
@@ -88,11 +93,11 @@ class Network:
         return cls(foreign.layers_of_torch(sequential, shape))
 
     @property
-    def sizes(self):
+    def sizes(self) -> list[int]:
         """Neurons from input to output, such as [784, 500, 10]."""
         return [int(np.prod(shape)) for shape in self.shapes]
 
-    def activations(self, x, engine="numba"):
+    def activations(self, x: np.ndarray, engine: str = "numba") -> list[np.ndarray]:
         """[x, hidden activations ..., logits]: what each layer received, and the output last.
 
         This is the forward pass; it keeps everything that `backward` needs.
@@ -102,7 +107,7 @@ class Network:
             a.append(layer.forward(a[-1], engine))
         return a
 
-    def forward(self, x, engine="numba"):
+    def forward(self, x: np.ndarray, engine: str = "numba") -> np.ndarray:
         """Logits (N, K) for inputs x (N, D).
 
         engine: "numba" for the loops in kernels.py, "numpy" for the equations as they stand: the
@@ -112,14 +117,15 @@ class Network:
         check_engine(engine)
         return self.activations(x, engine)[-1]
 
-    def predict(self, x, engine="numba"):
+    def predict(self, x: np.ndarray, engine: str = "numba") -> np.ndarray:
         """The class with the largest logit (N,) for inputs x (N, D); arguments as in `forward`.
 
         Of a single output that is always 0: for two classes, look whether the logit is positive.
         """
         return self.forward(x, engine).argmax(axis=1)
 
-    def backward(self, activations, dlogits):
+    def backward(self, activations: list[np.ndarray],
+                 dlogits: np.ndarray) -> list[tuple[np.ndarray, ...]]:
         """Gradients [(dW, db), ...], input side first; () for a layer that has nothing to train.
 
         activations: what `activations(x)` returned; dlogits (N, K): how the loss changes with the
@@ -141,17 +147,18 @@ class Network:
         return [()] * self.first_trained + gradients[::-1]
 
     @property
-    def first_trained(self):
+    def first_trained(self) -> int:
         """The number of the lowest layer that has something to train."""
         return min((number for number, layer in enumerate(self.layers) if layer.parameters),
                    default=len(self.layers) - 1)
 
-    def save(self, path):
+    def save(self, path: FilePath) -> None:
         """Write the network to `path` (.npz, no pickle): whole, or not at all (OSError).
 
         The file holds the names of the layers' classes, and each layer's fields by their names.
         """
-        arrays = {"layers": np.array([type(layer).__name__ for layer in self.layers])}
+        arrays: dict[str, Any] = {
+            "layers": np.array([type(layer).__name__ for layer in self.layers])}
         for number, layer in enumerate(self.layers):
             for field in fields(layer):
                 if getattr(layer, field.name) is not None:
@@ -160,7 +167,7 @@ class Network:
             np.savez(file, **arrays)
 
     @staticmethod
-    def load(path):
+    def load(path: FilePath) -> "Network":
         """The network that `save` wrote: an MLP if all its layers are Dense, else a Network.
 
         A layer of your own must be in layers.LAYERS. Raises ValueError, naming the file, for
@@ -185,7 +192,7 @@ class MLP(Network):
     `MLP.from_arrays`, `MLP.from_folder`, `MLP.from_torch`, `MLP.from_keras` or `MLP.from_sklearn`.
     """
 
-    def __init__(self, layers):
+    def __init__(self, layers: Layer | Sequence[Layer]) -> None:
         """As of a Network. Raises ValueError also for a layer that is not Dense."""
         super().__init__(layers)
         for number, layer in enumerate(self.layers):
@@ -194,7 +201,8 @@ class MLP(Network):
                                  f"{type(layer).__name__}; a Network takes all kinds")
 
     @classmethod
-    def random(cls, sizes, activation="sigmoid", rng=0, dtype=np.float32):
+    def random(cls, sizes: Sequence[int], activation: str = "sigmoid", rng: Seed = 0,
+               dtype: DTypeLike = np.float32) -> "MLP":
         """An untrained network: W and b uniform in [-1/sqrt(D), 1/sqrt(D)], D inputs to a layer.
 
         sizes: neurons from input to output, such as [784, 500, 10]; activation: "relu", "sigmoid"
@@ -212,7 +220,8 @@ class MLP(Network):
                     for D, K, name in zip(sizes[:-1], sizes[1:], names)])
 
     @classmethod
-    def from_arrays(cls, weights, biases, activation):
+    def from_arrays(cls, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray],
+                    activation: str) -> "MLP":
         """A network with the given weights [W1, W2, ...] (D, K) and biases [b1, b2, ...] (K,).
 
         The arrays are copied; float32 or float64 (then all become that); `activation` is that of
@@ -225,7 +234,7 @@ class MLP(Network):
             weights, biases, _hidden_and_linear(activation, len(weights)))])
 
     @classmethod
-    def from_folder(cls, path, activation):
+    def from_folder(cls, path: FilePath, activation: str) -> "MLP":
         """`from_arrays` of the files W1.npy (D, K), b1.npy (K,), W2.npy, b2.npy, ... in a folder.
 
         They are what numpy.save writes. Raises ValueError for a file that is missing or is none,
@@ -234,7 +243,7 @@ class MLP(Network):
         return cls.from_arrays(*foreign.arrays_of_folder(path), activation)
 
     @classmethod
-    def from_sklearn(cls, model):
+    def from_sklearn(cls, model: Any) -> "MLP":
         """A network that computes what a fitted MLPClassifier or MLPRegressor computes.
 
         Of a classifier the logits, without the softmax or logistic function at its end: for two
@@ -247,7 +256,7 @@ class MLP(Network):
         return cls.from_arrays(*foreign.arrays_of_sklearn(model))
 
     @classmethod
-    def from_keras(cls, model):
+    def from_keras(cls, model: Any) -> "MLP":
         """A network that computes what a keras Sequential, or a Model that is a chain, computes.
 
         Dense with or without an activation, Activation, ReLU: relu, sigmoid, tanh, linear. Flatten
@@ -261,7 +270,8 @@ class MLP(Network):
         return cls(foreign.layers_of_keras(model))
 
 
-def lenet(rng=0, activation="relu", maps=(8, 16), hidden=120, dtype=np.float32):
+def lenet(rng: Seed = 0, activation: str = "relu", maps: tuple[int, int] = (8, 16),
+          hidden: int = 120, dtype: DTypeLike = np.float32) -> Network:
     """An untrained convolutional network for digits of 28 x 28 pixels, after LeNet-5.
 
     Twice a convolution by windows of 5 x 5 and the largest of each 2 x 2 pixels, then two Dense
@@ -318,7 +328,8 @@ def _check_numbers(array, name):
     if array.dtype not in (np.float32, np.float64):
         raise ValueError(f"{name} must be float32 or float64, got {array.dtype}")
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite, got NaN or infinity")
+        place = np.argwhere(~np.isfinite(array))[0].tolist()
+        raise ValueError(f"{name} must be finite, got {array[tuple(place)]} at {place}")
 
 
 def _loaded(file, name, number):
@@ -341,19 +352,19 @@ def _layers_of_first_version(file):
             for number, name in enumerate(file["activations"])]
 
 
-def check_engine(engine):
+def check_engine(engine: str) -> None:
     """Raise ValueError unless `engine` is one that the network can be run by."""
     if engine not in ENGINES:
         raise ValueError(f"engine must be {' or '.join(map(repr, ENGINES))}, got {engine!r}")
 
 
-def check_inputs(x, width, name="x"):
+def check_inputs(x: Any, width: int | str, name: str = "x") -> None:
     """Raise ValueError unless x is a finite float32 or float64 array of shape (N, width)."""
     check_array(x, width, name)
     check_finite(x, name)
 
 
-def check_array(x, width, name="x", also=()):
+def check_array(x: Any, width: int | str, name: str = "x", also: Sequence[DTypeLike] = ()) -> None:
     """Raise ValueError unless x is an array of shape (N, width), float32, float64 or `also`."""
     if not isinstance(x, np.ndarray) or isinstance(x, (np.matrix, np.ma.MaskedArray)):
         raise ValueError(f"{name} must be a NumPy array, got {type(x).__name__}")
@@ -365,7 +376,7 @@ def check_array(x, width, name="x", also=()):
         raise ValueError(f"{name} must be float32 or float64, got {x.dtype}{hint}")
 
 
-def check_finite(x, name="x", first_row=0):
+def check_finite(x: np.ndarray, name: str = "x", first_row: int = 0) -> None:
     """Raise ValueError unless x (N, D) is finite; rows are counted from `first_row`."""
     with np.errstate(over="ignore", invalid="ignore"):
         is_finite = np.isfinite(x.sum())        # cheap, and if so, all are; if not, look closely

@@ -7,9 +7,11 @@ its way. kernels.py has the same as fast loops.
 import numpy as np
 
 from lrp_numpy.kernels import sides_out
+from lrp_numpy.kinds import Shape
 
 
-def convolve(a, W, b, stride=1, padding=0):
+def convolve(a: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int = 1,
+             padding: int = 0) -> np.ndarray:
     """A sum of shifted pictures, each times one weight: from (N, C, H, W) to (N, K, H', W').
 
         z[n, k, y, x] = sum_{c, i, j} a[n, c, s y + i - p, s x + j - p] W[c, k, i, j] + b[k]
@@ -26,7 +28,8 @@ def convolve(a, W, b, stride=1, padding=0):
     return z
 
 
-def convolve_transposed(s, W, shape, stride=1, padding=0):
+def convolve_transposed(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int = 1,
+                        padding: int = 0) -> np.ndarray:
     """The way back: along each weight that led from a pixel to an output, s of that output returns.
 
         c[n, c, s y + i - p, s x + j - p] += s[n, k, y, x] W[c, k, i, j]    for all c, k, i, j, y, x
@@ -43,7 +46,8 @@ def convolve_transposed(s, W, shape, stride=1, padding=0):
     return c[:, :, padding:padding + shape[2], padding:padding + shape[3]]
 
 
-def kernel_gradient(a, dz, h, w, stride=1, padding=0):
+def kernel_gradient(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: int = 1,
+                    padding: int = 0) -> np.ndarray:
     """dW (C, K, h, w) of a convolution: what each weight was multiplied by, times dz, summed.
 
         dW[c, k, i, j] = sum_{n, y, x} a[n, c, s y + i - p, s x + j - p] dz[n, k, y, x]
@@ -56,13 +60,13 @@ def kernel_gradient(a, dz, h, w, stride=1, padding=0):
     return dW
 
 
-def average_pool(a, W, b, stride):
+def average_pool(a: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int) -> np.ndarray:
     """z[n, c, y, x] = sum_{i, j} a[n, c, s y + i, s x + j] W[i, j] + b: each map by itself."""
     W = W.astype(a.dtype)
     return sum(window(a, i, j, W.shape, stride) * W[i, j] for i, j in np.ndindex(W.shape)) + b
 
 
-def average_pool_transposed(s, W, shape, stride):
+def average_pool_transposed(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int) -> np.ndarray:
     """The way back: c[n, c, s y + i, s x + j] += s[n, c, y, x] W[i, j]."""
     c, W = np.zeros((len(s), *shape[1:]), s.dtype), W.astype(s.dtype)
     for i, j in np.ndindex(W.shape):
@@ -70,13 +74,13 @@ def average_pool_transposed(s, W, shape, stride):
     return c
 
 
-def max_pool(a, size, stride):
+def max_pool(a: np.ndarray, size: int, stride: int) -> np.ndarray:
     """z[n, c, y, x] = max over i, j < size of a[n, c, s y + i, s x + j]."""
     square = (size, size)
     return np.max([window(a, i, j, square, stride) for i, j in np.ndindex(square)], axis=0)
 
 
-def max_pool_backward(a, dz, size, stride):
+def max_pool_backward(a: np.ndarray, dz: np.ndarray, size: int, stride: int) -> np.ndarray:
     """dz goes to the pixel that was the largest of its window; of equals, to the first."""
     z, da, square = max_pool(a, size, stride), np.zeros(a.shape, dz.dtype), (size, size)
     open_still = np.ones(z.shape, bool)
@@ -87,12 +91,12 @@ def max_pool_backward(a, dz, size, stride):
     return da
 
 
-def framed(a, padding):
+def framed(a: np.ndarray, padding: int) -> np.ndarray:
     """Pictures a (N, C, H, W) with `padding` rows and columns of zeros on every side."""
     return np.pad(a, [(0, 0), (0, 0), (padding, padding), (padding, padding)]) if padding else a
 
 
-def window(a, i, j, size, stride):
+def window(a: np.ndarray, i: int, j: int, size: Shape, stride: int) -> np.ndarray:
     """What the weight at i, j of a window of `size` (h, w) meets on its way over pictures a.
 
     A view: (N, C, H', W'), the pixels of a from row i and column j on, every stride-th.

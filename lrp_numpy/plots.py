@@ -4,32 +4,41 @@ Images are drawn black on white, relevance with symmetric limits: red for, blue 
 On grey paper red and blue look alike, so what speaks against bears a dot as well.
 A draw_... function fills given axes; the others return a new Figure; `save` writes and closes it.
 """
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from lrp_numpy.files import written_whole
+from lrp_numpy.kinds import FilePath, Table
+from lrp_numpy.study import Curves
 
 RELEVANCE = LinearSegmentedColormap.from_list("relevance", ["#2f6dff", "#ffffff", "#b40000"])
 FRAME = "#c00000"       # around what is misclassified; the title says it too, for grey paper
 
 
-def save(figure, path):
+def save(figure: Figure, path: FilePath) -> Path:
     """Write a figure as PNG, making the folder if need be, and close it. Returns the path."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
+    with written_whole(path) as file:
+        figure.savefig(file, dpi=100, format=path.suffix[1:])
     plt.close(figure)
     return path
 
 
-def draw_image(axes, image, title=""):
+def draw_image(axes: Axes, image: np.ndarray, title: str = "") -> None:
     """One image (D,) with D = side * side, black on white."""
     axes.imshow(_square(image), cmap="gray_r", vmin=0, vmax=1)
     _bare(axes, title)
 
 
-def draw_relevance(axes, R, title="", limit=None, dot=1.2):
+def draw_relevance(axes: Axes, R: np.ndarray, title: str = "", limit: float | None = None,
+                   dot: float = 1.2) -> None:
     """One image's relevance (D,): red for, blue and dotted against, white 0.
 
     The colours end at ±limit, in units of the logit; None: at ±max|R|. dot: size of the dots.
@@ -37,16 +46,17 @@ def draw_relevance(axes, R, title="", limit=None, dot=1.2):
     limit = limit or np.abs(R).max() or 1
     R = _square(R)
     axes.imshow(R, cmap=RELEVANCE, vmin=-limit, vmax=limit)
-    axes.scatter(*against(R, limit).T, s=dot, color="black", linewidths=0)  # the sign on grey paper
+    x, y = against(R, limit).T
+    axes.scatter(x, y, s=dot, color="black", linewidths=0)      # the sign on grey paper
     _bare(axes, title)
 
 
-def against(R, limit):
+def against(R: np.ndarray, limit: float) -> np.ndarray:
     """Where the dots go that mark what speaks against: (column, row) of each (M, 2)."""
     return np.argwhere(_square(R) < -limit / 20)[:, ::-1]
 
 
-def loss_curve(loss, epochs, title="Cross-entropy of each batch"):
+def loss_curve(loss: np.ndarray, epochs: int, title: str = "Cross-entropy of each batch") -> Figure:
     """Figure 1 of the paper: loss (steps,) over the iterations, with a running mean."""
     figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
     steps = np.arange(1, len(loss) + 1)
@@ -62,7 +72,8 @@ def loss_curve(loss, epochs, title="Cross-entropy of each batch"):
     return figure
 
 
-def samples(images, labels, predictions, columns=10):
+def samples(images: np.ndarray, labels: np.ndarray, predictions: np.ndarray,
+            columns: int = 10) -> Figure:
     """Figure 2 of the paper: images with what the network says; what is wrong stands in a frame."""
     rows = -(-len(images) // columns)
     figure, grid = _grid(rows, columns, cell=0.85)
@@ -76,7 +87,9 @@ def samples(images, labels, predictions, columns=10):
     return figure
 
 
-def heatmaps(relevances, row_titles, column_titles, images=None, targets=None):
+def heatmaps(relevances: Sequence[np.ndarray], row_titles: Sequence[str],
+             column_titles: Sequence[str], images: np.ndarray | None = None,
+             targets: Sequence[np.ndarray] | None = None) -> Figure:
     """Figures 3 and 5 of the paper: a row for each digit, a column for each way to explain it.
 
     relevances: a list of arrays (N, D), one a column; images (N, D), if given, are drawn to their
@@ -98,10 +111,10 @@ def heatmaps(relevances, row_titles, column_titles, images=None, targets=None):
     return figure
 
 
-def classes(means):
+def classes(means: np.ndarray) -> Figure:
     """A matrix of heatmaps, means (K, K, D): a row for each true class, a column for each class
     that is explained. All have the same limits, which stand beneath it in units of the logit."""
-    figure, grid = _grid(*means.shape[:2], cell=0.75)
+    figure, grid = _grid(len(means), len(means), cell=0.75)
     limit = np.nanmax(np.abs(means))
     for t, row in enumerate(grid):
         for k, axes in enumerate(row):
@@ -116,7 +129,9 @@ def classes(means):
     return figure
 
 
-def bars(R, names, elsewhere=None, values=None, most=10, unit="units of the output"):
+def bars(R: np.ndarray, names: Sequence[str], elsewhere: dict[str, float] | None = None,
+         values: Sequence | np.ndarray | None = None, most: int = 10,
+         unit: str = "units of the output") -> Figure:
     """The relevance (D,) of one row of a table as bars: red for, blue and hatched against.
 
     names: of the D features. The `most` features with the largest |R| have a bar each, the largest
@@ -156,7 +171,8 @@ def bars(R, names, elsewhere=None, values=None, most=10, unit="units of the outp
     return figure
 
 
-def removals(variants, predictions, labels, column_titles):
+def removals(variants: Sequence[np.ndarray], predictions: Sequence[np.ndarray], labels: np.ndarray,
+             column_titles: Sequence[str]) -> Figure:
     """Figure 4 of the paper: a row for each image, a column for each variant of it.
 
     variants: a list of arrays (N, D), one a column; predictions: a list of arrays (N,), what the
@@ -176,7 +192,7 @@ def removals(variants, predictions, labels, column_titles):
     return figure
 
 
-def perturbation(results, of, label):
+def perturbation(results: dict[tuple[str, str, str], Curves], of: str, label: str) -> Figure:
     """Curves of what is left, against the share removed: a row for each fill, a column a network.
 
     results: {(network, rule, fill): study.Curves}; of: "accuracy" or "probability"; label: of the
@@ -206,7 +222,7 @@ def perturbation(results, of, label):
     return figure
 
 
-def kept(rows, what):
+def kept(rows: Table, what: str) -> Figure:
     """Accuracy against the number of inputs or neurons kept: a line for each ranking.
 
     rows: dicts with "ranking", "kept", "accuracy" and "retrained" (None where it was not done),

@@ -4,11 +4,15 @@ A preset is a function of a network; it returns [(rule, its parameters), ...], o
 that takes a rule, input side first. `explain(net, x, rule="overview")` calls it by its name; the
 parameters can be given there.
 """
-from lrp_numpy.layers import Dense
+from typing import Any, Callable
+
+from lrp_numpy.kinds import Rule
+from lrp_numpy.layers import Dense, Layer
+from lrp_numpy.network import Network
 from lrp_numpy.rules import RULES, parameters_of
 
 
-def overview(net):
+def overview(net: Network) -> list[tuple[str, dict]]:
     """z-box for the pixels, then gamma, then epsilon, and LRP-0 for the logits.
 
     Near the logits few neurons stand for many things each, and LRP-0 stays with the function as it
@@ -24,7 +28,7 @@ def overview(net):
             + [("epsilon", {})] * (between // 2) + [("0", {})])
 
 
-def deep_taylor(net):
+def deep_taylor(net: Network) -> list[tuple[str, dict]]:
     """z-box for the pixels, z-plus for all others.
 
     What only adds up what speaks for an answer, conserves it and cannot explode: the expansion of
@@ -34,7 +38,7 @@ def deep_taylor(net):
     return [("z_box", {})] + [("z_plus", {})] * (_enough(net, "deep_taylor", 1) - 1)
 
 
-def epsilon_plus_flat(net):
+def epsilon_plus_flat(net: Network) -> list[tuple[str, dict]]:
     """flat for the first layer, z-plus for convolutions, epsilon for Dense layers.
 
     Dense layers decide between classes, so their evidence against has to be kept: epsilon.
@@ -45,7 +49,7 @@ def epsilon_plus_flat(net):
     return _by_kind(net, "epsilon_plus_flat", ("flat", {}), ("z_plus", {}))
 
 
-def epsilon_gamma_box(net):
+def epsilon_gamma_box(net: Network) -> list[tuple[str, dict]]:
     """z-box for the pixels, gamma for convolutions, epsilon for Dense layers.
 
     As `epsilon_plus_flat`, but gamma keeps some evidence against in the convolutions, and z-box
@@ -66,7 +70,7 @@ def _by_kind(net, name, first, of_pictures):
                       for layer in with_rule(net)[1:]]
 
 
-def with_rule(net):
+def with_rule(net: Network) -> list[Layer]:
     """The layers of `net` that take a rule of the caller's choice."""
     return [layer for layer in net.layers if layer.rule is None]
 
@@ -79,7 +83,8 @@ def _enough(net, name, least):
     return count
 
 
-def rules_of_layers(rule, net, parameters):
+def rules_of_layers(rule: Rule, net: Network,
+                    parameters: dict[str, Any]) -> list[tuple[Callable, dict[str, Any]]]:
     """[(the rule's function, its parameters), ...] for each layer of `net` that takes a rule.
 
     rule and parameters: as `explain` takes them. Raises ValueError for what does not fit.
@@ -87,12 +92,14 @@ def rules_of_layers(rule, net, parameters):
     count = len(with_rule(net))
     if isinstance(rule, str) and rule in PRESETS:
         rule = PRESETS[rule](net)
-    is_one = not isinstance(rule, (list, tuple)) or _is_pair(rule)
-    rules = [rule] * max(count, 1) if is_one else list(rule)    # it is looked at in any case
-    if len(rules) != count and not is_one:
-        raise ValueError(f"rule must be one, or one for each of the {count} layers with weights, "
-                         f"got {len(rules)}: {rules}")
-    pairs = [one if _is_pair(one) else (one, {}) for one in rules]
+    if isinstance(rule, (list, tuple)) and not _is_pair(rule):
+        rules = list(rule)
+        if len(rules) != count:
+            raise ValueError(f"rule must be one, or one for each of the {count} layers with "
+                             f"weights, got {len(rules)}: {rules}")
+    else:
+        rules = [rule] * max(count, 1)      # it is looked at in any case
+    pairs: list[Any] = [one if _is_pair(one) else (one, {}) for one in rules]
     for name, own in pairs:
         if isinstance(name, str) and name in PRESETS or name in PRESETS.values():
             raise ValueError("rule must be the name of a preset alone, with its parameters as "

@@ -4,16 +4,21 @@ Nothing is masked: the columns of the images and the rows and columns of the wei
 """
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from lrp_numpy.data import Digits
 from lrp_numpy.explain import explain
+from lrp_numpy.kinds import Rule, Seed
 from lrp_numpy.layers import Dense
-from lrp_numpy.network import check_inputs
+from lrp_numpy.network import Network, check_inputs
 
 
-def importance(net, x, by, rule="0", rng=0, **parameters):
+def importance(net: Network, x: np.ndarray, by: str, rule: Rule = "0", rng: Seed = 0,
+               **parameters: Any) -> np.ndarray:
     """How important each input of `net` is over a sample of images x (N, D): (D,), larger is more.
 
     by = "mean relevance":            1/N sum_n R[n, j]      for the predicted classes, under `rule`
@@ -27,7 +32,8 @@ def importance(net, x, by, rule="0", rng=0, **parameters):
     return neuron_importance(net, x, 0, by, rule, rng, **parameters)
 
 
-def neuron_importance(net, x, layer, by, rule="0", rng=0, **parameters):
+def neuron_importance(net: Network, x: np.ndarray, layer: int, by: str, rule: Rule = "0",
+                      rng: Seed = 0, **parameters: Any) -> np.ndarray:
     """The same for what enters layer number `layer`: 0 the inputs, 1 the first hidden neurons."""
     check_inputs(x, net.sizes[0])
     _check_layer(net, layer)
@@ -45,7 +51,7 @@ def neuron_importance(net, x, layer, by, rule="0", rng=0, **parameters):
                      f"'activation times weight', 'random', got {by!r}")
 
 
-def keep_most(importance, count, rng=0):
+def keep_most(importance: np.ndarray, count: int, rng: Seed = 0) -> np.ndarray:
     """The places of the `count` largest of importance (D,), in rising order; equals by lot."""
     if not 1 <= count <= len(importance):
         raise ValueError(f"count must lie in 1..{len(importance)}, got {count!r}")
@@ -53,7 +59,7 @@ def keep_most(importance, count, rng=0):
     return np.sort(np.lexsort((lot, -np.asarray(importance)))[:count])
 
 
-def keep_inputs(net, kept):
+def keep_inputs(net: Network, kept: np.ndarray) -> Network:
     """The smaller network that has only the inputs `kept`: rows of the first W are gone.
 
         z_k = sum_{j in kept} a_j W[j, k] + b_k
@@ -63,7 +69,7 @@ def keep_inputs(net, kept):
     return keep_neurons(net, 0, kept)
 
 
-def keep_neurons(net, layer, kept):
+def keep_neurons(net: Network, layer: int, kept: np.ndarray) -> Network:
     """The smaller network in which only the neurons `kept` enter layer number `layer`.
 
     Rows of that layer's W are gone and, if they are hidden neurons, so are the columns of W and b
@@ -84,25 +90,26 @@ def keep_neurons(net, layer, kept):
     return type(net)(layers)
 
 
-def keep_pixels(digits, kept):
+def keep_pixels(digits: Digits, kept: np.ndarray) -> Digits:
     """The same digits with only the pixels `kept`: the other columns are gone. A copy."""
     return digits._replace(train_images=np.ascontiguousarray(digits.train_images[:, kept]),
                            test_images=np.ascontiguousarray(digits.test_images[:, kept]))
 
 
-def parameters_count(net):
+def parameters_count(net: Network) -> int:
     """How many numbers training has to find: D K + K for each Dense layer."""
     return sum(getattr(layer, name).size for layer in net.layers for name in layer.parameters)
 
 
-def multiplications(net):
+def multiplications(net: Network) -> int:
     """How many multiplications the forward pass of one image takes: D K for each Dense layer, and
     every weight as often as its window has places for a convolution."""
     return sum(layer.W.size * math.prod(shape[1:])
                for layer, shape in zip(net.layers, net.shapes[1:]) if layer.parameters)
 
 
-def microseconds_per_image(nets, images, repetitions=15):
+def microseconds_per_image(nets: Sequence[Network], images: Sequence[np.ndarray],
+                           repetitions: int = 15) -> np.ndarray:
     """Median time of the forward pass, per image, of several networks on their own images.
 
     nets and images are lists; the networks take turns, so that a slow moment of the machine meets

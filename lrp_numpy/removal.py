@@ -1,11 +1,13 @@
 """Remove pixels by relevance, and measure what the network still knows."""
+from collections.abc import Sequence
 from numbers import Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lrp_numpy.explain import explain
-from lrp_numpy.network import check_inputs
+from lrp_numpy.kinds import Rule, Seed
+from lrp_numpy.network import Network, check_inputs
 from lrp_numpy.training import check_labels, softmax
 
 
@@ -27,7 +29,7 @@ class Removal(NamedTuple):
     unimportant_removed: Outcome    # its confidence is the paper's UFRC
 
 
-def confidence(logits):
+def confidence(logits: np.ndarray) -> np.ndarray:
     """The paper's confidence (top1 - top2) / top1 of the logits (N, K), one number an image (N,).
 
     Beware: logits can be negative, so it exceeds 1 as soon as the second is, and is negative as
@@ -39,13 +41,13 @@ def confidence(logits):
         return (top1 - top2) / top1
 
 
-def margin(logits):
+def margin(logits: np.ndarray) -> np.ndarray:
     """The softmax margin p_top1 - p_top2 (N,), in [0, 1], from logits (N, K)."""
     top2, top1 = np.sort(softmax(logits), axis=1)[:, -2:].T
     return top1 - top2
 
 
-def measure(net, x, labels):
+def measure(net: Network, x: np.ndarray, labels: np.ndarray) -> Outcome:
     """The `Outcome` for images x (N, D) with the given labels (N,).
 
     Raises ValueError for images or labels that do not fit the network, and for a network with a
@@ -58,7 +60,8 @@ def measure(net, x, labels):
     return Outcome(prediction, prediction == labels, confidence(logits), margin(logits))
 
 
-def rank(x, relevance, which, order="signed", pixels="all", rng=0):
+def rank(x: np.ndarray, relevance: np.ndarray, which: str, order: str = "signed",
+         pixels: str = "all", rng: Seed = 0) -> np.ndarray:
     """In what order the pixels of images x (N, D) go: their places, 0 for the first (N, D).
 
     relevance (N, D): of each pixel; which: "most" or "least" relevant first; order: by "signed"
@@ -87,7 +90,8 @@ def rank(x, relevance, which, order="signed", pixels="all", rng=0):
     return places
 
 
-def remove_ranked(x, places, fraction, fill=0.0, pixels="all"):
+def remove_ranked(x: np.ndarray, places: np.ndarray, fraction: float,
+                  fill: float | np.ndarray = 0.0, pixels: str = "all") -> np.ndarray:
     """Images x (N, D) with the first `fraction` of their ranked pixels replaced by `fill`.
 
     places (N, D): what `rank` gave for these images and the same `pixels`; fraction: of "all"
@@ -106,7 +110,9 @@ def remove_ranked(x, places, fraction, fill=0.0, pixels="all"):
     return np.where(places < np.rint(fraction * candidates), np.asarray(fill, x.dtype), x)
 
 
-def remove(x, relevance, which, fraction=0.15, fill=0.0, order="signed", pixels="all", rng=0):
+def remove(x: np.ndarray, relevance: np.ndarray, which: str, fraction: float = 0.15,
+           fill: float | np.ndarray = 0.0, order: str = "signed", pixels: str = "all",
+           rng: Seed = 0) -> np.ndarray:
     """Images x (N, D) with the most or least relevant pixels of each replaced by `fill`.
 
     This is `rank`, then `remove_ranked`; see there for the arguments and what is refused.
@@ -114,7 +120,8 @@ def remove(x, relevance, which, fraction=0.15, fill=0.0, order="signed", pixels=
     return remove_ranked(x, rank(x, relevance, which, order, pixels, rng), fraction, fill, pixels)
 
 
-def as_many_lit_at_random(x, variant, fill=0.0, rng=0):
+def as_many_lit_at_random(x: np.ndarray, variant: np.ndarray, fill: float | np.ndarray = 0.0,
+                          rng: Seed = 0) -> np.ndarray:
     """A fair chance: from each image x (N, D) as many lit pixels as `variant` has lost, by lot.
 
     Any pixels would not be fair to compare with, since most are dark and do not matter.
@@ -124,21 +131,23 @@ def as_many_lit_at_random(x, variant, fill=0.0, rng=0):
     return np.where(places < count, np.asarray(fill, x.dtype), x)
 
 
-def remove_and_measure(net, x, labels, rule="0", fraction=0.15, fill=0.0, order="signed",
-                       pixels="all", rng=0, **parameters):
+def remove_and_measure(net: Network, x: np.ndarray, labels: np.ndarray, rule: Rule = "0",
+                       fraction: float = 0.15, fill: float | np.ndarray = 0.0,
+                       order: str = "signed", pixels: str = "all", rng: Seed = 0,
+                       **parameters: Any) -> Removal:
     """The paper's experiment on images x (N, D): explain the predicted class, remove, ask again.
 
     labels (N,): the true classes; rule and parameters as in `explain`; the rest as in `remove`.
     Both variants are made from the intact images. Returns a `Removal`.
     """
     relevance = explain(net, x, rule, intermediate=False, **parameters).input
-    variants = [remove(x, relevance, which, fraction, fill, order, pixels, rng)
-                for which in ("most", "least")]
-    return Removal(relevance, *variants,
-                   *(measure(net, images, labels) for images in (x, *variants)))
+    without_most, without_least = (remove(x, relevance, which, fraction, fill, order, pixels, rng)
+                                   for which in ("most", "least"))
+    return Removal(relevance, without_most, without_least, measure(net, x, labels),
+                   measure(net, without_most, labels), measure(net, without_least, labels))
 
 
-def first_of_each(labels, digits):
+def first_of_each(labels: np.ndarray, digits: Sequence[int]) -> list[int]:
     """The position of the first image of each digit: [0, 7] -> where the first 0 and 7 are.
 
     Raises ValueError for a digit that is not among the labels (N,).
@@ -150,7 +159,7 @@ def first_of_each(labels, digits):
     return [int(np.argmax(labels == digit)) for digit in digits]
 
 
-def check_classes(net):
+def check_classes(net: Network) -> None:
     """Raise ValueError for a network with a single output, whose predicted class says nothing."""
     if net.sizes[-1] < 2:
         raise ValueError("net must have at least 2 outputs, got 1")

@@ -1,16 +1,22 @@
 """The whole study: trains the networks, measures, and writes pages with tables and figures."""
 import platform
 import warnings
+from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from lrp_numpy import plots, pruning, study, tables
+from lrp_numpy.data import Digits
 from lrp_numpy.explain import explain
-from lrp_numpy.network import MLP, lenet, zero_centred
+from lrp_numpy.files import write_text
+from lrp_numpy.kinds import Seed, Table
+from lrp_numpy.network import MLP, Network, lenet, zero_centred
 from lrp_numpy.training import accuracy, train
 
+Networks = list[dict[str, Network]]
 STUDIED = {"0": {}, "epsilon": {"epsilon": 0.25}, "gamma": {"gamma": 0.25}}
 CNN_LEARNING_RATE = 2e-3
 FRACTIONS = np.linspace(0.05, 0.95, 10)
@@ -28,7 +34,7 @@ class Settings(NamedTuple):
     sample: int = 10_000        # training images over which importance is averaged
 
 
-def trained_cnn(digits, seed, settings=Settings()):
+def trained_cnn(digits: Digits, seed: int, settings: Settings = Settings()) -> dict[str, Network]:
     """{name: network}: the ReLU network of the paper and a convolutional one, for comparison."""
     mlp = MLP.random([digits.train_images.shape[1], settings.hidden, 10], "relu", rng=seed)
     train(mlp, digits, settings.epochs, rng=seed)
@@ -37,9 +43,10 @@ def trained_cnn(digits, seed, settings=Settings()):
     return {"relu": mlp, "CNN": cnn}
 
 
-def trained_networks(digits, seed, settings=Settings()):
+def trained_networks(digits: Digits, seed: int,
+                     settings: Settings = Settings()) -> dict[str, Network]:
     """{name: MLP}: sigmoid, the same zero-centred, tanh and ReLU, trained with one seed."""
-    networks = {}
+    networks: dict[str, Network] = {}
     for activation in ("sigmoid", "tanh", "relu"):
         sizes = [digits.train_images.shape[1], settings.hidden, 10]
         net = MLP.random(sizes, activation, rng=seed)
@@ -50,7 +57,7 @@ def trained_networks(digits, seed, settings=Settings()):
     return networks
 
 
-def removal_rows(digits, networks_of_seeds, fraction=0.15):
+def removal_rows(digits: Digits, networks_of_seeds: Networks, fraction: float = 0.15) -> Table:
     """One row for each network, rule and condition: accuracy, confidence and margin as Estimates.
 
     networks_of_seeds: one dict of `trained_networks` for each seed.
@@ -67,7 +74,7 @@ def removal_rows(digits, networks_of_seeds, fraction=0.15):
     return rows
 
 
-def removal_cells(rows):
+def removal_cells(rows: Table) -> Table:
     """The rows of `removal_rows` as a person reads them; the spread over seeds of accuracy only."""
     return [{"network": row["network"], "rule": row["rule"], "removed": row["removed"],
              "right (%)": _interval(row, "accuracy", 100, 2),
@@ -83,7 +90,8 @@ def _interval(row, measure, unit, digits):
     return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
-def curve_results(digits, networks):
+def curve_results(digits: Digits,
+                  networks: dict[str, Network]) -> dict[tuple[str, str, str], study.Curves]:
     """{(network, rule, fill): Curves} for all rules, with pixels filled with 0 and the mean."""
     x, labels, results = digits.test_images, digits.test_labels, {}
     fills = {"0": 0.0, "mean": digits.train_images.mean(axis=0)}
@@ -96,7 +104,7 @@ def curve_results(digits, networks):
     return results
 
 
-def area_rows(results):
+def area_rows(results: dict[tuple[str, str, str], study.Curves]) -> Table:
     """One row for each entry of `curve_results`: the areas between its curves."""
     return [{"network": name, "rule": rule, "fill": fill,
              "area (accuracy)": f"{curves.area(curves.accuracy):.3f}",
@@ -104,7 +112,8 @@ def area_rows(results):
             for (name, rule, fill), curves in results.items()]
 
 
-def pruning_rows(digits, net, layer, settings=Settings(), rng=0):
+def pruning_rows(digits: Digits, net: Network, layer: int, settings: Settings = Settings(),
+                 rng: Seed = 0) -> Table:
     """One row for each ranking and share kept of what enters `layer`: before and after retraining.
 
     Accuracies are of the test images; "retrained" is None where no retraining was done. The ranking
@@ -131,7 +140,7 @@ def pruning_rows(digits, net, layer, settings=Settings(), rng=0):
     return rows
 
 
-def pruning_cells(rows):
+def pruning_cells(rows: Table) -> Table:
     """The rows of `pruning_rows` as a person reads them."""
     return [{"ranking": row["ranking"], "kept": f"{row['kept']} of {row['of']}",
              "parameters": f"{row['parameters']:,}",
@@ -141,7 +150,7 @@ def pruning_cells(rows):
             for row in rows]
 
 
-def timing_rows(digits, net):
+def timing_rows(digits: Digits, net: Network) -> Table:
     """Measured time of the forward pass, per image, by the number of inputs kept."""
     counts = [net.sizes[0], *(round(share * net.sizes[0]) for share in RETRAINED)]
     small = [pruning.keep_neurons(net, 0, np.arange(count)) for count in counts]
@@ -152,7 +161,8 @@ def timing_rows(digits, net):
             for count, one, time in zip(counts, small, times)]
 
 
-def removal_section(digits, networks, seed, out, figures=".", model=""):
+def removal_section(digits: Digits, networks: Networks, seed: int, out: Path, figures: str = ".",
+                    model: str = "") -> tuple[str, list[Path]]:
     """The removal study as Markdown; removal.csv goes into `out`, figures into out/figures.
 
     networks: one dict of `trained_networks` or `trained_cnn` for each seed; the curves are those of
@@ -162,7 +172,7 @@ def removal_section(digits, networks, seed, out, figures=".", model=""):
     rows = removal_rows(digits, networks)
     curves = curve_results(digits, networks[0])
     written = [out / f"removal{model}.csv"]
-    written[0].write_text(tables.as_csv(rows))
+    write_text(written[0], tables.as_csv(rows))
     for of, label in (("accuracy", "right"), ("probability", "probability")):
         written.append(plots.save(plots.perturbation(curves, of, label),
                                   out / figures / f"results_{of}{model}.png"))
@@ -193,7 +203,8 @@ difference over 5 % to 95 % of the pixels. 1 is the best there can be, 0 is chan
 """, written
 
 
-def pruning_section(digits, net, layer, what, seed, settings, out):
+def pruning_section(digits: Digits, net: Network, layer: int, what: str, seed: int,
+                    settings: Settings, out: Path) -> tuple[str, list[Path]]:
     """Inputs (layer 0) or hidden neurons removed for good, as Markdown; the figure in out/figures.
 
     Returns the text and the paths that were written.
@@ -213,7 +224,8 @@ From the sigmoid network, zero-centred, seed {seed}. Importance: LRP-0, averaged
 """, [path]
 
 
-def write_results(digits, data, seeds, settings, out):
+def write_results(digits: Digits, data: str, seeds: Sequence[int], settings: Settings,
+                  out: Path) -> list[Path]:
     """Everything, into out/RESULTS.md and out/figures; returns the paths that were written."""
     networks = [trained_networks(digits, seed, settings) for seed in seeds]
     centred = networks[0]["sigmoid, zero-centred"]
@@ -246,7 +258,7 @@ The forward pass of {len(digits.test_images):,} images. Only the ratios mean som
 {tables.as_markdown(timing_rows(digits, centred))}
 """)
     written.append(out / "RESULTS.md")
-    written[-1].write_text("\n".join(pages))
+    write_text(written[-1], "\n".join(pages))
     return written
 
 

@@ -46,11 +46,11 @@ Sources:
 import inspect
 import warnings
 from numbers import Real
-from typing import Callable, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 import numpy as np
 
-from lrp_numpy.layers import Dense
+from lrp_numpy.layers import Dense, Layer
 
 
 class LedgerRow(NamedTuple):
@@ -65,27 +65,29 @@ class LedgerRow(NamedTuple):
     dropped: np.ndarray     # (N,) relevance of outputs with z = 0, which has no one to go to
 
 
-def positive(x):
+def positive(x: np.ndarray) -> np.ndarray:
     """x+ = max(x, 0), element by element."""
     return np.maximum(x, 0)
 
 
-def negative(x):
+def negative(x: np.ndarray) -> np.ndarray:
     """x- = min(x, 0), element by element."""
     return np.minimum(x, 0)
 
 
-def sign(z):
+def sign(z: np.ndarray) -> np.ndarray:
     """+1 where z >= 0, else -1: unlike numpy.sign, never 0."""
     return np.where(z >= 0, 1, -1).astype(z.dtype)
 
 
-def stabilize(z, epsilon):
+def stabilize(z: np.ndarray, epsilon: float) -> np.ndarray:
     """z + epsilon * sign(z), with sign(0) = +1: at least epsilon from 0, and never across it."""
     return z + epsilon * sign(z)
 
 
-def propagate(a, W, b, epsilon, R, ledger=None, z=None, signed=True, layer=Dense):
+def propagate(a: np.ndarray, W: np.ndarray, b: np.ndarray, epsilon: float, R: np.ndarray,
+              ledger: list[LedgerRow] | None = None, z: np.ndarray | None = None,
+              signed: bool = True, layer: Layer | type[Dense] = Dense) -> np.ndarray:
     """The four lines of every rule: relevance R (N, K) of the outputs to that of the inputs (N, D).
 
         R_j = a_j sum_k w_jk s_k   with   s_k = R_k / (z_k + epsilon sign(z_k)),   z = a @ W + b
@@ -111,22 +113,22 @@ def propagate(a, W, b, epsilon, R, ledger=None, z=None, signed=True, layer=Dense
     return R_inputs
 
 
-def divide(R, z):
+def divide(R: np.ndarray, z: np.ndarray) -> np.ndarray:
     """R / z, and 0 where z is 0."""
     return np.where(z == 0, 0, R / np.where(z == 0, 1, z))
 
 
-def total(R):
+def total(R: np.ndarray) -> np.ndarray:
     """The sum over everything but the images: (N, ...) to (N,)."""
     return R.sum(axis=tuple(range(1, R.ndim)), dtype=np.float64)
 
 
-def alone(a):
+def alone(a: np.ndarray) -> list[np.ndarray]:
     """[a]: what most rules multiply the weights by."""
     return [a]
 
 
-def alone_and_at_least_0(a):
+def alone_and_at_least_0(a: np.ndarray) -> list[np.ndarray]:
     """[a]; warns if a number of a is negative."""
     if a.size and a.min() < 0:
         warnings.warn("gamma is made for activations of at least 0, and here are negative ones: "
@@ -135,12 +137,12 @@ def alone_and_at_least_0(a):
     return [a]
 
 
-def split(a):
+def split(a: np.ndarray) -> list[np.ndarray]:
     """[a+, a-]: so that each part can have its own weights."""
     return [positive(a), negative(a)]
 
 
-def ones(a):
+def ones(a: np.ndarray) -> list[np.ndarray]:
     """[1, 1, ...]: for rules that do not look at the input."""
     return [np.ones_like(a)]
 
@@ -151,28 +153,31 @@ class Term(NamedTuple):
     b: np.ndarray                                   # like b
     epsilon: float = 0.0
     inputs: Callable = alone                        # a -> [what stands for a, ...]
-    share: Callable = None                          # R, z -> what of R goes this way; None: all
+    share: Callable | None = None                   # R, z -> what of R goes this way; None: all
     signed: bool = True
 
 
-def add_up(terms, a, W, b, R, ledger=None, layer=Dense):
+def add_up(terms: list[Term], a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
+           ledger: list[LedgerRow] | None = None, layer: Layer | type[Dense] = Dense) -> np.ndarray:
     """The sum over the `terms` of a rule, each the four lines; ledger rows are added up as well."""
-    R_inputs, rows = 0, []
+    R_inputs: Any = 0
+    rows = []
     for term in terms:
         share = R if term.share is None else term.share(R, layer.apply(a, W, b))
         pairs = list(zip(term.inputs(a), term.weights))
         z = sum(layer.apply(part, weights, 0 * term.b) for part, weights in pairs) + term.b
-        of_parts = []
+        of_parts: list[LedgerRow] = []
         for part, weights in pairs:
             R_inputs = R_inputs + propagate(part, weights, term.b, term.epsilon, share, of_parts,
                                             z, term.signed, layer)
-        rows.append(of_parts[0]._replace(inputs=sum(row.inputs for row in of_parts)))
+        rows.append(of_parts[0]._replace(inputs=np.sum([row.inputs for row in of_parts],
+                                                       axis=0)))
     if ledger is not None:
-        ledger.append(LedgerRow(*(sum(parts) for parts in zip(*rows))))
+        ledger.append(LedgerRow(*(np.sum(parts, axis=0) for parts in zip(*rows))))
     return R_inputs
 
 
-def rule(terms):
+def rule(terms: Callable[..., list[Term]]) -> Any:
     """A rule from a function (W, b, **parameters) -> [Term, ...]; use it as a decorator.
 
     The rule is called with (a, W, b, R, **parameters, ledger=None, layer=Dense), and keeps the
@@ -183,22 +188,24 @@ def rule(terms):
 
     own = list(inspect.signature(terms).parameters.values())[2:]
     kind = inspect.Parameter
-    lrp.__signature__ = inspect.Signature(
-        [kind(name, kind.POSITIONAL_OR_KEYWORD) for name in ("a", "W", "b", "R")] + own
-        + [kind("ledger", kind.KEYWORD_ONLY, default=None),
-           kind("layer", kind.KEYWORD_ONLY, default=Dense)])
+    signature = inspect.Signature(
+        [kind(name, kind.POSITIONAL_OR_KEYWORD, annotation=np.ndarray) for name in "aWbR"] + own
+        + [kind("ledger", kind.KEYWORD_ONLY, default=None, annotation=list[LedgerRow] | None),
+           kind("layer", kind.KEYWORD_ONLY, default=Dense, annotation=Layer | type[Dense])],
+        return_annotation=np.ndarray)
     lrp.__name__, lrp.__qualname__, lrp.__doc__ = terms.__name__, terms.__name__, terms.__doc__
-    lrp.__module__, lrp.terms, lrp.itself = terms.__module__, terms, lrp
+    lrp.__module__ = terms.__module__
+    vars(lrp).update(__signature__=signature, terms=terms, itself=lrp)
     return lrp
 
 
-def terms_of(rule):
+def terms_of(rule: Callable) -> Callable[..., list[Term]] | None:
     """The function that `rule` was made of, or None: also for what only wraps such a rule."""
     return rule.terms if getattr(rule, "itself", None) is rule else None
 
 
 @rule
-def lrp_0(W, b, bias="modified"):
+def lrp_0(W: np.ndarray, b: np.ndarray, bias: str = "modified") -> list[Term]:
     """LRP-0: in proportion to what each input contributed to z.
 
         R_j = sum_k  a_j w_jk / (sum_j a_j w_jk + b_k)  R_k
@@ -210,7 +217,8 @@ def lrp_0(W, b, bias="modified"):
 
 
 @rule
-def lrp_epsilon(W, b, epsilon=0.25, bias="modified", signed=True):
+def lrp_epsilon(W: np.ndarray, b: np.ndarray, epsilon: float = 0.25, bias: str = "modified",
+                signed: bool = True) -> list[Term]:
     """LRP-epsilon: as LRP-0, but the stabilizer absorbs relevance where z is small.
 
         R_j = sum_k  a_j w_jk / (z_k + epsilon sign(z_k))  R_k,    z_k = sum_j a_j w_jk + b_k
@@ -225,7 +233,8 @@ def lrp_epsilon(W, b, epsilon=0.25, bias="modified", signed=True):
 
 
 @rule
-def lrp_gamma(W, b, gamma=0.25, bias="modified"):
+def lrp_gamma(W: np.ndarray, b: np.ndarray, gamma: float = 0.25,
+              bias: str = "modified") -> list[Term]:
     """LRP-gamma: positive weights count 1 + gamma times.
 
         R_j = sum_k  a_j (w_jk + gamma w+_jk) / (sum_j a_j (w_jk + gamma w+_jk) + b_k + gamma b+_k)
@@ -243,7 +252,8 @@ def lrp_gamma(W, b, gamma=0.25, bias="modified"):
 
 
 @rule
-def lrp_gamma_generalized(W, b, gamma=0.25, bias="modified"):
+def lrp_gamma_generalized(W: np.ndarray, b: np.ndarray, gamma: float = 0.25,
+                          bias: str = "modified") -> list[Term]:
     """LRP-gamma for activations and z of any sign: what speaks for z's sign counts 1 + gamma times.
 
         R_j = sum_k  (a_j w_jk + gamma (a_j w_jk)^s) / (z_k + gamma sum (a_j w_jk)^s + gamma b_k^s)
@@ -262,7 +272,8 @@ def lrp_gamma_generalized(W, b, gamma=0.25, bias="modified"):
 
 
 @rule
-def lrp_alpha_beta(W, b, alpha=2.0, beta=1.0, bias="modified", signs="contributions"):
+def lrp_alpha_beta(W: np.ndarray, b: np.ndarray, alpha: float = 2.0, beta: float = 1.0,
+                   bias: str = "modified", signs: str = "contributions") -> list[Term]:
     """LRP-alpha-beta: contributions for and against z are shared out apart.
 
         R_j = sum_k ( alpha (a_j w_jk)+ / (sum_j (a_j w_jk)+ + b+_k)
@@ -287,7 +298,8 @@ def lrp_alpha_beta(W, b, alpha=2.0, beta=1.0, bias="modified", signs="contributi
 
 
 @rule
-def lrp_z_plus(W, b, bias="modified", signs="contributions"):
+def lrp_z_plus(W: np.ndarray, b: np.ndarray, bias: str = "modified",
+               signs: str = "contributions") -> list[Term]:
     """LRP-z-plus: only what speaks for z; alpha-beta with alpha = 1, beta = 0.
 
         R_j = sum_k  (a_j w_jk)+ / (sum_j (a_j w_jk)+ + b+_k)  R_k
@@ -298,7 +310,7 @@ def lrp_z_plus(W, b, bias="modified", signs="contributions"):
 
 
 @rule
-def lrp_w_square(W, b, bias="none"):
+def lrp_w_square(W: np.ndarray, b: np.ndarray, bias: str = "none") -> list[Term]:
     """LRP-w-square: in proportion to the squared weights, whatever the input says; no bias.
 
         R_j = sum_k  w_jk^2 / (sum_j w_jk^2)  R_k
@@ -310,7 +322,7 @@ def lrp_w_square(W, b, bias="none"):
 
 
 @rule
-def lrp_flat(W, b, bias="none"):
+def lrp_flat(W: np.ndarray, b: np.ndarray, bias: str = "none") -> list[Term]:
     """LRP-flat: to every input that leads to k the same; no bias.
 
         R_j = sum_k  1 / D  R_k,    D inputs to k
@@ -322,7 +334,8 @@ def lrp_flat(W, b, bias="none"):
 
 
 @rule
-def lrp_z_box(W, b, low=0.0, high=1.0, bias="none"):
+def lrp_z_box(W: np.ndarray, b: np.ndarray, low: float = 0.0, high: float = 1.0,
+              bias: str = "none") -> list[Term]:
     """LRP-z-box, for pixels: how far each is from the end of its range that speaks against z_k.
 
         R_j = sum_k  (a_j w_jk - low w+_jk - high w-_jk) / (sum_j a_j w_jk - low w+_jk - high w-_jk)
@@ -338,14 +351,14 @@ def lrp_z_box(W, b, low=0.0, high=1.0, bias="none"):
                  inputs=lambda a: [a, np.full_like(a, low), np.full_like(a, high)])]
 
 
-def of_bias(bias, modified, b):
+def of_bias(bias: str, modified: np.ndarray, b: np.ndarray) -> np.ndarray:
     """What the keyword `bias` makes of b. Raises ValueError for another word."""
     if not isinstance(bias, str) or bias not in ("modified", "unmodified", "none"):
         raise ValueError(f"bias must be 'modified', 'unmodified' or 'none', got {bias!r}")
     return {"modified": modified, "unmodified": b, "none": 0 * b}[bias]
 
 
-def at_least_0(name, value):
+def at_least_0(name: str, value: float) -> float:
     """`value` as a float. Raises ValueError unless it is a finite number of at least 0."""
     if not (isinstance(value, Real) and 0 <= value < np.inf):
         raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
@@ -357,7 +370,7 @@ RULES = {"0": lrp_0, "epsilon": lrp_epsilon, "gamma": lrp_gamma,
          "z_plus": lrp_z_plus, "w_square": lrp_w_square, "flat": lrp_flat, "z_box": lrp_z_box}
 
 
-def parameters_of(rule):
+def parameters_of(rule: str | Callable) -> list[str]:
     """The names of the parameters that a rule, or the rule of this name, has of its own: ["gamma",
     "bias"], say."""
     parameters = inspect.signature(RULES[rule] if isinstance(rule, str) else rule).parameters

@@ -1,13 +1,17 @@
 """The paper's question asked of many images: baselines, intervals and perturbation curves."""
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lrp_numpy.explain import explain
-from lrp_numpy.removal import (as_many_lit_at_random, check_classes, measure, rank,
+from lrp_numpy.kinds import Seed
+from lrp_numpy.network import Network
+from lrp_numpy.removal import (Outcome, as_many_lit_at_random, check_classes, measure, rank,
                                remove_ranked)
 from lrp_numpy.training import check_labels, softmax
 
+Outcomes = dict[tuple[str, str | None], Outcome]      # by condition and rule
 MEASURES = ("accuracy", "confidence", "margin")
 
 
@@ -27,7 +31,7 @@ class Curves(NamedTuple):
     accuracy: dict              # "most", "least", "random" first -> (F,) share of right answers
     probability: dict           # the same -> (F,) mean softmax probability of the class explained
 
-    def area(self, of):
+    def area(self, of: dict[str, np.ndarray]) -> float:
         """Mean of least minus most relevant first over the shares: 0 for relevance by chance.
 
         `of` is self.accuracy or self.probability. Sources: the area over the perturbation curve
@@ -38,7 +42,8 @@ class Curves(NamedTuple):
         return float(np.mean(of["least"] - of["most"]))
 
 
-def outcomes(net, x, labels, rules, fraction=0.15, fill=0.0, rng=0):
+def outcomes(net: Network, x: np.ndarray, labels: np.ndarray, rules: dict[str, dict[str, Any]],
+             fraction: float = 0.15, fill: float | np.ndarray = 0.0, rng: Seed = 0) -> Outcomes:
     """{(condition, rule): Outcome} for images x (N, D), some with `fraction` of the pixels removed.
 
     rules: {rule: its parameters}, as `explain` takes them. The conditions for each rule: "most
@@ -47,7 +52,7 @@ def outcomes(net, x, labels, rules, fraction=0.15, fill=0.0, rng=0):
     that need no rule stand first, with rule None: "intact"; "random": pixels by lot; "random lit":
     as many lit pixels as there are, then others, by lot.
     """
-    found = {("intact", None): measure(net, x, labels)}
+    found: Outcomes = {("intact", None): measure(net, x, labels)}
 
     def keep(condition, rule, images):
         found[condition, rule] = measure(net, images, labels)
@@ -66,13 +71,13 @@ def outcomes(net, x, labels, rules, fraction=0.15, fill=0.0, rng=0):
     return found
 
 
-def from_the_other_end(places):
+def from_the_other_end(places: np.ndarray) -> np.ndarray:
     """The ranking (N, D) reversed: `rank` gives for "most" what it gives for "least" from its
     other end, if it ranks all pixels."""
     return places.shape[1] - 1 - places
 
 
-def estimate(values, rng=0, resamples=1000):
+def estimate(values: Sequence | np.ndarray, rng: Seed = 0, resamples: int = 1000) -> Estimate:
     """The `Estimate` of a measure from values (S, N): S seeds, the same N images for each.
 
     The interval: N images are drawn with replacement, `resamples` times, the same ones for all
@@ -90,14 +95,17 @@ def estimate(values, rng=0, resamples=1000):
                     float(by_seed.max()), float(np.median(values)))
 
 
-def estimates(runs, rng=0):
+def estimates(runs: list[Outcomes],
+              rng: Seed = 0) -> dict[tuple[str, str | None], dict[str, Estimate]]:
     """{(condition, rule): {measure: Estimate}} from the `outcomes` of several seeds (a list)."""
     return {condition: {
         name: estimate([getattr(run[condition], "correct" if name == "accuracy" else name)
                         for run in runs], rng) for name in MEASURES} for condition in runs[0]}
 
 
-def perturbation_curves(net, x, labels, relevance, fractions, fill=0.0, pixels="all", rng=0):
+def perturbation_curves(net: Network, x: np.ndarray, labels: np.ndarray, relevance: np.ndarray,
+                        fractions: Sequence[float] | np.ndarray, fill: float | np.ndarray = 0.0,
+                        pixels: str = "all", rng: Seed = 0) -> Curves:
     """`Curves` for images x (N, D): their pixels removed by `relevance` (N, D), and by lot.
 
     fractions: increasing shares of all or the lit `pixels`, in (0, 1); fill as in removal.remove.
@@ -112,7 +120,8 @@ def perturbation_curves(net, x, labels, relevance, fractions, fill=0.0, pixels="
               "least": from_the_other_end(most) if pixels == "all"
               else rank(x, relevance, "least", pixels=pixels, rng=rng),
               "random": rank(x, np.zeros_like(x), "most", pixels=pixels, rng=rng)}
-    accuracy, probability = {}, {}
+    accuracy: dict[str, list[float]] = {}
+    probability: dict[str, list[float]] = {}
     for first, places in orders.items():
         accuracy[first], probability[first] = [], []
         for fraction in fractions:

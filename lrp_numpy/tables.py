@@ -4,14 +4,20 @@ A table is a list of rows; a row is a dict from column to cell, the same columns
 """
 import csv
 import io
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+
+from lrp_numpy.kinds import Table
+from lrp_numpy.removal import Removal
+from lrp_numpy.rules import LedgerRow
 
 OUTCOMES = ("intact", "important_removed", "unimportant_removed")
 PAPER_NAMES = ("confidence", "IFRC", "UFRC")    # what the paper calls the three confidences
 
 
-def removal_numbers(removal, labels, chosen):
+def removal_numbers(removal: Removal, labels: np.ndarray, chosen: Sequence[int]) -> Table:
     """The paper's table in full precision: one row for each position in `chosen`, then two means.
 
     removal: a removal.Removal of N images with the given labels (N,). The row "mean" averages the
@@ -20,7 +26,7 @@ def removal_numbers(removal, labels, chosen):
     outcomes = [getattr(removal, name) for name in OUTCOMES]
     rows = []
     for i in chosen:
-        row = {"digit": int(labels[i]), "image": int(i)}
+        row: dict[str, Any] = {"digit": int(labels[i]), "image": int(i)}
         for name, paper_name, outcome in zip(OUTCOMES, PAPER_NAMES, outcomes):
             row |= {paper_name: float(outcome.confidence[i]),
                     f"margin_{name}": float(outcome.margin[i]),
@@ -36,7 +42,7 @@ def removal_numbers(removal, labels, chosen):
     return rows
 
 
-def removal_cells(numbers):
+def removal_cells(numbers: Table) -> Table:
     """The rows of `removal_numbers` as a person reads them.
 
     "0.4514 [6]" is a confidence of 0.4514 in the wrong class 6. Under each row of means stands how
@@ -59,7 +65,7 @@ def removal_cells(numbers):
     return rows
 
 
-def ledger_cells(ledger, image):
+def ledger_cells(ledger: list[LedgerRow], image: int) -> Table:
     """The ledger of one image, logits first, as it is handed down: one row a layer."""
     rows = []
     for number, row in reversed(list(enumerate(ledger))):
@@ -69,12 +75,12 @@ def ledger_cells(ledger, image):
     return rows
 
 
-def as_text(rows):
+def as_text(rows: Table) -> str:
     """Columns of equal width, for a terminal."""
     return "\n".join("  ".join(line).rstrip() for line in _padded(rows))
 
 
-def as_markdown(rows):
+def as_markdown(rows: Table) -> str:
     """A Markdown table, its columns of equal width for those who read it as it is."""
     head, *body = _padded(rows)
     rule = ["-" * max(3, len(cell)) for cell in head]
@@ -87,7 +93,7 @@ def _padded(rows):
     return [[cell.ljust(width) for cell, width in zip(line, widths)] for line in lines]
 
 
-def as_csv(rows):
+def as_csv(rows: Table) -> str:
     """Comma-separated values with a header line."""
     text = io.StringIO()
     writer = csv.DictWriter(text, rows[0], lineterminator="\n")

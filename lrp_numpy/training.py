@@ -10,7 +10,9 @@ from tqdm import tqdm
 
 from lrp_numpy import checkpoint as checkpoints
 from lrp_numpy import kernels
-from lrp_numpy.network import check_engine, check_inputs
+from lrp_numpy.data import Digits
+from lrp_numpy.kinds import FilePath, Seed
+from lrp_numpy.network import Network, check_engine, check_inputs
 
 
 class History(NamedTuple):
@@ -19,18 +21,18 @@ class History(NamedTuple):
     accuracy: np.ndarray    # (epochs,) fraction of the test images that is right after each epoch
 
 
-def log_softmax(logits):
+def log_softmax(logits: np.ndarray) -> np.ndarray:
     """log p_k = logit_k - log sum_k' exp(logit_k'), row by row (N, K)."""
     shifted = logits - logits.max(axis=1, keepdims=True)    # the same p, and exp cannot overflow
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
-def softmax(logits):
+def softmax(logits: np.ndarray) -> np.ndarray:
     """p_k = exp(logit_k) / sum_k' exp(logit_k'), row by row (N, K)."""
     return np.exp(log_softmax(logits))
 
 
-def cross_entropy(logits, labels):
+def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
     """The loss of a batch and its derivative, from logits (N, K) and labels (N,) in 0..K-1.
 
         loss    = -1/N sum_n log p[n, labels[n]]                (nats)
@@ -44,7 +46,9 @@ def cross_entropy(logits, labels):
     return loss, dlogits / len(labels)
 
 
-def adam_step(w, gradient, m, v, t, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8):
+def adam_step(w: np.ndarray, gradient: np.ndarray, m: np.ndarray, v: np.ndarray, t: int,
+              learning_rate: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999,
+              epsilon: float = 1e-8) -> None:
     """Step t = 1, 2, ... of Adam; changes w, m and v (arrays of one shape) in place.
 
         m <- beta1 m + (1 - beta1) g            running mean of the gradient
@@ -61,7 +65,7 @@ def adam_step(w, gradient, m, v, t, learning_rate=1e-3, beta1=0.9, beta2=0.999, 
     w -= learning_rate * m_hat / (np.sqrt(v_hat) + epsilon)
 
 
-def accuracy(net, images, labels, engine="numba"):
+def accuracy(net: Network, images: np.ndarray, labels: np.ndarray, engine: str = "numba") -> float:
     """The fraction of images (N, D) whose largest logit is that of the label (N,)."""
     return float((net.predict(images, engine) == labels).mean())
 
@@ -73,14 +77,18 @@ class Parameter(NamedTuple):
     v: np.ndarray       # running mean of its square
 
 
-def trainable(net):
+Parameters = list[tuple[Parameter, ...]]    # of each layer, such as (W, b)
+
+
+def trainable(net: Network) -> Parameters:
     """[(W, b), ...]: the arrays of `net` as Parameters without a past, one tuple a layer."""
     arrays = [[getattr(layer, name) for name in layer.parameters] for layer in net.layers]
     return [tuple(Parameter(w, np.zeros_like(w), np.zeros_like(w)) for w in of_layer)
             for of_layer in arrays]
 
 
-def step_by_equations(net, parameters, x, labels, t, learning_rate):
+def step_by_equations(net: Network, parameters: Parameters, x: np.ndarray, labels: np.ndarray,
+                      t: int, learning_rate: float) -> float:
     """One step of training, number t = 1, 2, ...: changes the parameters, returns the loss.
 
     x (N, D), labels (N,): a batch, x of the network's type; parameters: what `trainable` gave for
@@ -94,7 +102,8 @@ def step_by_equations(net, parameters, x, labels, t, learning_rate):
     return loss
 
 
-def step_by_loops(net, parameters, x, labels, t, learning_rate):
+def step_by_loops(net: Network, parameters: Parameters, x: np.ndarray, labels: np.ndarray, t: int,
+                  learning_rate: float) -> float:
     """The same by kernels.py. A layer's W is changed as soon as dz has been handed down through it,
     and its gradient is used up row by row."""
     a = net.activations(x)
@@ -111,8 +120,9 @@ def step_by_loops(net, parameters, x, labels, t, learning_rate):
 STEPS = {"numpy": step_by_equations, "numba": step_by_loops}
 
 
-def train(net, digits, epochs=10, batch_size=100, learning_rate=1e-3, rng=0, progress=True,
-          engine="numba", checkpoint=None):
+def train(net: Network, digits: Digits, epochs: int = 10, batch_size: int = 100,
+          learning_rate: float = 1e-3, rng: Seed = 0, progress: bool = True, engine: str = "numba",
+          checkpoint: FilePath | None = None) -> History:
     """Train `net` in place with Adam on the cross-entropy, and return its `History`.
 
     digits: anything with train_images (N, D), train_labels (N,), test_images, test_labels. Every
@@ -148,20 +158,14 @@ def train(net, digits, epochs=10, batch_size=100, learning_rate=1e-3, rng=0, pro
     rng = np.random.default_rng(rng)
     batch_size, learning_rate = int(batch_size), float(learning_rate)
     images, labels = digits.train_images, np.asarray(digits.train_labels).astype(np.int64)
+    steps = -(-len(images) // batch_size)       # in an epoch
     losses, accuracies, save = [], [], None
     if checkpoint is not None:
         identity = checkpoints.identity(net, digits, rng, batch_size=batch_size,
                                         learning_rate=learning_rate, engine=engine)
-        losses, accuracies = checkpoints.load(checkpoint, parameters, rng, identity)
+        losses, accuracies = checkpoints.load(checkpoint, parameters, rng, identity, steps, epochs)
         save = partial(checkpoints.save, checkpoint, parameters, losses, accuracies, of=identity)
 
-    steps = -(-len(images) // batch_size)       # in an epoch
-    if len(accuracies) != len(losses) // steps:
-        raise ValueError(f"checkpoint {checkpoint} must hold an accuracy for each of its "
-                         f"{len(losses) // steps} epochs, got {len(accuracies)}")
-    if len(losses) > epochs * steps:
-        raise ValueError(f"epochs must be at least {-(-len(losses) // steps)}, as many as the "
-                         f"checkpoint {checkpoint} has begun, got {epochs}")
     with tqdm(total=epochs * steps, initial=len(losses), desc="training", unit="step",
               disable=not progress) as bar, _stop_between_steps(save) as stop:
         for epoch in range(len(losses) // steps, epochs):
@@ -217,7 +221,7 @@ def _check_positive(**values):
             raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
 
 
-def check_labels(labels, count, classes, name="labels"):
+def check_labels(labels: np.ndarray, count: int, classes: int, name: str = "labels") -> None:
     """Raise ValueError unless labels are `count` integers in 0..classes-1."""
     labels = np.asarray(labels)
     if labels.shape != (count,) or labels.dtype.kind not in "iu":

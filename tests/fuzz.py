@@ -113,7 +113,8 @@ def readers():
     Image.fromarray(rng.integers(0, 255, (30, 20, 4), dtype=np.uint8)).save(png, "png")
 
     def go_on(path):
-        return checkpoint.load(path, training.trainable(net), np.random.default_rng(0), identity)
+        return checkpoint.load(path, training.trainable(net), np.random.default_rng(0), identity,
+                               steps=2, epochs=10)
     return {
         "idx": Reader(data.read_idx, idx, lambda whole: [whole[:4], whole[4:16], whole[16:]],
                       b"".join, len),
