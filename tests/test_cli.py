@@ -406,6 +406,16 @@ def test_stopped_and_gone_on(tmp_path, capsys):
     assert "--checkpoint is for training" in capsys.readouterr().err
 
 
+def test_nobody_reads_on(tmp_path):
+    """As in `python -m lrp_numpy explain | head -1`: no error, no traceback, status 1."""
+    with subprocess.Popen([sys.executable, "-m", "lrp_numpy", "explain", *QUICK], cwd=tmp_path,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        said = process.stderr.read()
+    assert process.returncode == 1
+    assert all(line.startswith("training: ") for line in said.splitlines())
+
+
 @pytest.mark.parametrize("command", ["", "redo", "paper", "report", "train", "explain", "gallery",
                                      "remove", "draw"])
 def test_help(capsys, command):

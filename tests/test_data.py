@@ -351,6 +351,15 @@ def test_the_cache_is_in_the_home_folder(monkeypatch):
     assert data._cache_folder() == Path.home() / ".cache" / "lrp_numpy"
 
 
+def test_no_home_folder(monkeypatch):
+    def none():
+        raise RuntimeError("Could not determine home directory.")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", none)
+    with pytest.raises(data.DownloadError, match="no home folder .*XDG_CACHE_HOME.*LRP_NUMPY_DATA"):
+        data.load_mnist("mnist")
+
+
 def test_several_at_once(server, tmp_path):
     """Four threads on an empty cache: each gets the digits, and nothing is left over."""
     with concurrent.futures.ThreadPoolExecutor(4) as pool:

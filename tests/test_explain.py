@@ -335,6 +335,22 @@ def test_the_row_that_is_not_finite_is_named(random_case, small_batches, engine,
         lrp.explain(net, x, engine=engine)
 
 
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
+@pytest.mark.parametrize("engine", ["numba", "numpy"])
+def test_relevance_beyond_its_type_is_named(random_case, small_batches, engine):
+    net, x = random_case([9, 8, 7, 4], "relu", 0, N=8)
+    with pytest.raises(FloatingPointError, match="relevance must be finite, got .* for what enters "
+                                                 "layer 2, in row 0: .* too large for float64"):
+        lrp.explain(net, x, "gamma", engine=engine, gamma=1.7e308)
+
+    def infinite_in_row_5(a, W, b, R):
+        relevance = np.zeros_like(a)
+        relevance[(a == x[5]).all(axis=1), 1] = np.inf
+        return relevance
+    with pytest.raises(FloatingPointError, match="got inf for what enters layer 0, in row 5: "):
+        lrp.explain(net, x, [infinite_in_row_5, "0", "0"], engine=engine)
+
+
 def test_a_stream_is_of_one_network(random_case):
     """Also if the network is trained while the stream is used."""
     net, x = random_case([9, 8, 7, 4], "relu", 0, N=8)

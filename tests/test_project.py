@@ -1,5 +1,8 @@
 """What a user meets: the README, the lessons, the wheel, the import."""
+import importlib
+import inspect
 import os
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -8,6 +11,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+import lrp_numpy
 
 ROOT = Path(__file__).parent.parent
 LESSONS = sorted((ROOT / "lessons").glob("[0-9]*.py"))
@@ -117,6 +122,36 @@ def test_a_left_cache_does_not_hide_the_package(tmp_path):
     (tmp_path / "lrp_numpy" / "__pycache__").mkdir(parents=True)
     run("-c", "import lrp_numpy; lrp_numpy.load_mnist", cwd=ROOT / "tests",
         PYTHONPATH=str(tmp_path))
+
+
+def public_functions():
+    """{its full name: the function}: all functions and methods whose names have no underscore."""
+    found = {}
+    for info in pkgutil.iter_modules(lrp_numpy.__path__, "lrp_numpy."):
+        if info.name != "lrp_numpy.__main__":
+            module = importlib.import_module(info.name)
+            owners = [module, *(one for one in vars(module).values() if inspect.isclass(one))]
+            for owner in owners:
+                for name, one in vars(owner).items():
+                    one = getattr(one, "fget", getattr(one, "__func__", one))   # property, ...
+                    one = getattr(one, "py_func", one)                          # compiled by numba
+                    if inspect.isfunction(one) and one.__module__ == info.name and (
+                            name[0] != "_" or name == "__init__") and one.__name__[0] != "<":
+                        found[f"{info.name}.{one.__qualname__}"] = one
+    return found
+
+
+def test_public_functions_are_annotated():
+    """Every argument and what is returned; whether it is true is for mypy to say."""
+    functions = public_functions()
+    assert len(functions) > 200 and "lrp_numpy.rules.lrp_gamma" in functions
+    for name, function in functions.items():
+        if name.endswith("__init__") and "<string>" in function.__code__.co_filename:
+            continue        # a dataclass makes its own
+        signature = inspect.signature(function)
+        lacking = [argument for argument, parameter in signature.parameters.items()
+                   if parameter.annotation is parameter.empty and argument not in ("self", "cls")]
+        assert not lacking and signature.return_annotation is not signature.empty, (name, lacking)
 
 
 def test_what_is_imported():

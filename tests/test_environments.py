@@ -1,0 +1,97 @@
+"""Where it runs: without a home to write to, from any folder, under any name, with any numba."""
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ODD = "Übung mit Lücken – 数字"
+
+
+@pytest.fixture
+def bad_home(request, tmp_path):
+    """A path in which no folder can be made: not even by root, if it lies under a file."""
+    if request.param == "under a file":
+        (tmp_path / "file").touch()
+        return tmp_path / "file" / "home"
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    folder = tmp_path / "home"
+    folder.mkdir(mode=0o555)
+    return folder
+
+
+def copied(folder):
+    """A copy of the package in `folder`, made anew, without numba's cache."""
+    shutil.copytree(ROOT / "lrp_numpy", folder / "lrp_numpy",
+                    ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def lrp_numpy(*arguments, package, cwd, **environment):
+    """The command line of the copy in folder `package`, run in folder `cwd`."""
+    kept = {name: value for name, value in os.environ.items()
+            if name not in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "NUMBA_CACHE_DIR", "MPLCONFIGDIR")}
+    return subprocess.run([sys.executable, "-m", "lrp_numpy", *arguments], cwd=cwd, text=True,
+                          capture_output=True, timeout=600, encoding="utf-8",
+                          env={**kept, "PYTHONPATH": str(package), "PYTHONUTF8": "1",
+                               **environment})
+
+
+@pytest.mark.parametrize("bad_home", ["under a file", "read-only"], indirect=True)
+def test_a_home_that_cannot_be_written(tmp_path, bad_home):
+    """numba keeps nothing, matplotlib a folder for the moment, and MNIST's lack is named."""
+    package = copied(tmp_path / "package")
+    (package / "lrp_numpy" / "__pycache__").touch()     # nor can anything be kept beside the code
+    work = tmp_path / "work"
+    work.mkdir()
+    home = {"HOME": str(bad_home)}
+    done = lrp_numpy("explain", "--epochs", "1", "--hidden", "20", package=package, cwd=work,
+                     **home)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    assert (work / "out" / "explain_heatmaps.png").is_file()
+    assert (package / "lrp_numpy" / "__pycache__").is_file() and not list(tmp_path.rglob("*.nbi"))
+
+    lacking = lrp_numpy("train", "--data", "mnist", package=package, cwd=work, **home)
+    *_, said = lacking.stderr.splitlines()
+    assert lacking.returncode == 2 and "Traceback" not in lacking.stderr, lacking.stderr
+    assert said.startswith(f"lrp_numpy: error: the cache folder {bad_home}")
+    assert "XDG_CACHE_HOME" in said and "LRP_NUMPY_DATA" in said
+
+
+def test_an_odd_path(tmp_path):
+    """The package, the working folder and every file have blanks and letters of many languages."""
+    package = copied(tmp_path / ODD)
+    work = tmp_path / f"{ODD} 2"
+    work.mkdir()
+    network, run = f"{ODD}.npz", f"{ODD} run.npz"
+    for arguments in (
+            ["train", "--epochs", "1", "--hidden", "20", "--checkpoint", run, "--out", ODD],
+            ["train", "--epochs", "2", "--hidden", "20", "--checkpoint", run, "--out", ODD],
+            ["draw", "--network", f"{ODD}/network.npz", "--picture", f"{ODD}.png"],
+            ["explain", "--network", f"{ODD}/network.npz", "--out", ODD, "--image", f"{ODD}.png"]):
+        done = lrp_numpy(*arguments, package=package, cwd=work, HOME=str(work))
+        assert done.returncode == 0 and "Warning" not in done.stderr, done.stderr
+    assert {"network.npz", "loss.csv", "explain_heatmaps.png"} <= {
+        path.name for path in (work / ODD).iterdir()}
+    assert list((package / "lrp_numpy" / "__pycache__").glob("*.nbi"))      # numba's cache works
+    missing = lrp_numpy("explain", "--network", network, package=package, cwd=work)
+    assert missing.returncode == 2
+    assert missing.stderr.strip() == (f"lrp_numpy: error: {network} is not a network saved by "
+                                      "lrp_numpy: no such file")
+
+
+def test_without_numba_s_compiler(tmp_path):
+    """NUMBA_DISABLE_JIT=1 runs the same kernels as Python: the same relevance, slowly."""
+    code = ("import sys, numpy as np, lrp_numpy as lrp; net = lrp.MLP.random([9, 40, 3], 'relu');"
+            "x = np.random.default_rng(0).random((4, 9)).astype(np.float32);"
+            "np.save(sys.argv[1], lrp.explain(net, x, 'gamma').input)")
+    for name, disabled in (("compiled", "0"), ("python", "1")):
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], check=True, timeout=600,
+                       env={**os.environ, "NUMBA_DISABLE_JIT": disabled})
+    compiled, python = (np.load(tmp_path / f"{name}.npy") for name in ("compiled", "python"))
+    np.testing.assert_allclose(compiled, python, rtol=1e-4, atol=1e-6)
