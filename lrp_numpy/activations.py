@@ -30,6 +30,8 @@ ACTIVATIONS = {
     "zero_centred_sigmoid": Activation(lambda z: np.tanh(z / 2) / 2, lambda a: 0.25 - a * a),
 }
 
+BUILT_IN = tuple(ACTIVATIONS)
+
 
 def at_zero(name: str) -> float:
     """f(0) of the activation called `name`: what a neuron says whose inputs add up to nothing."""
@@ -37,13 +39,13 @@ def at_zero(name: str) -> float:
 
 
 def zero_centred_name(name: str) -> str:
-    """The name of f(z) - f(0); it is added to ACTIVATIONS if it is not there yet."""
+    """The name of f(z) - f(0); of one of yours it is put into ACTIVATIONS, as f is now."""
     shift, centred = at_zero(name), f"zero_centred_{name}"
     f, derivative = ACTIVATIONS[name]
     if shift == 0:
         return name
-    ACTIVATIONS.setdefault(centred, Activation(lambda z: f(z) - shift,
-                                               lambda a: derivative(a + shift)))
+    if centred not in BUILT_IN:
+        ACTIVATIONS[centred] = Activation(lambda z: f(z) - shift, lambda a: derivative(a + shift))
     return centred
 
 

@@ -94,7 +94,7 @@ def test_save_and_load(tmp_path, random_case, sizes, activation):
     net, x = random_case(sizes, activation, seed=2)
     net.save(tmp_path / "net.npz")
     back = lrp.MLP.load(tmp_path / "net.npz")
-    assert (back.forward(x) == net.forward(x)).all()
+    assert type(back) is lrp.MLP and (back.forward(x) == net.forward(x)).all()
     assert [layer.activation for layer in back.layers] == [layer.activation for layer in net.layers]
     assert [path.name for path in tmp_path.iterdir()] == ["net.npz"]
 
@@ -164,6 +164,10 @@ def test_load_refuses(tmp_path, write):
     with pytest.raises(ValueError, match="net.npz is not a network saved by lrp_numpy"):
         lrp.MLP.load(tmp_path / "net.npz")
     assert not MARK.exists()
+
+
+def test_one_neuron_is_enough():
+    assert lrp.MLP.random([1, 1]).forward(np.ones((2, 1))).shape == (2, 1)
 
 
 @pytest.mark.parametrize("sizes", [[784, 0, 10], [784], [], [784, 2.5, 10], [3, -1]])
@@ -265,23 +269,29 @@ def test_a_zero_centred_network_trains_and_is_saved(tmp_path, dtype):
     assert (back.forward(x) == centred.forward(x)).all() and back.forward(x).dtype == dtype
 
 
-def test_any_activation_can_be_centred(monkeypatch):
-    """Softplus, log(1 + exp(z)), added by a user: f(0) = log 2."""
-    monkeypatch.setitem(ACTIVATIONS, "softplus", Activation(
-        lambda z: np.logaddexp(0, z), lambda a: 1 - np.exp(-a)))
+@pytest.mark.parametrize("f0, f, derivative", [
+    (np.log(2), lambda z: np.logaddexp(0, z), lambda a: 1 - np.exp(-a)),        # softplus
+    (-0.5, lambda z: np.tanh(z) - 0.5, lambda a: 1 - (a + 0.5)**2),
+    (1, np.exp, lambda a: a)])
+def test_any_activation_can_be_centred(monkeypatch, f0, f, derivative):
+    """Added by a user, whatever its f(0) is, and though another of its name was centred before."""
+    monkeypatch.setitem(ACTIVATIONS, "zero_centred_its_own", ACTIVATIONS["relu"])
+    monkeypatch.setitem(ACTIVATIONS, "its_own", Activation(f, derivative))
     rng = np.random.default_rng(0)
     net = lrp.MLP.from_arrays([rng.normal(size=(4, 3)), rng.normal(size=(3, 3)),
                                rng.normal(size=(3, 2))], [rng.normal(size=K) for K in (3, 3, 2)],
-                              "softplus")
+                              "its_own")
     x = rng.random((5, 4))
     centred = lrp.zero_centred(net)
     np.testing.assert_allclose(centred.forward(x), net.forward(x), rtol=1e-12)
-    np.testing.assert_allclose(centred.activations(x)[1], net.activations(x)[1] - np.log(2))
+    np.testing.assert_allclose(centred.activations(x)[1], net.activations(x)[1] - f0)
     a, centred_a = net.activations(x), centred.activations(x)
     for pair, centred_pair in zip(net.backward(a, np.ones((5, 2))),
                                   centred.backward(centred_a, np.ones((5, 2)))):
         np.testing.assert_allclose(centred_pair[1], pair[1], rtol=1e-12)
-    monkeypatch.delitem(ACTIVATIONS, "zero_centred_softplus")
+    alone = lrp.MLP([Dense(np.ones((2, 2)), np.zeros(2), "its_own")])
+    with pytest.raises(ValueError, match="layer 0 with its_own and nothing behind it"):
+        lrp.zero_centred(alone)
 
 
 def test_centring_twice_is_centring_once(random_case):

@@ -146,7 +146,7 @@ def test_bad_numbers_elsewhere_are_named(random_case, bad):
     for name, place in (("W", r"\[0, 1\]"), ("b", r"\[1\]")):
         weights, biases = ([getattr(layer, part).copy() for layer in net.layers]
                            for part in ("W", "b"))
-        {"W": weights[0], "b": biases[1]}[name].flat[1] = bad
+        {"W": weights[0], "b": biases[1]}[name].flat[1:3] = bad
         with pytest.raises(ValueError, match=f"{name} must be finite, got {bad} at {place}"):
             lrp.MLP.from_arrays(weights, biases, "relu")
     for name in ("train_images", "test_images"):

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lrp_numpy.rules import (RULES, lrp_0, lrp_epsilon, lrp_gamma, parameters_of, positive,
-                             propagate, stabilize)
+from lrp_numpy.rules import (RULES, Term, lrp_0, lrp_epsilon, lrp_gamma, parameters_of, positive,
+                             propagate, rule, stabilize)
 
 CASES = [("0", {}), ("epsilon", {"epsilon": 0.3}), ("epsilon", {"epsilon": 5.0}),
          ("gamma", {"gamma": 0.25}), ("gamma", {"gamma": 10.0})]
@@ -69,6 +69,17 @@ def test_the_ledger_adds_up(name, parameters, shape, seed):
     np.testing.assert_allclose(row.received, total, rtol=1e-10, atol=1e-13 * scale)
     assert (row.dropped == 0).all()
     assert ((row.epsilon != 0) == ("epsilon" in parameters)).all()
+
+
+def test_what_stabilizes_a_negative_z():
+    """z = -2, R = 4, epsilon = 1: 4 / (-2 - 1) for each unit of z; without its sign 4 / (-2 + 1).
+    """
+    a, W, b, R = np.array([[1., 3.]]), np.array([[1.], [-1.]]), np.zeros(1), np.array([[4.]])
+    expected = np.array([[1, -3]]) * 4 / -3
+    np.testing.assert_allclose(propagate(a, W, b, 1.0, R), expected, rtol=1e-15)
+    assert propagate(a, W, b, 1.0, R, signed=False).tolist() == [[-4, 12]]
+    own = rule(lambda W, b: [Term([W], b, 1.0)])
+    np.testing.assert_allclose(own(a, W, b, R), expected, rtol=1e-15)
 
 
 def test_by_hand():
