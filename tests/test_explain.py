@@ -163,6 +163,28 @@ def test_the_type_is_kept_and_nothing_is_changed(random_case, dtype):
     assert (x == before).all() and not np.shares_memory(e.input, x)
 
 
+@pytest.mark.parametrize("of_net, of_x, of_R", [
+    (np.float32, np.float64, np.float64), (np.float64, np.float32, np.float64),
+    (np.float32, np.float32, np.float32), (np.float32, np.uint8, np.float32),
+    (np.float64, np.uint8, np.float64)])
+@pytest.mark.parametrize("engine", ["numba", "numpy"])
+def test_the_wider_type_is_taken(of_net, of_x, of_R, engine):
+    net = lrp.MLP.random([5, 4, 3], "relu", dtype=of_net)
+    e = lrp.explain(net, np.ones((2, 5), of_x), engine=engine)
+    assert {R.dtype for R in e.relevance} == {np.dtype(of_R)}
+
+
+@pytest.mark.parametrize("more", [-1, 1])
+def test_a_rule_must_return_the_shape_of_a(random_case, more):
+    net, x = random_case([5, 4, 3], "relu", 0)
+
+    def wrong(a, W, b, R):
+        return np.ones((len(a), a.shape[1] + more))
+    with pytest.raises(ValueError, match=r"rule must return relevance of the shape of a, \(6, 4\), "
+                                         rf"got \(6, {4 + more}\)"):
+        lrp.explain(net, x, wrong)
+
+
 def test_no_images():
     e = lrp.explain(hand_network(), np.zeros((0, 2)), target=0)
     assert e.input.shape == (0, 2) and e.ledger[0].received.shape == (0,)
@@ -370,15 +392,15 @@ def test_warned_of_in_batches_too(random_case):
     assert len(warned) == 1 and warned[0].filename == __file__
 
 
-def test_progress_is_shown_if_asked_for(random_case, capfd):
-    net, x = random_case([5, 4, 3], "relu", 0)
+def test_progress_is_shown_if_asked_for(random_case, small_batches, capfd):
+    net, x = random_case([9, 8, 7, 4], "relu", 0, N=8)
     lrp.explain(net, x)
     list(lrp.explain_batches(net, x))
     assert capfd.readouterr() == ("", "")
     lrp.explain(net, x, progress=True)
     list(lrp.explain_batches(net, x, progress=True))
     out, err = capfd.readouterr()
-    assert out == "" and err.count("6/6") >= 2
+    assert out == "" and err.count(" 8/8 ") == 2
 
 
 def test_memory_does_not_grow_with_the_images():

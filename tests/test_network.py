@@ -45,8 +45,8 @@ def test_gradients_by_finite_differences(random_case, sizes, activation):
     labels = np.arange(len(x)) % sizes[-1]
     a = net.activations(x)
     gradients = net.backward(a, cross_entropy(a[-1], labels)[1])
-    for layer, pair in zip(net.layers, gradients):
-        for parameter, gradient in zip((layer.W, layer.b), pair):
+    for layer, pair in zip(net.layers, gradients, strict=True):
+        for parameter, gradient in zip((layer.W, layer.b), pair, strict=True):
             assert parameter.shape == gradient.shape
             for place in np.ndindex(parameter.shape):
                 loss, step, value = [], 1e-5, parameter[place]
@@ -166,6 +166,14 @@ def test_load_refuses(tmp_path, write):
     assert not MARK.exists()
 
 
+@pytest.mark.parametrize("make", [lambda *rng: lrp.MLP.random([3, 2], "sigmoid", *rng),
+                                  lambda *rng: lrp.lenet(*rng).layers[1]])
+def test_the_seed_is_0_if_none_is_named(make):
+    arrays = [array for net in (make(), make(0), make(1))
+              for array in [getattr(net, "layers", [net])[0].W]]
+    assert (arrays[0] == arrays[1]).all() and (arrays[0] != arrays[2]).any()
+
+
 def test_one_neuron_is_enough():
     assert lrp.MLP.random([1, 1]).forward(np.ones((2, 1))).shape == (2, 1)
 
@@ -196,7 +204,8 @@ def test_arrays_refused(random_case, change, message):
 
 @pytest.mark.parametrize("x, message", [
     (np.ones((2, 6)), r"x must be an array of shape \(N, 5\), one row an image, got \(2, 6\)"),
-    (np.ones(5), r"got \(5,\)"), (np.ones((2, 5, 1)), r"got \(2, 5, 1\)"),
+    (np.ones(5), r"one row an image, got \(5,\)"),
+    (np.ones((2, 5, 1)), r"one row an image, got \(2, 5, 1\)"),
     (np.ones((2, 5), bool), "float32 or float64, got bool$"),
     ([[1.0] * 5], "x must be a NumPy array, got list"),
     (np.ma.masked_array(np.ones((2, 5))), "x must be a NumPy array, got MaskedArray"),
@@ -287,7 +296,7 @@ def test_any_activation_can_be_centred(monkeypatch, f0, f, derivative):
     np.testing.assert_allclose(centred.activations(x)[1], net.activations(x)[1] - f0)
     a, centred_a = net.activations(x), centred.activations(x)
     for pair, centred_pair in zip(net.backward(a, np.ones((5, 2))),
-                                  centred.backward(centred_a, np.ones((5, 2)))):
+                                  centred.backward(centred_a, np.ones((5, 2))), strict=True):
         np.testing.assert_allclose(centred_pair[1], pair[1], rtol=1e-12)
     alone = lrp.MLP([Dense(np.ones((2, 2)), np.zeros(2), "its_own")])
     with pytest.raises(ValueError, match="layer 0 with its_own and nothing behind it"):
