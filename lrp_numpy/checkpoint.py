@@ -112,6 +112,11 @@ def load(path: FilePath, parameters: Parameters, rng: np.random.Generator, of: d
             if kept.shape != array.shape or kept.dtype != array.dtype:
                 raise ValueError(f"an array must be {array.dtype} {array.shape}, got {kept.dtype} "
                                  f"{kept.shape}")
+        for name, array in file.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise ValueError(f"{name} must hold finite numbers only")
+            if name.startswith("v_") and array.min() < 0:
+                raise ValueError(f"{name} must hold squares, got {array.min()}")
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"checkpoint {path} cannot be used: {error}") from error
     begun = -(-len(losses) // steps)
@@ -125,7 +130,7 @@ def load(path: FilePath, parameters: Parameters, rng: np.random.Generator, of: d
 
 
 def _check_same(saved, of):
-    for name in of.keys() | saved.keys():
+    for name in [*of, *saved]:
         if saved.get(name) != of.get(name):
             raise ValueError(f"it is of a run with another {name}: {saved.get(name)} there, "
                              f"{of.get(name)} here")

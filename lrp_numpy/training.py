@@ -66,7 +66,12 @@ def adam_step(w: np.ndarray, gradient: np.ndarray, m: np.ndarray, v: np.ndarray,
 
 
 def accuracy(net: Network, images: np.ndarray, labels: np.ndarray, engine: str = "numba") -> float:
-    """The fraction of images (N, D) whose largest logit is that of the label (N,)."""
+    """The fraction of images (N, D) whose largest logit is that of the label (N,).
+
+    Raises ValueError for no images at all, and for what `forward` refuses.
+    """
+    if len(images) == 0:
+        raise ValueError("images must hold at least one image, got none")
     return float((net.predict(images, engine) == labels).mean())
 
 
@@ -166,8 +171,12 @@ def train(net: Network, digits: Digits, epochs: int = 10, batch_size: int = 100,
         losses, accuracies = checkpoints.load(checkpoint, parameters, rng, identity, steps, epochs)
         save = partial(checkpoints.save, checkpoint, parameters, losses, accuracies, of=identity)
 
+    def check_weights():
+        if not all(np.isfinite(one.w).all() for of_layer in parameters for one in of_layer):
+            raise _diverged("a weight is not finite", losses, learning_rate, checkpoint)
+
     with tqdm(total=epochs * steps, initial=len(losses), desc="training", unit="step",
-              disable=not progress) as bar, _stop_between_steps(save) as stop:
+              disable=not progress) as bar, _stop_between_steps(save, check_weights) as stop:
         for epoch in range(len(losses) // steps, epochs):
             state = checkpoints.state_of(rng)
             order = rng.permutation(len(images))
@@ -180,8 +189,7 @@ def train(net: Network, digits: Digits, epochs: int = 10, batch_size: int = 100,
                 if not np.isfinite(losses[-1]):
                     raise _diverged(f"the loss is {losses[-1]}", losses, learning_rate, checkpoint)
                 bar.update()
-            if not all(np.isfinite(one.w).all() for of_layer in parameters for one in of_layer):
-                raise _diverged("a weight is not finite", losses, learning_rate, checkpoint)
+            check_weights()
             accuracies.append(accuracy(net, digits.test_images, np.asarray(digits.test_labels),
                                        engine))
             bar.set_postfix(loss=f"{losses[-1]:.3f}", accuracy=f"{accuracies[-1]:.2%}")
@@ -192,10 +200,10 @@ def train(net: Network, digits: Digits, epochs: int = 10, batch_size: int = 100,
 
 
 @contextmanager
-def _stop_between_steps(save):
+def _stop_between_steps(save, check_weights):
     """A function to be called between steps: after Ctrl-C, it saves and raises KeyboardInterrupt.
 
-    Without a checkpoint to save to, Ctrl-C stops as always.
+    What is not finite is not saved. Without a checkpoint to save to, Ctrl-C stops as always.
     """
     if save is None:
         yield lambda state: None
@@ -203,6 +211,7 @@ def _stop_between_steps(save):
     with checkpoints.ctrl_c_waits() as asked:
         def stop(state):
             if asked.is_set():
+                check_weights()
                 save(state)
                 raise KeyboardInterrupt
         yield stop

@@ -153,15 +153,19 @@ def test_damaged_checkpoints_are_refused(tmp_path, small, damage):
     {"identity": "[]"}, {"identity": "{"}, {"losses": None}, {"w_0_0": np.zeros(3)},
     {"m_1_1": None}, {"v_0_1": np.zeros(8, np.float64)}, {"rng_state": "{}"},
     {"rng_state": '{"bit_generator": "PCG64", "state": 1}'}, {"rng_state": "["},
-    {"losses": np.zeros(7, np.int64)}, {"accuracies": np.zeros((1, 1))}])
+    {"losses": np.zeros(7, np.int64)}, {"accuracies": np.zeros((1, 1))},
+    {"w_1_1": np.full(3, np.nan, np.float32)}, {"m_0_1": np.full(8, np.inf, np.float32)},
+    {"v_1_1": np.full(3, -1, np.float32)}, {"losses": np.full(7, np.nan)}])
 def test_whole_files_that_are_no_checkpoints(tmp_path, small, change):
     path, net = tmp_path / "run.npz", network()
     lrp.train(net, small, **settings(epochs=1), checkpoint=path)
     with np.load(path) as file:
         arrays = dict(file) | change
     np.savez(path, **{name: value for name, value in arrays.items() if value is not None})
+    net = network(2)
     with pytest.raises(ValueError, match="checkpoint .*run.npz cannot be used: "):
         lrp.train(net, small, **settings(), checkpoint=path)
+    assert same(net, network(2))
 
 
 def test_accuracies_that_do_not_fit(tmp_path, small):
@@ -177,7 +181,6 @@ def test_accuracies_that_do_not_fit(tmp_path, small):
 def test_divergence_keeps_the_last_good_one(tmp_path, small):
     path, fast = tmp_path / "run.npz", settings(learning_rate=1.0)
     lrp.train(network(), small, **fast | {"epochs": 1}, checkpoint=path)
-    good = path.read_bytes()
     with np.load(path) as file:
         arrays = dict(file)
     arrays["w_1_1"] = np.full_like(arrays["w_1_1"], np.float32(3e38)) * [1, -1, 1]
@@ -186,6 +189,25 @@ def test_divergence_keeps_the_last_good_one(tmp_path, small):
     with pytest.raises(FloatingPointError, match="at step 8, with learning_rate=1.0; .*; the "
                                                  "checkpoint .*run.npz is from before"):
         lrp.train(network(), small, **fast, checkpoint=path)
+    assert path.read_bytes() == good
+
+
+def test_ctrl_c_does_not_save_what_has_diverged(tmp_path, monkeypatch, small):
+    """A step makes a weight infinite; the next loss would show it, but Ctrl-C comes first."""
+    path, net = tmp_path / "run.npz", network()
+    lrp.train(network(), small, **settings(epochs=1), checkpoint=path)
+    good = path.read_bytes()
+
+    step = training.STEPS["numba"]
+
+    def breaks(*arguments):
+        loss = step(*arguments)
+        net.layers[0].W[0, 0] = np.inf
+        signal.raise_signal(signal.SIGINT)
+        return loss
+    monkeypatch.setitem(training.STEPS, "numba", breaks)
+    with pytest.raises(FloatingPointError, match="a weight is not finite at step 8, .* from before"):
+        lrp.train(net, small, **settings(), checkpoint=path)
     assert path.read_bytes() == good
 
 
@@ -218,15 +240,18 @@ def test_killed(tmp_path):
     """SIGKILL at any moment: what lies there is a whole checkpoint, and the end is the same."""
     whole, path = tmp_path / "whole.npz", tmp_path / "run.npz"
     finished(whole, 12)
-    delays = np.random.default_rng(0).uniform(0.05, 0.6, size=4)
-    for delay in delays:
+    begun = []
+    for delay in np.random.default_rng(0).uniform(0.02, 0.15, size=5):
         with run(path, 12) as process:
             process.stdout.readline()
+            while not path.exists():
+                time.sleep(0.001)
             time.sleep(delay)
             process.kill()
-        if path.exists():
-            with np.load(path) as file:
-                assert len(file["losses"]) % 80 == 0 and json.loads(str(file["identity"]))
+        begun.append(process.returncode == -signal.SIGKILL)
+        with np.load(path) as file:
+            assert len(file["losses"]) % 80 == 0 and json.loads(str(file["identity"]))
+    assert sum(begun) >= 3      # the others were through before
     finished(path, 12)
     assert same(lrp.MLP.load(f"{path}.net"), lrp.MLP.load(f"{whole}.net"))
 
