@@ -77,7 +77,7 @@ def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None
     end for the logits and the ledger once more.
 
     Returns an `Explanation`. Raises ValueError for images, a target, rules or parameters that do
-    not fit, and FloatingPointError if relevance gets too large for its type. Warns if a hidden
+    not fit, and FloatingPointError if z or relevance gets too large for its type. Warns if a hidden
     activation has f(0) != 0: see network.zero_centred for the cure.
     """
     carriers = _carriers(net, rule, engine, parameters)
@@ -145,14 +145,15 @@ def _explain(net, carriers, x, target, start, kept, first_row):
     if x.dtype == np.uint8:
         x = x.astype(net.dtype) / 255
     a, z = [x], []
-    with np.errstate(invalid="ignore", over="ignore"):
-        z.append(carriers[0].up(x))
-        if not np.isfinite(z[0].sum()):     # so it is if x is not; z is smaller to look through
-            check_finite(x, first_row=first_row)
-    for layer, carrier in zip(net.layers, carriers[1:]):
+    for number, (layer, carrier) in enumerate(zip(net.layers, carriers)):
+        with np.errstate(invalid="ignore", over="ignore"):
+            z.append(carrier.up(a[-1]))
+        try:
+            check_finite(z[-1], f"z of layer {number}", first_row)
+        except ValueError as error:
+            check_finite(x, first_row=first_row)    # so it is z if x is not
+            raise FloatingPointError(f"{error}: a weight is too large for {z[-1].dtype}") from None
         a.append(layer.activate(z[-1]))
-        z.append(carrier.up(a[-1]))
-    a.append(net.layers[-1].activate(z[-1]))
     logits = a[-1]
     rows = np.arange(len(x))
     target = logits.argmax(axis=1) if target is None else np.full(len(x), target, np.int64)

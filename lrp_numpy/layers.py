@@ -21,7 +21,9 @@ from lrp_numpy.kinds import Seed, Shape
 
 
 def affine(a: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """z = a @ W + b: from (N, D) to (N, K)."""
+    """z = a @ W + b: from (N, D) to (N, K). Raises ValueError for shapes that do not fit."""
+    kernels.check_shape("a", a, (len(a), len(W)))
+    kernels.check_shape("b", b, W.shape[1:])
     return a @ W + b
 
 

@@ -100,8 +100,11 @@ class Network:
     def activations(self, x: np.ndarray, engine: str = "numba") -> list[np.ndarray]:
         """[x, hidden activations ..., logits]: what each layer received, and the output last.
 
-        This is the forward pass; it keeps everything that `backward` needs.
+        This is the forward pass; it keeps everything that `backward` needs. Arguments, and what is
+        refused, as in `forward`.
         """
+        check_inputs(x, self.sizes[0])
+        check_engine(engine)
         a = [x]
         for layer in self.layers:
             a.append(layer.forward(a[-1], engine))
@@ -113,8 +116,6 @@ class Network:
         engine: "numba" for the loops in kernels.py, "numpy" for the equations as they stand: the
         same to rounding. Raises ValueError for another, and unless x fits the network.
         """
-        check_inputs(x, self.sizes[0])
-        check_engine(engine)
         return self.activations(x, engine)[-1]
 
     def predict(self, x: np.ndarray, engine: str = "numba") -> np.ndarray:
@@ -327,9 +328,7 @@ def _shapes(layers):
 def _check_numbers(array, name):
     if array.dtype not in (np.float32, np.float64):
         raise ValueError(f"{name} must be float32 or float64, got {array.dtype}")
-    if not np.isfinite(array).all():
-        place = np.argwhere(~np.isfinite(array))[0].tolist()
-        raise ValueError(f"{name} must be finite, got {array[tuple(place)]} at {place}")
+    check_finite(array, name)
 
 
 def _loaded(file, name, number):
@@ -377,10 +376,15 @@ def check_array(x: Any, width: int | str, name: str = "x", also: Sequence[DTypeL
 
 
 def check_finite(x: np.ndarray, name: str = "x", first_row: int = 0) -> None:
-    """Raise ValueError unless x (N, D) is finite; rows are counted from `first_row`."""
+    """Raise ValueError, naming the first that is not, unless all of x is finite.
+
+    first_row: the number of x's first row, where x is a part of an array.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         is_finite = np.isfinite(x.sum())        # cheap, and if so, all are; if not, look closely
     if not is_finite and not np.isfinite(x).all():
-        row, column = np.argwhere(~np.isfinite(x))[0]
-        raise ValueError(f"{name} must be finite, got {x[row, column]} in row {first_row + row}, "
-                         f"column {column}")
+        place = np.argwhere(~np.isfinite(x))[0]
+        wrong = x[tuple(place)]
+        place[:1] += first_row
+        raise ValueError(f"{name} must be finite, got {wrong} " + (
+            f"in row {place[0]}, column {place[1]}" if x.ndim == 2 else f"at {place.tolist()}"))

@@ -3,6 +3,7 @@
 Images are drawn black on white, relevance with symmetric limits: red for, blue against, white 0.
 On grey paper red and blue look alike, so what speaks against bears a dot as well.
 A draw_... function fills given axes; the others return a new Figure; `save` writes and closes it.
+Images and relevance that are not finite, or no squares, are refused (ValueError).
 """
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from matplotlib.figure import Figure
 
 from lrp_numpy.files import written_whole
 from lrp_numpy.kinds import FilePath, Table
+from lrp_numpy.network import check_finite
 from lrp_numpy.study import Curves
 
 RELEVANCE = LinearSegmentedColormap.from_list("relevance", ["#2f6dff", "#ffffff", "#b40000"])
@@ -33,6 +35,7 @@ def save(figure: Figure, path: FilePath) -> Path:
 
 def draw_image(axes: Axes, image: np.ndarray, title: str = "") -> None:
     """One image (D,) with D = side * side, black on white."""
+    check_finite(image, "image")
     axes.imshow(_square(image), cmap="gray_r", vmin=0, vmax=1)
     _bare(axes, title)
 
@@ -43,6 +46,7 @@ def draw_relevance(axes: Axes, R: np.ndarray, title: str = "", limit: float | No
 
     The colours end at ±limit, in units of the logit; None: at ±max|R|. dot: size of the dots.
     """
+    check_finite(R, "relevance")
     limit = limit or np.abs(R).max() or 1
     R = _square(R)
     axes.imshow(R, cmap=RELEVANCE, vmin=-limit, vmax=limit)
@@ -139,7 +143,7 @@ def bars(R: np.ndarray, names: Sequence[str], elsewhere: dict[str, float] | None
     Explanation.elsewhere gives it; each has a bar below, unless it is 0. So the bars add up to the
     output, and the title says to what. values (D,), if given, stand beside the names; unit: that
     of the output, and so of relevance. Raises ValueError for names or values of another number
-    than D, and for a `most` below 1.
+    than D, a `most` below 1, and relevance that is not finite.
     """
     for what, given in (("names", names), ("values", R if values is None else values)):
         if np.shape(R) != (len(given),):
@@ -147,6 +151,7 @@ def bars(R: np.ndarray, names: Sequence[str], elsewhere: dict[str, float] | None
                              f"{len(given)} for {np.shape(R)}")
     if not isinstance(most, (int, np.integer)) or most < 1:
         raise ValueError(f"most must be an integer of at least 1, got {most!r}")
+    check_finite(np.asarray(R), "relevance")
     order = np.argsort(-np.abs(R), kind="stable")
     rows = [(names[j] if values is None else f"{names[j]} = {values[j]:.4g}", R[j])
             for j in order[:most]]

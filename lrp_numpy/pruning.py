@@ -14,7 +14,7 @@ from lrp_numpy.data import Digits
 from lrp_numpy.explain import explain
 from lrp_numpy.kinds import Rule, Seed
 from lrp_numpy.layers import Dense
-from lrp_numpy.network import Network, check_inputs
+from lrp_numpy.network import Network, check_finite, check_inputs
 
 
 def importance(net: Network, x: np.ndarray, by: str, rule: Rule = "0", rng: Seed = 0,
@@ -52,9 +52,13 @@ def neuron_importance(net: Network, x: np.ndarray, layer: int, by: str, rule: Ru
 
 
 def keep_most(importance: np.ndarray, count: int, rng: Seed = 0) -> np.ndarray:
-    """The places of the `count` largest of importance (D,), in rising order; equals by lot."""
+    """The places of the `count` largest of importance (D,), in rising order; equals by lot.
+
+    Raises ValueError for another count than 1..D, and for an importance that is not finite.
+    """
     if not 1 <= count <= len(importance):
         raise ValueError(f"count must lie in 1..{len(importance)}, got {count!r}")
+    check_finite(np.asarray(importance), "importance")
     lot = np.random.default_rng(rng).random(len(importance))
     return np.sort(np.lexsort((lot, -np.asarray(importance)))[:count])
 

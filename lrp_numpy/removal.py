@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lrp_numpy.explain import explain
+from lrp_numpy.kernels import check_shape
 from lrp_numpy.kinds import Rule, Seed
 from lrp_numpy.network import Network, check_inputs
 from lrp_numpy.training import check_labels, softmax
@@ -72,7 +73,7 @@ def rank(x: np.ndarray, relevance: np.ndarray, which: str, order: str = "signed"
 
     Raises ValueError for anything that is not one of these.
     """
-    check_inputs(x, np.shape(x)[-1] if np.ndim(x) == 2 else "D")
+    _check_images(x)
     check_inputs(relevance, x.shape[1], "relevance")
     if relevance.shape != x.shape:
         raise ValueError(f"relevance must have the shape of x, {x.shape}, got {relevance.shape}")
@@ -98,8 +99,11 @@ def remove_ranked(x: np.ndarray, places: np.ndarray, fraction: float,
     pixels, or of the "lit" ones (x > 0), rounded to whole pixels; fill: a number, or one for each
     pixel (D,), such as the mean of the training images.
 
-    Returns a new array. Raises ValueError for a fraction outside (0, 1) or a fill of another kind.
+    Returns a new array. Raises ValueError for images or places that are none, a fraction outside
+    (0, 1) or a fill of another kind.
     """
+    _check_images(x)
+    check_shape("places", places, x.shape)
     if not (isinstance(fraction, Real) and 0 < fraction < 1):
         raise ValueError(f"fraction must lie between 0 and 1, both excluded, got {fraction!r}")
     if np.asarray(fill).dtype.kind not in "iuf" or not np.isfinite(fill).all() or (
@@ -127,6 +131,8 @@ def as_many_lit_at_random(x: np.ndarray, variant: np.ndarray, fill: float | np.n
     Any pixels would not be fair to compare with, since most are dark and do not matter.
     """
     places = rank(x, np.zeros_like(x), "most", pixels="lit", rng=rng)
+    _check_images(variant, "variant")
+    check_shape("variant", variant, x.shape)
     count = ((x > 0) & (variant != x)).sum(axis=1, keepdims=True)
     return np.where(places < count, np.asarray(fill, x.dtype), x)
 
@@ -163,6 +169,10 @@ def check_classes(net: Network) -> None:
     """Raise ValueError for a network with a single output, whose predicted class says nothing."""
     if net.sizes[-1] < 2:
         raise ValueError("net must have at least 2 outputs, got 1")
+
+
+def _check_images(x, name="x"):
+    check_inputs(x, np.shape(x)[-1] if np.ndim(x) == 2 else "D", name)
 
 
 def _check_choice(name, value, allowed):

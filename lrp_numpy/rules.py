@@ -12,7 +12,8 @@ s @ W.T stand for the layer's `apply` and `transposed`, and the shapes are the l
 
 Every rule takes `ledger`, a list, to which it appends a LedgerRow that says where all relevance
 went; and `bias`: "modified" as W is, "unmodified", or "none", left out. The formulas show the
-default.
+default. Every rule raises ValueError for arrays whose shapes do not fit one another, and for NaN
+and infinity in them, with the place of the first.
 
 By the same names, other software means other things. This is how to say in ours what theirs does:
 
@@ -50,7 +51,9 @@ from typing import Any, Callable, NamedTuple
 
 import numpy as np
 
+from lrp_numpy.kernels import check_shape
 from lrp_numpy.layers import Dense, Layer
+from lrp_numpy.network import check_finite
 
 
 class LedgerRow(NamedTuple):
@@ -163,9 +166,10 @@ def add_up(terms: list[Term], a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np
     R_inputs: Any = 0
     rows = []
     for term in terms:
-        share = R if term.share is None else term.share(R, layer.apply(a, W, b))
         pairs = list(zip(term.inputs(a), term.weights))
         z = sum(layer.apply(part, weights, 0 * term.b) for part, weights in pairs) + term.b
+        check_shape("R", R, z.shape)
+        share = R if term.share is None else term.share(R, layer.apply(a, W, b))
         of_parts: list[LedgerRow] = []
         for part, weights in pairs:
             R_inputs = R_inputs + propagate(part, weights, term.b, term.epsilon, share, of_parts,
@@ -184,6 +188,7 @@ def rule(terms: Callable[..., list[Term]]) -> Any:
     function as `rule.terms`, for those who want to prepare the weights once.
     """
     def lrp(a, W, b, R, *values, ledger=None, layer=Dense, **parameters):
+        check_numbers(a=a, W=W, b=b, R=R)
         return add_up(terms(W, b, *values, **parameters), a, W, b, R, ledger, layer)
 
     own = list(inspect.signature(terms).parameters.values())[2:]
@@ -197,6 +202,15 @@ def rule(terms: Callable[..., list[Term]]) -> Any:
     lrp.__module__ = terms.__module__
     vars(lrp).update(__signature__=signature, terms=terms, itself=lrp)
     return lrp
+
+
+def check_numbers(**arrays: np.ndarray) -> None:
+    """Raise ValueError unless each is a NumPy array of finite numbers."""
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf":
+            raise ValueError(f"{name} must be a NumPy array of numbers, got "
+                             f"{getattr(array, 'dtype', type(array).__name__)}")
+        check_finite(array, name)
 
 
 def terms_of(rule: Callable) -> Callable[..., list[Term]] | None:

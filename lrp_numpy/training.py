@@ -68,10 +68,11 @@ def adam_step(w: np.ndarray, gradient: np.ndarray, m: np.ndarray, v: np.ndarray,
 def accuracy(net: Network, images: np.ndarray, labels: np.ndarray, engine: str = "numba") -> float:
     """The fraction of images (N, D) whose largest logit is that of the label (N,).
 
-    Raises ValueError for no images at all, and for what `forward` refuses.
+    Raises ValueError for no images at all, labels that do not fit, and what `forward` refuses.
     """
     if len(images) == 0:
         raise ValueError("images must hold at least one image, got none")
+    check_labels(labels, len(images), net.sizes[-1])
     return float((net.predict(images, engine) == labels).mean())
 
 

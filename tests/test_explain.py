@@ -373,6 +373,21 @@ def test_relevance_beyond_its_type_is_named(random_case, small_batches, engine):
         lrp.explain(net, x, [infinite_in_row_5, "0", "0"], engine=engine)
 
 
+@pytest.mark.parametrize("engine", ["numba", "numpy"])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_z_beyond_its_type_is_named(random_case, small_batches, engine, activation, number):
+    """Otherwise what is handed to such a z would be lost: R / infinity is 0."""
+    net, x = random_case([9, 8, 7, 4], activation, 0, N=8)
+    x[:7], x[7] = 0, 1      # z = 0 all the way up, but for the last image, where all is positive
+    for layer in net.layers:
+        layer.W[...], layer.b[...] = np.abs(layer.W), 0
+    net.layers[number].W[...] = 1.7e308
+    with pytest.raises(FloatingPointError, match=f"^z of layer {number} must be finite, got inf "
+                                                 "in row 7, column 0: .* too large for float64"):
+        lrp.explain(net, x, "epsilon", engine=engine)
+
+
 def test_a_stream_is_of_one_network(random_case):
     """Also if the network is trained while the stream is used."""
     net, x = random_case([9, 8, 7, 4], "relu", 0, N=8)

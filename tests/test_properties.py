@@ -127,8 +127,11 @@ BAD = [np.nan, np.inf, -np.inf]
     lambda net, x: lrp.explain(net, x), lambda net, x: lrp.remove(x, np.zeros_like(x), "most"),
     lambda net, x: lrp.measure(net, x, np.zeros(len(x), int)),
     lambda net, x: list(lrp.explain_batches(net, x)),
-    lambda net, x: lrp.pruning.importance(net, x, "variance")],
-    ids=["forward", "predict", "explain", "remove", "measure", "explain_batches", "importance"])
+    lambda net, x: lrp.pruning.importance(net, x, "variance"), lambda net, x: net.activations(x),
+    lambda net, x: lrp.training.accuracy(net, x, np.zeros(len(x), int)),
+    lambda net, x: lrp.removal.remove_ranked(x, np.zeros(x.shape, int), 0.5)],
+    ids=["forward", "predict", "explain", "remove", "measure", "explain_batches", "importance",
+         "activations", "accuracy", "remove_ranked"])
 def test_the_first_bad_number_is_named(random_case, use, bad):
     net, x = random_case([6, 5, 3], "relu", 0, N=8)
     x[5, 2] = x[6, 0] = bad
@@ -143,11 +146,19 @@ def test_bad_numbers_elsewhere_are_named(random_case, bad):
     R[1, 4] = bad
     with pytest.raises(ValueError, match=f"relevance must be finite, got {bad} in row 1, column 4"):
         lrp.remove(x, R, "most")
-    for name, place in (("W", r"\[0, 1\]"), ("b", r"\[1\]")):
+    with pytest.raises(ValueError, match=f"variant must be finite, got {bad} in row 1, column 4"):
+        lrp.removal.as_many_lit_at_random(x, R)
+    with pytest.raises(ValueError, match=rf"importance must be finite, got {bad} at \[4\]"):
+        lrp.pruning.keep_most(R[1], 2)
+    for draw, name in ((lrp.plots.draw_image, "image"), (lrp.plots.draw_relevance, "relevance"),
+                       (lambda _, R: lrp.plots.bars(R, "abcdef"), "relevance")):
+        with pytest.raises(ValueError, match=rf"{name} must be finite, got {bad} at \[4\]"):
+            draw(None, R[1])
+    for name, place in (("W", "in row 0, column 1"), ("b", r"at \[1\]")):
         weights, biases = ([getattr(layer, part).copy() for layer in net.layers]
                            for part in ("W", "b"))
         {"W": weights[0], "b": biases[1]}[name].flat[1:3] = bad
-        with pytest.raises(ValueError, match=f"{name} must be finite, got {bad} at {place}"):
+        with pytest.raises(ValueError, match=f"{name} must be finite, got {bad} {place}"):
             lrp.MLP.from_arrays(weights, biases, "relu")
     for name in ("train_images", "test_images"):
         images = {"train_images": x.copy(), "test_images": x.copy()}

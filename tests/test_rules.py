@@ -166,12 +166,42 @@ def test_the_type_is_kept_and_nothing_is_changed(name, parameters):
         assert all((one == other).all() for one, other in zip(given, before))
 
 
-@pytest.mark.parametrize("name, parameters", CASES)
-def test_nan_is_not_hidden(name, parameters):
+def test_nan_is_not_hidden():
+    """The four lines look at nothing, and lose nothing."""
     a, W, b, R = case(4, 3, 2, 0)
     a[1, 2] = np.nan
-    R_inputs = RULES[name](a, W, b, R, **parameters)
+    R_inputs = propagate(a, W, b, 0.25, R)
     assert np.isnan(R_inputs[1]).all() and np.isfinite(R_inputs[[0, 2, 3]]).all()
+
+
+@pytest.mark.parametrize("rule", RULES.values())
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_the_rules_refuse_what_is_not_finite(rule, bad):
+    good = dict(zip("aWbR", case(4, 3, 2, 0)))
+    for name, place, where in [("a", (1, 2), "in row 1, column 2"), ("W", (2, 1), "in row 2, col"),
+                               ("b", (1,), r"at \[1\]"), ("R", (3, 0), "in row 3, column 0")]:
+        array = good[name].copy()
+        array[place] = bad
+        array.flat[-1] = np.nan if array.flat[-1] != bad else bad
+        with pytest.raises(ValueError, match=f"^{name} must be finite, got {bad} {where}"):
+            rule(**good | {name: array})
+
+
+@pytest.mark.parametrize("rule", RULES.values())
+@pytest.mark.parametrize("name, change, message", [
+    ("a", lambda a: a[:, :2], r"a must have shape \(4, 3\), got \(4, 2\)"),
+    ("W", lambda W: W[:, :1], r"b must have shape \(1,\), got \(2,\)"),
+    ("b", lambda b: b[:1], r"b must have shape \(2,\), got \(1,\)"),
+    ("R", lambda R: R[:, :1], r"R must have shape \(4, 2\), got \(4, 1\)"),
+    ("R", lambda R: R[:1], r"R must have shape \(4, 2\), got \(1, 2\)"),
+    ("a", lambda a: a.tolist(), "a must be a NumPy array of numbers, got list"),
+    ("R", lambda R: R.astype(complex), "R must be a NumPy array of numbers, got complex128"),
+    ("W", lambda W: W.astype(object), "W must be a NumPy array of numbers, got object")])
+def test_the_rules_refuse_what_does_not_fit(rule, name, change, message):
+    """Also what NumPy would stretch until it fits."""
+    arrays = dict(zip("aWbR", case(4, 3, 2, 0)))
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        rule(**arrays | {name: change(arrays[name])})
 
 
 numbers = st.floats(-4, 4, width=32)

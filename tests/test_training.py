@@ -130,6 +130,18 @@ def test_settings_refused(settings, message):
         lrp.train(lrp.MLP.random([4, 3]), small_digits(), **settings)
 
 
+def test_an_accuracy_needs_its_labels(trained, digits):
+    x, labels = digits.test_images[:5], digits.test_labels[:5]
+    right = (trained.predict(x) == labels).mean()
+    assert lrp.training.accuracy(trained, x, labels) == right
+    for wrong, message in ((labels[:1], "labels must be 5 integers"), (labels + 9, "lie in 0..9"),
+                           (labels - 9, "lie in 0..9"), (labels / 1, "labels must be 5 integers")):
+        with pytest.raises(ValueError, match=message):
+            lrp.training.accuracy(trained, x, wrong)
+    with pytest.raises(ValueError, match="images must hold at least one image, got none"):
+        lrp.training.accuracy(trained, x[:0], labels[:0])
+
+
 @pytest.mark.parametrize("change, message", [
     ({"train_labels": np.full(50, 3)}, r"train_labels must lie in 0..2, got 3"),
     ({"test_labels": np.full(50, -1)}, r"test_labels must lie in 0..2, got -1"),
