@@ -15,6 +15,11 @@ from lrp_numpy.kinds import FilePath
 
 MOST_ARRAYS = 10_000        # in an .npz file; one with more is not believed
 
+# All that reading a damaged file can end in
+FAULTS = (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, SyntaxError,
+          RecursionError, MemoryError, OverflowError, NotImplementedError, zipfile.BadZipFile,
+          zlib.error, tokenize.TokenError)
+
 
 @contextmanager
 def written_whole(path: FilePath) -> Iterator[BinaryIO]:
@@ -59,11 +64,22 @@ def read_arrays(path: FilePath) -> dict[str, np.ndarray]:
                 size -= entry.file_size
                 with archive.open(entry) as file:
                     arrays[name] = _array(file, name, entry.file_size)
-    except (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, SyntaxError,
-            RecursionError, MemoryError, OverflowError, NotImplementedError, zipfile.BadZipFile,
-            zlib.error, tokenize.TokenError) as error:
+    except FAULTS as error:
         raise ValueError(f"not an .npz file that can be read: {error}") from error
     return arrays
+
+
+def read_array(path: FilePath) -> np.ndarray:
+    """The array in an .npy file as numpy.save writes it, believed as little as by `read_arrays`.
+
+    Raises FileNotFoundError, and ValueError, naming the file, for anything else.
+    """
+    size = os.path.getsize(path)
+    try:
+        with open(path, "rb") as file:
+            return _array(file, "it", size)
+    except FAULTS as error:
+        raise ValueError(f"{path} is not an array saved by numpy.save: {error}") from error
 
 
 def _array(file, name, size):

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lrp_numpy.files import read_array
 from lrp_numpy.kinds import FilePath, Shape
 from lrp_numpy.layers import (AvgPool2D, Conv2D, Dense, Flatten, Layer, MaxPool2D, Unflatten)
 
@@ -154,12 +155,10 @@ def arrays_of_folder(path: FilePath) -> tuple[list[np.ndarray], list[np.ndarray]
         for name, of_all in arrays.items():
             file = path / f"{name}{number}.npy"
             try:
-                of_all.append(np.load(file, allow_pickle=False))
+                of_all.append(read_array(file))
             except FileNotFoundError as error:
                 raise ValueError(f"path must hold {file.name}, because there are {layers} files "
                                  f"W*.npy, got {path} without it") from error
-            except (ValueError, OSError, EOFError) as error:
-                raise ValueError(f"{file} is not an array saved by numpy.save: {error}") from error
     return arrays["W"], arrays["b"]
 
 

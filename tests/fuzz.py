@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image
 
 import lrp_numpy as lrp
-from lrp_numpy import checkpoint, data, handwriting, training
+from lrp_numpy import checkpoint, data, files, handwriting, training
 
 SECONDS = 1.0
 TIMES = 4
@@ -109,7 +109,8 @@ def readers():
         checkpoint.save(f"{folder}/run.npz", training.trainable(net), [1.0, 2.0], [0.5],
                         checkpoint.state_of(np.random.default_rng(0)), identity)
         network, run = (Path(folder, f"{name}.npz").read_bytes() for name in ("network", "run"))
-    png = io.BytesIO()
+    npy, png = io.BytesIO(), io.BytesIO()
+    np.save(npy, rng.random((40, 30)))
     Image.fromarray(rng.integers(0, 255, (30, 20, 4), dtype=np.uint8)).save(png, "png")
 
     def go_on(path):
@@ -122,6 +123,8 @@ def readers():
                          lambda parts: gzip.compress(parts[0], 1), unpacked_size),
         "network": Reader(lrp.Network.load, network, zip_parts, zip_joined, len),
         "checkpoint": Reader(go_on, run, zip_parts, zip_joined, len),
+        "npy": Reader(files.read_array, npy.getvalue(), lambda whole: [whole[:10], whole[10:128],
+                                                                       whole[128:]], b"".join, len),
         "png": Reader(handwriting.read_digit, png.getvalue(), png_parts, png_joined, png_size)}
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lrp_numpy.data import read_idx
-from lrp_numpy.files import MOST_ARRAYS, read_arrays, written_whole
+from lrp_numpy.files import MOST_ARRAYS, read_array, read_arrays, written_whole
 
 
 def test_written_whole(tmp_path):
@@ -40,6 +40,8 @@ def test_arrays_are_read_as_numpy_writes_them(tmp_path):
     for name, array in arrays.items():
         np.testing.assert_array_equal(found[name], array)
         assert found[name].dtype == array.dtype and found[name].flags.writeable
+        np.save(tmp_path / "array.npy", array)
+        np.testing.assert_array_equal(read_array(tmp_path / "array.npy"), array)
 
 
 def npz(path, content, compression=zipfile.ZIP_STORED, count=1):
@@ -65,8 +67,13 @@ def npy(shape, dtype="<f8", data=b"", version=(1, 0)):
     (b"\x93NUMPY\x01\x00\x10\x00{'descr': (", "can be read"),
     (b"not an array", "can be read")])
 def test_arrays_that_promise_something_else(tmp_path, content, message):
+    """In an .npz file, and alone."""
     with pytest.raises(ValueError, match=message):
         read_arrays(npz(tmp_path / "x.npz", content))
+    (tmp_path / "x.npy").write_bytes(content)
+    with pytest.raises(ValueError, match="x.npy is not an array saved by numpy.save: .*" + (
+            message.replace("x0", "it") if "read" not in message else "")):
+        read_array(tmp_path / "x.npy")
 
 
 def test_bombs_are_not_unpacked(tmp_path):
