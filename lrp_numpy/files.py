@@ -26,7 +26,8 @@ def written_whole(path: FilePath) -> Iterator[BinaryIO]:
     """A binary file to write to, which takes the name `path` when all has been written.
 
     Whatever happens before (an error, a full disk, the end of the process), `path` is what it was:
-    the bytes go into a file beside it, which is renamed at the end. Raises what the writing raises.
+    the bytes go into a file beside it, which is renamed at the end. Raises what the writing raises,
+    an OSError with the name of the file.
     """
     path = Path(path)
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
@@ -34,6 +35,10 @@ def written_whole(path: FilePath) -> Iterator[BinaryIO]:
         with open(partial, "wb") as file:
             yield file
         os.replace(partial, path)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:      # of a full disk, say
+            error.filename = str(path)
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

@@ -27,6 +27,12 @@ def test_written_whole(tmp_path):
                 file.write(b"half")
                 raise error
         assert path.read_bytes() == b"new" and [one.name for one in tmp_path.iterdir()] == ["file"]
+    with pytest.raises(OSError, match="No space left on device: '.*file'"):
+        with written_whole(path) as file:
+            raise OSError(28, "No space left on device")
+    with pytest.raises(OSError, match="^another message$"):
+        with written_whole(path) as file:
+            raise OSError("another message")
 
 
 def test_arrays_are_read_as_numpy_writes_them(tmp_path):
