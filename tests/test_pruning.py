@@ -58,13 +58,23 @@ def test_importance_as_defined(random_case):
     np.testing.assert_array_equal(pruning.importance(net, x, "variance"), x.var(axis=0))
     one, again, other = (pruning.importance(net, x, "random", rng=rng) for rng in (1, 1, 2))
     assert (one == again).all() and (one != other).any()
+    for importance in (pruning.importance, lambda net, x, *more, rng=0: pruning.neuron_importance(
+            net, x, 0, *more, rng=rng)):
+        np.testing.assert_array_equal(importance(net, x, "random"),
+                                      importance(net, x, "random", rng=0))
+    np.testing.assert_array_equal(pruning.neuron_importance(net, x, 1, "random"),
+                                  pruning.neuron_importance(net, x, 1, "random", rng=0))
 
 
 def test_keep_most():
     assert pruning.keep_most([0.1, 5.0, -2.0, 3.0], 2).tolist() == [1, 3]
     assert pruning.keep_most([0.1, 5.0, -2.0, 3.0], 4).tolist() == [0, 1, 2, 3]
+    assert pruning.keep_most([0.1, 5.0, -2.0, 3.0], 1).tolist() == [1]
     ties = {tuple(pruning.keep_most(np.zeros(6), 2, rng=seed)) for seed in range(40)}
     assert len(ties) > 8                # by lot, not by place
+    zeros = np.zeros(50)
+    default, named, other = (pruning.keep_most(zeros, 9, *rng).tolist() for rng in ([], [0], [1]))
+    assert default == named != other
 
 
 def test_what_is_kept_is_what_matters(trained, digits):
@@ -100,6 +110,28 @@ def test_counts():
     assert times.shape == (2,) and (times > 0).all()
 
 
+def test_the_median_of_the_turns_is_taken(monkeypatch):
+    """By a clock that stands still but while a network works: the first turn warms up."""
+    now, order = [1000.0], []
+
+    class Slow:
+        def __init__(self, name, seconds):
+            self.name, self.seconds = name, iter(seconds)
+
+        def activations(self, x):
+            order.append((self.name, len(x)))
+            now[0] += next(self.seconds)
+
+    monkeypatch.setattr(pruning.time, "perf_counter", lambda: now[0])
+    nets = [Slow("a", [90, 2, 8, 4]), Slow("b", [3, 30, 0, 60])]
+    times = pruning.microseconds_per_image(nets, [np.ones((2, 1)), np.ones((5, 1))], 3)
+    np.testing.assert_allclose(times, [4e6 / 2, 30e6 / 5])
+    assert order == [("a", 2), ("b", 5)] * 4
+    nets = [Slow("a", [9] * 16)]
+    pruning.microseconds_per_image(nets, [np.ones((1, 1))])
+    assert next(nets[0].seconds, None) is None      # 15 turns, and the one that warms up
+
+
 @pytest.mark.parametrize("call, message", [
     (lambda net, x: pruning.importance(net, x, "size"), "by must be one of .*got 'size'"),
     (lambda net, x: pruning.importance(net, x[:, 1:], "variance"), r"shape \(N, 9\)"),
@@ -110,11 +142,40 @@ def test_counts():
     (lambda net, x: pruning.keep_inputs(net, [0, 9]), "different places in 0..8, got .0, 9."),
     (lambda net, x: pruning.keep_inputs(net, [1, 1]), "different places"),
     (lambda net, x: pruning.keep_inputs(net, []), "different places"),
+    (lambda net, x: pruning.keep_inputs(net, [-1, 0]), "different places"),
+    (lambda net, x: pruning.keep_inputs(net, 3), "different places"),
+    (lambda net, x: pruning.keep_inputs(net, [[0, 1]]), "different places"),
+    (lambda net, x: pruning.keep_neurons(net, 2, [0]), "layer must lie in 0..1, got 2"),
+    (lambda net, x: pruning.keep_neurons(net, 7, [0]), "layer must lie in 0..1, got 7"),
+    (lambda net, x: pruning.keep_neurons(net, 0.0, [0]), "layer must lie in 0..1, got 0.0"),
     (lambda net, x: pruning.keep_inputs(net, [0.5]), "different places")])
 def test_refused(random_case, call, message):
     net, x = random_case([9, 8, 4], "relu", 0)
     with pytest.raises(ValueError, match=message):
         call(net, x)
+
+
+@pytest.mark.parametrize("kept", [[0], [3], [8]])
+def test_one_may_be_kept(random_case, kept):
+    net, x = random_case([9, 8, 4], "relu", 0)
+    assert pruning.keep_inputs(net, kept).layers[0].W.tolist() == net.layers[0].W[kept].tolist()
+    small = pruning.keep_neurons(net, 1, kept[:1] if kept[0] < 8 else [7])
+    assert small.sizes == [9, 1, 4]
+
+
+def test_the_layer_and_the_one_below_must_be_dense():
+    """Whatever the others are."""
+    one, other = lrp.Dense(np.ones((3, 2)), np.ones(2), "relu"), lrp.Dense(
+        np.ones((2, 2)), np.ones(2), "identity")
+    assert pruning.keep_inputs(lrp.Network([one, lrp.Flatten()]), [0]).sizes == [1, 2, 2]
+    for layers, number in (([one, lrp.Flatten(), other], 1), ([one, lrp.Flatten()], 1)):
+        with pytest.raises(ValueError, match="layer must be Dense, and so must the one before it, "
+                                             "got 1 with layer 1 a Flatten"):
+            pruning.keep_neurons(lrp.Network(layers), number, [0])
+    with pytest.raises(ValueError, match="got 2 with layer 1 a Flatten"):
+        pruning.keep_neurons(lrp.Network([one, lrp.Flatten(), other]), 2, [0])
+    with pytest.raises(ValueError, match=r"layer must lie in 0\.\.2, got 3"):
+        pruning.keep_neurons(lrp.Network([one, lrp.Flatten(), other]), 3, [0])
 
 
 def test_a_cnn_is_counted_and_its_dense_layers_are_cut(digits):

@@ -4,7 +4,8 @@ import pytest
 
 import lrp_numpy as lrp
 from lrp_numpy import tables
-from lrp_numpy.removal import confidence, first_of_each, margin
+from lrp_numpy.removal import (as_many_lit_at_random, confidence, first_of_each, margin, rank,
+                               remove_ranked)
 
 X = np.array([[0.5, 0.0, 0.9, 0.7, 0.2, 0.0, 1.0, 0.3, 0.0, 0.8]])
 R = np.array([[1.0, 0.0, -5.0, 3.0, -0.5, 0.0, 2.0, 0.1, 0.0, -4.0]])
@@ -87,20 +88,83 @@ def test_nothing_given_is_changed():
     assert lrp.remove(X.astype(np.float32), R, "least", 0.5).dtype == np.float32
 
 
+def test_rank_is_the_order_of_removal():
+    x = np.array([[0.5, 0.0, 0.9, 0.7]])
+    R = np.array([[1.0, 0.0, -5.0, 3.0]])
+    assert rank(x, R, "most").tolist() == [[1, 2, 3, 0]]
+    assert rank(x, R, "least").tolist() == [[2, 1, 0, 3]]
+    assert rank(x, R, "least", pixels="lit").tolist() == [[1, 3, 0, 2]]
+    assert rank(x, R, "most", order="absolute").tolist() == [[2, 3, 0, 1]]
+    for fraction in (0.25, 0.5, 0.75):
+        np.testing.assert_array_equal(
+            remove_ranked(x, rank(x, R, "least"), fraction), lrp.remove(x, R, "least", fraction))
+
+
+def test_as_many_lit_at_random_is_fair():
+    rng = np.random.default_rng(0)
+    x = np.where(rng.random((2000, 30)) < 0.4, rng.random((2000, 30)), 0)
+    variant = lrp.remove(x, rng.normal(size=x.shape), "most", 0.3)
+    chance = as_many_lit_at_random(x, variant)
+    lost, by_lot = (x > 0) & (variant != x), (x > 0) & (chance != x)
+    np.testing.assert_array_equal(lost.sum(axis=1), by_lot.sum(axis=1))
+    assert ((chance == x) | (chance == 0)).all()
+    often = by_lot.sum(axis=0) / (x > 0).sum(axis=0)
+    assert np.abs(often - often.mean()).max() < 0.06        # no place is favoured
+    assert (lost != by_lot).any()
+    filled = as_many_lit_at_random(x, lrp.remove(x, x, "most", 0.3, fill=-1.0), fill=-1.0)
+    assert ((filled == -1) <= (x > 0)).all()
+
+
+def test_as_many_lit_as_were_lost():
+    """Lost are 2, 1 and 0 lit pixels, to what is brighter or darker; dark ones do not count."""
+    x = np.array([[0.5, 0.2, 0.9, 0.0, 0.0], [0.0, 0.1, 0.3, 0.0, 0.4], [0.3, 0.0, 0.0, 0.0, 0.6]])
+    variant = np.array([[0.6, 0.6, 0.9, 0.6, 0.0], [0.0, 0.1, 0.0, 0.0, 0.4],
+                        [0.3, 0.7, 0.8, 0.0, 0.6]])
+    made = [as_many_lit_at_random(x, variant, fill=7.0, rng=seed) for seed in range(40)]
+    for chance in made:
+        assert ((chance == x) | (chance == 7)).all() and (chance[x == 0] == 0).all()
+        assert (chance == 7).sum(axis=1).tolist() == [2, 1, 0]
+    for row, column in zip(*np.nonzero(x[:2])):
+        assert any(chance[row, column] == 7 for chance in made)
+    default = as_many_lit_at_random(x, variant)
+    np.testing.assert_array_equal(default, as_many_lit_at_random(x, variant, fill=0.0, rng=0))
+    for wrong, message in ((variant[:2], r"variant must have shape \(3, 5\), got \(2, 5\)"),
+                           (variant[0], r"variant must be an array of shape \(N, D\)")):
+        with pytest.raises(ValueError, match=message):
+            as_many_lit_at_random(x, wrong)
+
+
+def test_what_is_taken_if_nothing_is_named():
+    """The seed 0, the fill 0 and 15 %."""
+    x, R = np.ones((30, 20)), np.zeros((30, 20))
+    places = rank(x, R, "most")
+    np.testing.assert_array_equal(places, rank(x, R, "most", "signed", "all", 0))
+    assert (places != rank(x, R, "most", rng=1)).any()
+    np.testing.assert_array_equal(remove_ranked(x, places, 0.15), np.where(places < 3, 0, x))
+    np.testing.assert_array_equal(lrp.remove(x, R, "most"), np.where(places < 3, 0, x))
+
+
+def test_what_is_below_0_is_not_lit():
+    x, R = np.array([[-0.5, 0.0, 0.5, 1.0]]), np.array([[4.0, 3.0, 2.0, 1.0]])
+    assert rank(x, R, "most", pixels="lit").tolist() == [[2, 3, 0, 1]]
+    assert lrp.remove(x, R, "most", 0.5, pixels="lit").tolist() == [[-0.5, 0, 0, 1]]
+
+
 @pytest.mark.parametrize("arguments, message", [
     ({"which": "best"}, "which must be 'most' or 'least', got 'best'"),
     ({"order": "up"}, "order must be 'signed' or 'absolute', got 'up'"),
     ({"pixels": "dark"}, "pixels must be 'all' or 'lit', got 'dark'"),
     ({"fraction": 0}, "fraction must lie between 0 and 1, both excluded, got 0"),
-    ({"fraction": 1.0}, "got 1.0"), ({"fraction": np.nan}, "got nan"),
-    ({"fraction": 15}, "got 15"), ({"fraction": "15%"}, "got '15%'"),
+    ({"fraction": -0.5}, "got -0.5"), ({"fraction": 1.0}, "got 1.0"),
+    ({"fraction": np.nan}, "got nan"), ({"fraction": 15}, "got 15"), ({"fraction": "15%"}, "got '15%'"),
     ({"fill": np.nan}, "fill must be a finite number"), ({"fill": "mean"}, "got 'mean'"),
     ({"x": X[None]}, r"x must be an array of shape \(N, D\)"),
     ({"fill": [0, 1]}, "one for each of the 10 pixels"),
     ({"relevance": R[:, :9]}, r"relevance must be an array of shape \(N, 10\)"),
     ({"relevance": R[[0, 0]]}, r"relevance must have the shape of x, \(1, 10\), got \(2, 10\)"),
     ({"relevance": R + np.nan}, "relevance must be finite"),
-    ({"x": X[0]}, "x must be an array of shape"), ({"x": X + np.inf}, "x must be finite")])
+    ({"x": X[0]}, r"x must be an array of shape \(N, D\)"),
+    ({"x": X + np.inf}, "x must be finite")])
 def test_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         lrp.remove(**{"x": X, "relevance": R, "which": "most"} | arguments)
@@ -130,6 +194,12 @@ def test_measure(random_case):
         lrp.measure(net, x, labels + 1)
     with pytest.raises(ValueError, match="net must have at least 2 outputs, got 1"):
         lrp.measure(lrp.MLP.random([9, 1]), x, labels)
+    for sizes in ([9, 2], [9, 1, 3]):
+        lrp.measure(lrp.MLP.random(sizes), x, labels % 2)
+    for wrong, message in ((np.zeros((3, 9), int), "places must have shape"),
+                           (np.zeros((6, 8), int), "places must have shape")):
+        with pytest.raises(ValueError, match=message):
+            remove_ranked(x, wrong, 0.5)
 
 
 def test_the_experiment_keeps_its_variants_apart(trained, digits):

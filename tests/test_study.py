@@ -4,34 +4,6 @@ import pytest
 
 import lrp_numpy as lrp
 from lrp_numpy import report, study, tables
-from lrp_numpy.removal import as_many_lit_at_random, rank, remove_ranked
-
-
-def test_rank_is_the_order_of_removal():
-    x = np.array([[0.5, 0.0, 0.9, 0.7]])
-    R = np.array([[1.0, 0.0, -5.0, 3.0]])
-    assert rank(x, R, "most").tolist() == [[1, 2, 3, 0]]
-    assert rank(x, R, "least").tolist() == [[2, 1, 0, 3]]
-    assert rank(x, R, "least", pixels="lit").tolist() == [[1, 3, 0, 2]]
-    assert rank(x, R, "most", order="absolute").tolist() == [[2, 3, 0, 1]]
-    for fraction in (0.25, 0.5, 0.75):
-        np.testing.assert_array_equal(
-            remove_ranked(x, rank(x, R, "least"), fraction), lrp.remove(x, R, "least", fraction))
-
-
-def test_as_many_lit_at_random_is_fair():
-    rng = np.random.default_rng(0)
-    x = np.where(rng.random((2000, 30)) < 0.4, rng.random((2000, 30)), 0)
-    variant = lrp.remove(x, rng.normal(size=x.shape), "most", 0.3)
-    chance = as_many_lit_at_random(x, variant)
-    lost, by_lot = (x > 0) & (variant != x), (x > 0) & (chance != x)
-    np.testing.assert_array_equal(lost.sum(axis=1), by_lot.sum(axis=1))
-    assert ((chance == x) | (chance == 0)).all()
-    often = by_lot.sum(axis=0) / (x > 0).sum(axis=0)
-    assert np.abs(often - often.mean()).max() < 0.06        # no place is favoured
-    assert (lost != by_lot).any()
-    filled = as_many_lit_at_random(x, lrp.remove(x, x, "most", 0.3, fill=-1.0), fill=-1.0)
-    assert ((filled == -1) <= (x > 0)).all()
 
 
 def test_outcomes_are_what_they_are_called(trained, digits):
