@@ -1,8 +1,8 @@
 """Training that can be stopped and go on: what it has come to, in a file.
 
-A checkpoint holds the weights, Adam's moments, the losses and accuracies so far, the state of the
-random generator before the epoch that is under way, and an `identity`: what must be the same for
-the run to go on as if it had never stopped.
+A checkpoint holds the weights, Adam's moments, the losses and accuracies so far, and an `identity`:
+what must be the same for the run to go on as if it had never stopped. How far the random generator
+has come is not kept, since it follows: each epoch draws one order of the images from it.
 """
 import hashlib
 import json
@@ -17,21 +17,25 @@ from typing import Any
 import numpy as np
 
 from lrp_numpy.data import Digits
-from lrp_numpy.files import read_arrays, written_whole
+from lrp_numpy.files import read_arrays, why, written_whole
 from lrp_numpy.kinds import FilePath
 from lrp_numpy.network import Network
 
 Parameters = list[tuple[Any, ...]]      # a training.Parameter for each array of each layer
 
 DIGITS = ("train_images", "train_labels", "test_images", "test_labels")
+FIRST_WEIGHTS = "first weights"     # those with which a run began
+MOST_BYTES = 1 << 20        # of the identity in a file; a longer one is not believed
 
 
 def identity(net: Network, digits: Digits, rng: np.random.Generator,
              **settings: Any) -> dict[str, str]:
     """{what: a text}: two runs with the same texts take the same steps."""
-    return {"network": described(net)} | {
+    weights = [np.ascontiguousarray(getattr(layer, name))
+               for layer in net.layers for name in layer.parameters]
+    return {"network": described(net), FIRST_WEIGHTS: _hash(*weights)} | {
         name: fingerprint(getattr(digits, name)) for name in DIGITS} | {
-        "rng": f"{type(rng.bit_generator).__name__} {_short_hash(state_of(rng).encode())}"} | {
+        "rng": f"{type(rng.bit_generator).__name__} {_hash(_state_of(rng))}"} | {
         name: repr(value) for name, value in settings.items()}
 
 
@@ -50,90 +54,99 @@ def described(net: Network) -> str:
 def fingerprint(array: np.ndarray) -> str:
     """An array in a few words: its shape, its type, and the beginning of its SHA-256."""
     array = np.ascontiguousarray(array)
-    return f"{array.shape} {array.dtype} {_short_hash(array)}"
+    return f"{array.shape} {array.dtype} {_hash(array)}"
 
 
-def _short_hash(content):
-    return hashlib.sha256(content).hexdigest()[:16]
+def _state_of(rng):
+    return json.dumps(rng.bit_generator.state, default=lambda array: array.tolist()).encode()
 
 
-def state_of(rng: np.random.Generator) -> str:
-    """The state of a numpy.random.Generator as a text, for `save`."""
-    return json.dumps(rng.bit_generator.state, default=lambda array: array.tolist())
+def _hash(*contents):
+    digest = hashlib.sha256()
+    for content in contents:
+        digest.update(content)
+    return digest.hexdigest()[:16]
 
 
 def save(path: FilePath, parameters: Parameters, losses: list[float], accuracies: list[float],
-         rng_state: str, of: dict[str, str]) -> None:
+         of: dict[str, str]) -> None:
     """Write a checkpoint to `path` (.npz, no pickle): whole, or not at all (OSError).
 
-    parameters: [(training.Parameter, ...), ...]; losses, accuracies: lists; rng_state: from
-    `state_of`; of: an `identity`.
+    parameters: [(training.Parameter, ...), ...]; losses, accuracies: lists; of: an `identity`.
     """
-    arrays = {f"{name}_{layer}_{number}": array
-              for layer, of_layer in enumerate(parameters)
-              for number, one in enumerate(of_layer) for name, array in one._asdict().items()}
     with written_whole(path) as file:
         np.savez(file, losses=np.array(losses, np.float64),
                  accuracies=np.array(accuracies, np.float64),
-                 rng_state=np.array(rng_state), identity=np.array(json.dumps(of)), **arrays)
+                 identity=np.array(json.dumps(of)), **dict(_named(parameters)))
 
 
-def load(path: FilePath, parameters: Parameters, rng: np.random.Generator, of: dict[str, str],
-         steps: int, epochs: int) -> tuple[list[float], list[float]]:
-    """Fill `parameters` from a checkpoint, put `rng` into its state; returns (losses, accuracies).
+def _named(parameters):
+    """[("w_0_1", array), ...]: the weights and moments of number 1 of layer 0, and so on."""
+    return [(f"{name}_{layer}_{number}", array) for layer, of_layer in enumerate(parameters)
+            for number, one in enumerate(of_layer) for name, array in one._asdict().items()]
 
-    of: an `identity`; steps: in an epoch; epochs: that are to be trained in all.
-    Returns ([], []), and changes nothing, if there is no file yet. Raises ValueError, naming
-    the file, for one that is no checkpoint, one whose identity differs, and one that has begun more
-    epochs: what differs is named, and nothing has been changed.
+
+def load(path: FilePath, parameters: Parameters, of: dict[str, str], steps: int,
+         epochs: int) -> tuple[list[float], list[float]]:
+    """Fill `parameters` from a checkpoint; returns (losses, accuracies).
+
+    of: an `identity`, which becomes that of the checkpoint; steps: in an epoch; epochs: that are to
+    be trained in all.
+
+    The network must be as it was when the run began, or as the checkpoint has it. Returns ([], []),
+    and changes nothing, if there is no file yet. Raises ValueError, naming the file, for one that
+    is no checkpoint, one whose identity differs, and one that has begun more epochs: what differs
+    is named, and nothing has been changed.
     """
     path = Path(path)
     if not path.exists():
         return [], []
     try:
         file = read_arrays(path)
+        if file["identity"].nbytes > MOST_BYTES:
+            raise ValueError(f"its identity must have at most {MOST_BYTES} bytes, got "
+                             f"{file['identity'].nbytes}")
         saved = json.loads(str(file["identity"]))
         if not isinstance(saved, dict):
             raise ValueError("it does not say what it is a checkpoint of")
-        _check_same(saved, of)
-        arrays = [(array, file[f"{name}_{layer}_{number}"])
-                  for layer, of_layer in enumerate(parameters)
-                  for number, one in enumerate(of_layer) for name, array in one._asdict().items()]
-        so_far = file["losses"], file["accuracies"]
-        if any(one.ndim != 1 or one.dtype != np.float64 for one in so_far):
-            raise ValueError("losses and accuracies must be rows of float64 numbers")
-        losses, accuracies = (one.tolist() for one in so_far)
+        for name in [*of, *saved]:
+            if name != FIRST_WEIGHTS and saved.get(name) != of.get(name):
+                raise ValueError(f"it is of a run with another {name}: {saved.get(name)} there, "
+                                 f"{of.get(name)} here")
+        arrays = [(name, array, file[name]) for name, array in _named(parameters)]
+        losses, accuracies = (_checked(file[name], name) for name in ("losses", "accuracies"))
         if len(accuracies) != len(losses) // steps:
             raise ValueError(f"it must hold an accuracy for each of its {len(losses) // steps} "
                              f"epochs, got {len(accuracies)}")
-        state = json.loads(str(file["rng_state"]))
-        type(rng.bit_generator)().state = state         # it raises here, if it is none
-        for array, kept in arrays:
+        for name, array, kept in arrays:
             if kept.shape != array.shape or kept.dtype != array.dtype:
-                raise ValueError(f"an array must be {array.dtype} {array.shape}, got {kept.dtype} "
+                raise ValueError(f"{name} must be {array.dtype} {array.shape}, got {kept.dtype} "
                                  f"{kept.shape}")
-        for name, array in file.items():
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
+            if not np.isfinite(kept).all():
                 raise ValueError(f"{name} must hold finite numbers only")
-            if name.startswith("v_") and array.min() < 0:
-                raise ValueError(f"{name} must hold squares, got {array.min()}")
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise ValueError(f"checkpoint {path} cannot be used: {error}") from error
+            if name.startswith("v_") and kept.min() < 0:
+                raise ValueError(f"{name} must hold squares, got {kept.min()}")
+        if saved.get(FIRST_WEIGHTS) != of[FIRST_WEIGHTS] and not all(
+                (array == kept).all() for name, array, kept in arrays if name.startswith("w_")):
+            raise ValueError("it is of a run with another network: its weights are neither those "
+                             "with which the run began nor those that it had come to")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"checkpoint {path} cannot be used: {why(error)}") from error
     begun = -(-len(losses) // steps)
     if begun > epochs:
         raise ValueError(f"epochs must be at least {begun}, as many as the checkpoint {path} has "
                          f"begun, got {epochs}")
-    for array, kept in arrays:
+    for _, array, kept in arrays:
         array[...] = kept
-    rng.bit_generator.state = state
+    of.update(saved)
     return losses, accuracies
 
 
-def _check_same(saved, of):
-    for name in [*of, *saved]:
-        if saved.get(name) != of.get(name):
-            raise ValueError(f"it is of a run with another {name}: {saved.get(name)} there, "
-                             f"{of.get(name)} here")
+def _checked(numbers, name):
+    """A row of finite float64 numbers as a list."""
+    if numbers.ndim != 1 or numbers.dtype != np.float64 or not np.isfinite(numbers).all():
+        raise ValueError(f"{name} must be a row of finite float64 numbers")
+    return numbers.tolist()
 
 
 @contextmanager

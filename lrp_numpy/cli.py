@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import matplotlib
 
 from lrp_numpy import commands
+from lrp_numpy.files import why
 from lrp_numpy.presets import PRESETS
 from lrp_numpy.rules import RULES
 
@@ -35,6 +36,8 @@ examples:
   python -m lrp_numpy redo --help                     all options of a command
 """
 
+MOST_WORDS = 2000       # characters of a message
+
 
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser that says what is wrong in one line."""
@@ -46,6 +49,12 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0, or 2 after one line about a mistake, 130
     after Ctrl-C, and 1 if nobody reads on."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:          # closed, as by `>&-`: what is printed goes nowhere
+            setattr(sys, name, open(os.devnull, "w"))
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")   # what its encoding lacks is spelled out
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
         arguments.insert(0, "redo")
@@ -62,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, OSError, FloatingPointError, MemoryError) as error:
-        print(f"lrp_numpy: error: {error}", file=sys.stderr)
+        print(f"lrp_numpy: error: {in_one_line(why(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         kept = getattr(options, "checkpoint", None)
@@ -72,11 +81,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def in_one_line(text: str) -> str:
+    """A message as it can be printed: a file may have put line breaks into it, or escape sequences
+    that a terminal obeys, or very many words."""
+    text = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text[:MOST_WORDS])
+    return text if len(text) < MOST_WORDS else f"{text[:MOST_WORDS]} ..."
+
+
 def _say_once(said):
     def show(message, *where):
         if str(message) not in said:
             said.add(str(message))
-            print(f"lrp_numpy: warning: {message}", file=sys.stderr)
+            print(f"lrp_numpy: warning: {in_one_line(str(message))}", file=sys.stderr)
     return show
 
 

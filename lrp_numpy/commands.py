@@ -4,6 +4,7 @@ Each command takes the parsed options of cli.py, prints its report, and ends by 
 that it wrote.
 """
 import argparse
+import os
 import textwrap
 import time
 import warnings
@@ -34,6 +35,8 @@ right: the share of right answers, intact and after each removal."""
 DEFAULTS = {"mlp": {"activation": "sigmoid", "hidden": [500], "learning_rate": 1e-3},
             "cnn": {"activation": "relu", "hidden": [120],
                     "learning_rate": report.CNN_LEARNING_RATE}}
+
+FILES = ("network.npz", "loss.csv", "explain_relevance.npz", "tables.md")   # in --out
 
 
 def run_redo(options: argparse.Namespace) -> None:
@@ -75,7 +78,7 @@ def run_explain(options: argparse.Namespace) -> None:
     written = _train(job)
     if own:
         images, known = np.array(own), {"files": options.image}
-        names = [Path(path).stem for path in options.image]
+        names = [os.fsencode(Path(path).stem).decode(errors="replace") for path in options.image]
     else:
         images, labels = job.digits.test_images[job.chosen], job.digits.test_labels[job.chosen]
         known, names = {"labels": labels}, [f"digit {label}" for label in labels]
@@ -185,6 +188,9 @@ def _start(options):
                          f"{options.checkpoint}")
     if options.checkpoint is not None:
         _output_folder(Path(options.checkpoint).parent, "the folder of --checkpoint")
+        if out and Path(options.checkpoint).resolve() in [(out / name).resolve() for name in FILES]:
+            raise ValueError("--checkpoint must be another file than those written at the end, got "
+                             f"{options.checkpoint}")
     if _is_saved(options):
         net = Network.load(options.network)
         if (net.sizes[0], net.sizes[-1]) != (784, 10):

@@ -3,13 +3,13 @@
 MNIST is by Yann LeCun and Corinna Cortes (CC BY-SA 3.0). Images are rows of 784 pixels, 28 x 28
 read line by line, from 0 (paper) to 1 (ink).
 """
-import gzip
 import hashlib
 import math
 import os
 import struct
 import time
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,11 +18,12 @@ import requests
 from requests.exceptions import ChunkedEncodingError
 from tqdm import tqdm
 
-from lrp_numpy.files import written_whole
+from lrp_numpy.files import size_of, why, written_whole
 from lrp_numpy.kinds import FilePath
 
 SIDE = 28
 MOST_ITEMS = 1_000_000      # an IDX header that promises more is not believed
+MOST_BYTES = 16 + MOST_ITEMS * SIDE * SIDE      # of an IDX file, unpacked
 PIECE = 1 << 20             # bytes that are read at once
 PACKET = 128                # bytes that are waited for: few, so that a slow mirror is noticed
 TIMEOUT = (10, 30)          # seconds: to connect, and between two packets of the answer
@@ -91,7 +92,7 @@ def load_mnist(name: str = "mnist-10k", folder: FilePath | None = None) -> Digit
         with np.load(Path(__file__).with_name("mnist_10k.npz"), allow_pickle=False) as shipped:
             return _as_digits(*(shipped[field] for field in Digits._fields))
     variable = os.environ.get("LRP_NUMPY_DATA")
-    if folder:
+    if folder is not None:
         paths = [_find("folder", Path(folder), file.name) for file in FILES]
     elif variable:
         paths = [_find("LRP_NUMPY_DATA", Path(variable), file.name) for file in FILES]
@@ -138,39 +139,40 @@ def read_idx(path: FilePath) -> np.ndarray:
     not exactly that.
     """
     try:
+        size_of(path)
         with open(path, "rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rb") if packed else open(path, "rb") as file:
-            return _parse_idx(file, path)
+            file.seek(0)
+            pieces = iter(partial(file.read, PIECE), b"")
+            return _parse_idx(_unpacked(pieces, MOST_BYTES) if packed else pieces, path)
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
+        raise ValueError(f"{path} cannot be read: {why(error)}") from error
 
 
-def _parse_idx(file, path):
-    zeros, kind, dimensions = struct.unpack(">HBB", _exactly(file, 4, path))
+def _parse_idx(pieces, path):
+    rest = bytearray()
+
+    def take(size):     # piece by piece, so that no room is made for what is not there
+        nonlocal rest
+        while len(rest) < size and (piece := next(pieces, b"")):
+            rest.extend(piece)
+        if len(rest) < size:
+            raise ValueError(f"{path} is truncated: {size} bytes expected, {len(rest)} found")
+        taken, rest = rest[:size], rest[size:]
+        return taken
+
+    zeros, kind, dimensions = struct.unpack(">HBB", take(4))
     if zeros != 0 or kind != 8 or dimensions not in (1, 3):
         raise ValueError(f"{path} is not an IDX file of images or labels: it must begin with "
                          f"0 0 8 3 or 0 0 8 1, got {zeros >> 8} {zeros & 255} {kind} {dimensions}")
-    shape = struct.unpack(f">{dimensions}I", _exactly(file, 4 * dimensions, path))
+    shape = struct.unpack(f">{dimensions}I", take(4 * dimensions))
     if shape[0] > MOST_ITEMS or shape[1:] not in ((), (SIDE, SIDE)):
         raise ValueError(f"{path} must hold at most {MOST_ITEMS} labels or {SIDE} x {SIDE} images, "
                          f"its header says {' x '.join(map(str, shape))}")
-    content = _exactly(file, math.prod(shape), path)
-    if file.read(1):
+    content = take(math.prod(shape))
+    if rest or next(pieces, b""):
         raise ValueError(f"{path} goes on after the {len(content)} bytes that its header promises")
     return np.frombuffer(content, np.uint8).reshape(shape)
-
-
-def _exactly(file, size, path):
-    """`size` bytes, read piece by piece, so that no room is made for what is not there."""
-    pieces: list[bytes] = []
-    while (left := size - sum(len(one) for one in pieces)) > 0 and (
-            piece := file.read(min(left, PIECE))):
-        pieces.append(piece)
-    content = b"".join(pieces)
-    if len(content) < size:
-        raise ValueError(f"{path} is truncated: {size} bytes expected, {len(content)} found")
-    return content
 
 
 def _cache_folder():
@@ -199,7 +201,7 @@ def _cached(file):
         try:
             _download(url, file, path)
             return path
-        except (requests.RequestException, DownloadError, zlib.error) as error:
+        except (requests.RequestException, DownloadError, EOFError, zlib.error) as error:
             offline = isinstance(error, (requests.ConnectionError, ChunkedEncodingError))
             problems.append(f"{url} ({'connection failed' if offline else error})")
         except OSError as error:
@@ -227,17 +229,23 @@ def _download(url, file, path):
 
 
 def _unpacked(pieces, limit):
-    """The bytes of a gzip file that comes in `pieces`, never more than `limit`."""
+    """The bytes of a gzip file that comes in `pieces`, piece by piece: never more than `limit`.
+
+    What comes behind its end is not looked at.
+    """
     unzip = zlib.decompressobj(wbits=31)
     for packed in pieces:
-        piece = unzip.decompress(packed, limit + 1)
-        limit -= len(piece)
-        if limit < 0:
-            raise DownloadError("unpacks to more bytes than the published file has")
-        yield piece
+        while packed and not unzip.eof:
+            piece = unzip.decompress(packed, min(PIECE, limit + 1))
+            packed = unzip.unconsumed_tail
+            limit -= len(piece)
+            if limit < 0:
+                raise DownloadError("unpacks to more bytes than the published file has")
+            if piece:
+                yield piece
         if unzip.eof:
             return
-    raise DownloadError("the answer ended before the file did")
+    raise EOFError("the packed bytes end too early")
 
 
 def _fetched(url):

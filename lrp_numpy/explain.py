@@ -3,7 +3,6 @@ import inspect
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from numbers import Real
 from typing import Any, Callable, NamedTuple
 
 import numpy as np
@@ -11,7 +10,7 @@ from tqdm import tqdm
 
 from lrp_numpy.activations import at_zero
 from lrp_numpy.kinds import Rule, Target
-from lrp_numpy.network import Network, check_array, check_engine, check_finite
+from lrp_numpy.network import Network, as_float, check_array, check_engine, check_finite
 from lrp_numpy.presets import rules_of_layers
 from lrp_numpy.rules import RULES, LedgerRow, alone, terms_of, total
 from lrp_numpy.training import check_labels
@@ -116,9 +115,10 @@ def explain_batches(net: Network, x: np.ndarray | Iterable[np.ndarray], rule: Ru
     size = _batch_size(net) if batch_size is None else batch_size
     if not isinstance(size, (int, np.integer)) or size < 1:
         raise ValueError(f"batch_size must be an integer of at least 1, got {size!r}")
-    arrays, count = ([x], len(x)) if isinstance(x, np.ndarray) else (x, None)
+    arrays, count = x, None
     if isinstance(x, np.ndarray):
         check_array(x, net.sizes[0], also=[np.uint8])
+        arrays, count = [x], len(x)
     elif not isinstance(x, Iterable):
         raise ValueError(f"x must be an array or an iterable of arrays, got {x!r}")
     elif target is not None and np.ndim(target) != 0:
@@ -261,10 +261,8 @@ def _own_rule(layer):
 
 
 def _check_start(start, net):
-    with np.errstate(over="ignore"):
-        if start is not None and not (isinstance(start, Real)
-                                      and np.isfinite(np.asarray(start, net.dtype))):
-            raise ValueError(f"start must be None or a finite {net.dtype} number, got {start!r}")
+    if start is not None and not abs(as_float(start)) <= float(np.finfo(net.dtype).max):
+        raise ValueError(f"start must be None or a finite {net.dtype} number, got {start!r}")
 
 
 def _check_target(target, N, net):

@@ -1,9 +1,8 @@
 """Files that are written whole or not at all, and read without trust."""
 import os
-import tokenize
+import stat
 import uuid
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +13,7 @@ import numpy as np
 from lrp_numpy.kinds import FilePath
 
 MOST_ARRAYS = 10_000        # in an .npz file; one with more is not believed
-
-# All that reading a damaged file can end in
-FAULTS = (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, SyntaxError,
-          RecursionError, MemoryError, OverflowError, NotImplementedError, zipfile.BadZipFile,
-          zlib.error, tokenize.TokenError)
+END = 1 << 22               # bytes at the end of an .npz file in which its entries are counted
 
 
 @contextmanager
@@ -27,17 +22,17 @@ def written_whole(path: FilePath) -> Iterator[BinaryIO]:
 
     Whatever happens before (an error, a full disk, the end of the process), `path` is what it was:
     the bytes go into a file beside it, which is renamed at the end. Raises what the writing raises,
-    an OSError with the name of the file.
+    an OSError with the name of the file. A link is followed: what it leads to is replaced.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:
         with open(partial, "wb") as file:
             yield file
         os.replace(partial, path)
     except OSError as error:
-        if error.errno is not None and error.filename is None:      # of a full disk, say
-            error.filename = str(path)
+        if error.errno is not None:     # of a full disk, say: this is the name that is known
+            error.filename, error.filename2 = str(path), None
         raise
     finally:
         partial.unlink(missing_ok=True)
@@ -49,19 +44,48 @@ def write_text(path: FilePath, text: str) -> None:
         file.write(text.encode())
 
 
-def read_arrays(path: FilePath) -> dict[str, np.ndarray]:
+def size_of(path: FilePath) -> int:
+    """How many bytes a file has.
+
+    Raises OSError where there is none, and for what is no ordinary file: to read a pipe or a device
+    would wait, or take all memory.
+    """
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError("it is a directory" if stat.S_ISDIR(status.st_mode) else
+                      "it is no ordinary file")
+    return status.st_size
+
+
+def why(error: Exception) -> str:
+    """What an error says, or what it is called if it says nothing."""
+    return str(error) or type(error).__name__
+
+
+class Arrays(dict[str, np.ndarray]):
+    """{name: array}, which says what it lacks."""
+
+    def __missing__(self, name):
+        raise ValueError(f"it holds no array {name!r}")
+
+
+def read_arrays(path: FilePath) -> Arrays:
     """{name: array} from an .npz file as numpy.savez writes it.
 
     Nothing is believed: not unpickled, and every array's header must promise just the bytes that
     lie there, uncompressed, before room is made for it. So it takes no more memory than the file is
-    long, and as much again for one array. Raises ValueError for anything else.
+    long, and as much again for one array. Raises FileNotFoundError, and ValueError for anything
+    else.
     """
-    arrays, size = {}, os.path.getsize(path)
+    arrays = Arrays()
     try:
+        size = size_of(path)
+        with open(path, "rb") as file:      # zipfile takes its time for many entries: look before
+            file.seek(max(0, size - END))
+            _check_count(file.read().count(b"PK\x01\x02"))
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-            if len(entries) > MOST_ARRAYS:
-                raise ValueError(f"it must hold at most {MOST_ARRAYS} arrays, got {len(entries)}")
+            _check_count(len(entries))
             for entry in entries:
                 name = entry.filename.removesuffix(".npy")
                 if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > size:
@@ -69,9 +93,16 @@ def read_arrays(path: FilePath) -> dict[str, np.ndarray]:
                 size -= entry.file_size
                 with archive.open(entry) as file:
                     arrays[name] = _array(file, name, entry.file_size)
-    except FAULTS as error:
-        raise ValueError(f"not an .npz file that can be read: {error}") from error
+    except FileNotFoundError:
+        raise
+    except Exception as error:      # whatever a damaged file makes zipfile and NumPy stumble over
+        raise ValueError(f"not an .npz file that can be read: {why(error)}") from error
     return arrays
+
+
+def _check_count(count):
+    if count > MOST_ARRAYS:
+        raise ValueError(f"it must hold at most {MOST_ARRAYS} arrays, got {count}")
 
 
 def read_array(path: FilePath) -> np.ndarray:
@@ -79,12 +110,14 @@ def read_array(path: FilePath) -> np.ndarray:
 
     Raises FileNotFoundError, and ValueError, naming the file, for anything else.
     """
-    size = os.path.getsize(path)
     try:
+        size = size_of(path)
         with open(path, "rb") as file:
             return _array(file, "it", size)
-    except FAULTS as error:
-        raise ValueError(f"{path} is not an array saved by numpy.save: {error}") from error
+    except FileNotFoundError:
+        raise
+    except Exception as error:      # as above
+        raise ValueError(f"{path} is not an array saved by numpy.save: {why(error)}") from error
 
 
 def _array(file, name, size):

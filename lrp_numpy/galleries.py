@@ -61,8 +61,8 @@ def every_rule(net: Network, x: np.ndarray, epsilon: float = 0.25,
     above, heatmaps = len(with_rule(net)) - 1, {}
     given: dict[str, Any] = {"epsilon": epsilon, "gamma": gamma}
     for name in RULES:
-        rule = [name] + ["epsilon"] * above if name in FOR_PIXELS else name
-        taken = {*parameters_of(name), *(parameters_of("epsilon") if rule != name else ())}
+        rules = [name, *["epsilon" if name in FOR_PIXELS else name] * above]
+        taken = {parameter for rule in rules for parameter in parameters_of(rule)}
         parameters = {key: value for key, value in given.items() if key in taken}
-        heatmaps[name] = explain(net, x, rule, intermediate=False, **parameters).input
+        heatmaps[name] = explain(net, x, rules, intermediate=False, **parameters).input
     return heatmaps

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from lrp_numpy.data import SIDE
+from lrp_numpy.files import size_of, why
 from lrp_numpy.kinds import FilePath
 
 LONGER_SIDE = 20            # pixels of a digit's box in MNIST
@@ -84,8 +85,7 @@ def read_picture(path: FilePath) -> np.ndarray:
 def _read_grey(path):
     """The brightness (H, W) of a PNG file, float32: 0 is black, 1 is white."""
     try:
-        if not Path(path).exists():
-            raise ValueError("no such file")
+        size_of(path)
         content = Path(path).read_bytes()       # from a file, Pillow reads as much as it promises
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")     # Pillow's own limit: ours is lower, and an error
@@ -99,18 +99,25 @@ def _read_grey(path):
                 return _luminance(picture)
     except Image.UnidentifiedImageError as error:
         raise ValueError(f"{path} cannot be read as a picture: not a PNG file") from error
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} cannot be read as a picture: {error}") from error
+    except FileNotFoundError as error:
+        raise ValueError(f"{path} cannot be read as a picture: no such file") from error
+    except Exception as error:      # whatever a damaged file makes Pillow stumble over
+        raise ValueError(f"{path} cannot be read as a picture: {why(error)}") from error
 
 
 def _luminance(picture):
-    if picture.mode.startswith("I"):            # 16 bits of grey, which may name a transparent one
-        grey = np.asarray(picture)
-        is_clear = grey == picture.info.get("transparency", -1)
-        return np.where(is_clear, 1, grey / np.float32(65535))
-    colours = np.asarray(picture.convert("RGBA")) / np.float32(255)
-    alpha = colours[..., 3]
-    return colours[..., :3] @ LUMINANCE * alpha + (1 - alpha)
+    is_deep = picture.mode.startswith("I")      # 16 bits of grey, which may name a transparent one
+    pixels = np.asarray(picture if is_deep else picture.convert("RGBA"))
+    grey = np.empty(pixels.shape[:2], np.float32)
+    for row, line in zip(grey, pixels):         # so that floats for all colours need no room
+        if is_deep:
+            is_clear = line == picture.info.get("transparency", -1)
+            row[...] = np.where(is_clear, 1, line / np.float32(65535))
+        else:
+            colours = line / np.float32(255)
+            alpha = colours[:, 3]
+            row[...] = colours[:, :3] @ LUMINANCE * alpha + (1 - alpha)
+    return grey
 
 
 def overlaps(size: int, longer: int) -> np.ndarray:

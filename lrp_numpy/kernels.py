@@ -295,11 +295,12 @@ def _propagate_rows(a, W_T, b, above, below, R, z, out):
 
 @compiled()
 def worth(s: np.ndarray, R: np.ndarray, z: np.ndarray, above: float, below: float) -> None:
-    """s_k = R_k / (z_k + epsilon sign(z_k)), and 0 where that would divide by 0."""
+    """s_k = R_k / (z_k + epsilon sign(z_k)); 0 where that would divide by 0, and NaN where it would
+    divide by infinity, so that no R_k is lost unseen."""
     zero, above, below = s.dtype.type(0), s.dtype.type(above), s.dtype.type(below)
     for k in range(R.size):
         denominator = z[k] + (above if z[k] >= 0 else below)
-        s[k] = zero if denominator == 0 else R[k] / denominator
+        s[k] = zero if denominator == 0 else R[k] / denominator + 0 * denominator
 
 
 @compiled(fastmath=SUMS)

@@ -225,15 +225,13 @@ class Conv2D(Layer):
 
     def out_shape(self, shape: Shape) -> Shape:
         check_activation(self.activation)
-        _check_integer("stride", self.stride, 1)
-        _check_integer("padding", self.padding, 0)
         if np.ndim(self.W) != 4 or 0 in self.W.shape:
             raise ValueError("W must have shape (C, K, h, w), all at least 1, got "
                              f"{np.shape(self.W)}")
         if self.b.shape != (self.W.shape[1], 1, 1):
             raise ValueError(f"b must have shape {(self.W.shape[1], 1, 1)}, one for each map, got "
                              f"{self.b.shape}")
-        _check_pictures(shape, self.W.shape[2:], self.padding)
+        _check_pictures(shape, self.W.shape[2:], self.stride, self.padding)
         if shape[0] != self.W.shape[0]:
             raise ValueError("W must have one entry along its first axis for each of the "
                              f"{shape[0]} maps of the layer before it, got shape {self.W.shape}")
@@ -293,8 +291,7 @@ class AvgPool2D(Layer):
 
     def out_shape(self, shape: Shape) -> Shape:
         _check_integer("size", self.size, 1)
-        _check_integer("stride", self.step, 1)
-        _check_pictures(shape, (self.size, self.size), 0)
+        _check_pictures(shape, (self.size, self.size), self.step)
         return (shape[0], *kernels.sides_out(shape[1:], (self.size, self.size), self.step))
 
     def apply(self, a: np.ndarray, W: np.ndarray, b: np.ndarray,
@@ -323,7 +320,7 @@ class MaxPool2D(AvgPool2D):
         return {"winner": "back", "average": "0"}[self.relevance]
 
     def out_shape(self, shape: Shape) -> Shape:
-        if self.relevance not in ("winner", "average"):
+        if not isinstance(self.relevance, str) or self.relevance not in ("winner", "average"):
             raise ValueError(f"relevance must be 'winner' or 'average', got {self.relevance!r}")
         return super().out_shape(shape)
 
@@ -341,7 +338,7 @@ class Flatten(Layer):
     rule = "back"
 
     def out_shape(self, shape: Shape) -> Shape:
-        return (int(np.prod(shape)),)
+        return (math.prod(shape),)
 
     def linear(self, a: np.ndarray, engine: str = "numba") -> np.ndarray:
         return a.reshape(len(a), math.prod(a.shape[1:]))
@@ -391,14 +388,22 @@ def _check_integers(**values):
 
 
 def _check_integer(name, value, least):
-    if not isinstance(value, (int, np.integer)) or value < least:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
 
 
-def _check_pictures(shape, size, padding):
-    """`shape` must be that of pictures (C, H, W) into which a window of `size` fits."""
+def _check_pictures(shape, size, stride, padding=0):
+    """`shape` must be that of pictures (C, H, W) into which a window of `size` fits, and in which
+    `stride` and `padding` make sense: a file may name others, and the room for them be none."""
     if len(shape) != 3:
         raise ValueError(f"it takes pictures (C, H, W), but the layer before it gives {shape}")
+    _check_integer("padding", padding, 0)
+    _check_integer("stride", stride, 1)
     if any(side + 2 * padding < reach for side, reach in zip(shape[1:], size)):
         raise ValueError(f"its window of {size[0]} x {size[1]} must fit into the picture of "
                          f"{shape[1]} x {shape[2]} with padding {padding}")
+    longer = max(shape[1:])
+    if padding > longer or stride > longer + 2 * padding:
+        raise ValueError(f"padding must be at most {longer}, the longer side of the picture, and "
+                         f"stride at most that with the padding, got padding {padding} and stride "
+                         f"{stride}")

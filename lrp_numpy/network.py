@@ -4,8 +4,10 @@ Notation: `a` enters a layer, `z` are its pre-activations, `f(z)` leaves it. `dz
 of the loss with respect to z, and likewise `da`, `dW`, `db`. An image enters as a row of numbers,
 and what leaves the last layer are the logits: x (N, D) to (N, K).
 """
+import math
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -13,11 +15,13 @@ from numpy.typing import DTypeLike
 
 from lrp_numpy import foreign
 from lrp_numpy.activations import at_zero, check_activation, zero_centred_name
-from lrp_numpy.files import read_arrays, written_whole
+from lrp_numpy.files import read_arrays, why, written_whole
 from lrp_numpy.kinds import FilePath, Seed, Shape
 from lrp_numpy.layers import LAYERS, Conv2D, Dense, Flatten, Layer, MaxPool2D, Unflatten
 
 ENGINES = ("numpy", "numba")
+MOST_LAYERS = 1000      # in a file; one with more is not believed
+MOST_SIDES = 8          # likewise, of a shape
 
 
 def zero_centred(net: "Network") -> "Network":
@@ -95,7 +99,7 @@ class Network:
     @property
     def sizes(self) -> list[int]:
         """Neurons from input to output, such as [784, 500, 10]."""
-        return [int(np.prod(shape)) for shape in self.shapes]
+        return [math.prod(shape) for shape in self.shapes]
 
     def activations(self, x: np.ndarray, engine: str = "numba") -> list[np.ndarray]:
         """[x, hidden activations ..., logits]: what each layer received, and the output last.
@@ -114,9 +118,16 @@ class Network:
         """Logits (N, K) for inputs x (N, D).
 
         engine: "numba" for the loops in kernels.py, "numpy" for the equations as they stand: the
-        same to rounding. Raises ValueError for another, and unless x fits the network.
+        same to rounding. Raises ValueError for another, and unless x fits the network;
+        FloatingPointError if x or a weight is so large that a logit is not finite.
         """
-        return self.activations(x, engine)[-1]
+        logits = self.activations(x, engine)[-1]
+        try:
+            check_finite(logits, "logits")
+        except ValueError as error:
+            raise FloatingPointError(f"{error}: x or a weight is too large for {logits.dtype}"
+                                     ) from None
+        return logits
 
     def predict(self, x: np.ndarray, engine: str = "numba") -> np.ndarray:
         """The class with the largest logit (N,) for inputs x (N, D); arguments as in `forward`.
@@ -176,14 +187,17 @@ class Network:
         """
         try:
             file = read_arrays(path)
-            layers = _layers_of_first_version(file) if "layers" not in file else [
-                _loaded(file, str(name), number) for number, name in enumerate(file["layers"])]
+            names = file["activations" if "activations" in file else "layers"].tolist()
+            if len(names) > MOST_LAYERS:
+                raise ValueError(f"it must have at most {MOST_LAYERS} layers, got {len(names)}")
+            layers = _layers_of_first_version(file, names) if "activations" in file else [
+                _loaded(file, name, number) for number, name in enumerate(names)]
             is_mlp = all(type(layer) is Dense for layer in layers)
             return MLP(layers) if is_mlp else Network(layers)
         except FileNotFoundError as error:
             raise ValueError(f"{path} is not a network saved by lrp_numpy: no such file") from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} is not a network saved by lrp_numpy: {error}") from error
+            raise ValueError(f"{path} is not a network saved by lrp_numpy: {why(error)}") from error
 
 
 class MLP(Network):
@@ -339,22 +353,30 @@ def _loaded(file, name, number):
     for field in fields(LAYERS[name]):
         if f"{field.name}{number}" in file:
             value = file[f"{field.name}{number}"]
-            is_shape = value.ndim == 1 and value.dtype.kind == "i"
+            is_shape = value.ndim == 1 and value.dtype.kind == "i" and len(value) <= MOST_SIDES
             values[field.name] = (value.item() if value.ndim == 0 else
                                   tuple(value.tolist()) if is_shape else value)
     return LAYERS[name](**values)
 
 
-def _layers_of_first_version(file):
+def _layers_of_first_version(file, activations):
     """Version 0.1 saved Dense layers only: their activations, W0, b0, W1, ..."""
-    return [Dense(file[f"W{number}"], file[f"b{number}"], str(name))
-            for number, name in enumerate(file["activations"])]
+    return [Dense(file[f"W{number}"], file[f"b{number}"], name)
+            for number, name in enumerate(activations)]
 
 
 def check_engine(engine: str) -> None:
     """Raise ValueError unless `engine` is one that the network can be run by."""
     if engine not in ENGINES:
         raise ValueError(f"engine must be {' or '.join(map(repr, ENGINES))}, got {engine!r}")
+
+
+def as_float(value: Any) -> float:
+    """A number as a float; NaN for what is none, and for an integer that no float can hold."""
+    try:
+        return float(value) if isinstance(value, Real) else np.nan
+    except OverflowError:
+        return np.nan
 
 
 def check_inputs(x: Any, width: int | str, name: str = "x") -> None:

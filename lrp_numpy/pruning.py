@@ -36,6 +36,8 @@ def neuron_importance(net: Network, x: np.ndarray, layer: int, by: str, rule: Ru
                       rng: Seed = 0, **parameters: Any) -> np.ndarray:
     """The same for what enters layer number `layer`: 0 the inputs, 1 the first hidden neurons."""
     check_inputs(x, net.sizes[0])
+    if len(x) == 0:
+        raise ValueError("x must hold at least one image, got none")
     _check_layer(net, layer)
     if by in ("mean relevance", "mean absolute relevance"):
         R = explain(net, x, rule, **parameters).relevance[layer]
@@ -56,7 +58,7 @@ def keep_most(importance: np.ndarray, count: int, rng: Seed = 0) -> np.ndarray:
 
     Raises ValueError for another count than 1..D, and for an importance that is not finite.
     """
-    if not 1 <= count <= len(importance):
+    if not isinstance(count, (int, np.integer)) or not 1 <= count <= len(importance):
         raise ValueError(f"count must lie in 1..{len(importance)}, got {count!r}")
     check_finite(np.asarray(importance), "importance")
     lot = np.random.default_rng(rng).random(len(importance))
@@ -80,12 +82,7 @@ def keep_neurons(net: Network, layer: int, kept: np.ndarray) -> Network:
     of the layer below that made them. A copy. Raises ValueError for places that do not exist.
     """
     _check_layer(net, layer)
-    kept = np.asarray(kept)
-    if kept.ndim != 1 or kept.dtype.kind not in "iu" or len(kept) == 0 or (
-            len(set(kept.tolist())) < len(kept) or not 0 <= kept.min() <= kept.max()
-            < net.sizes[layer]):
-        raise ValueError(f"kept must hold different places in 0..{net.sizes[layer] - 1}, got "
-                         f"{kept.tolist()}")
+    kept = _places(kept, net.sizes[layer])
     layers = list(net.layers)
     layers[layer] = replace(layers[layer], W=layers[layer].W[kept])
     if layer > 0:
@@ -95,7 +92,11 @@ def keep_neurons(net: Network, layer: int, kept: np.ndarray) -> Network:
 
 
 def keep_pixels(digits: Digits, kept: np.ndarray) -> Digits:
-    """The same digits with only the pixels `kept`: the other columns are gone. A copy."""
+    """The same digits with only the pixels `kept`: the other columns are gone. A copy.
+
+    Raises ValueError for places that do not exist.
+    """
+    kept = _places(kept, digits.train_images.shape[1])
     return digits._replace(train_images=np.ascontiguousarray(digits.train_images[:, kept]),
                            test_images=np.ascontiguousarray(digits.test_images[:, kept]))
 
@@ -127,6 +128,14 @@ def microseconds_per_image(nets: Sequence[Network], images: Sequence[np.ndarray]
             if turn >= 0:
                 times[turn, i] = (time.perf_counter() - begin) / len(x)
     return 1e6 * np.median(times, axis=0)
+
+
+def _places(kept, count):
+    kept = np.asarray(kept)
+    if kept.ndim != 1 or kept.dtype.kind not in "iu" or len(kept) == 0 or (
+            len(set(kept.tolist())) < len(kept) or not 0 <= kept.min() <= kept.max() < count):
+        raise ValueError(f"kept must hold different places in 0..{count - 1}, got {kept.tolist()}")
+    return kept
 
 
 def _check_layer(net, layer):

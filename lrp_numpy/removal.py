@@ -1,6 +1,5 @@
 """Remove pixels by relevance, and measure what the network still knows."""
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy as np
 from lrp_numpy.explain import explain
 from lrp_numpy.kernels import check_shape
 from lrp_numpy.kinds import Rule, Seed
-from lrp_numpy.network import Network, check_inputs
+from lrp_numpy.network import Network, as_float, check_inputs
 from lrp_numpy.training import check_labels, softmax
 
 
@@ -103,15 +102,14 @@ def remove_ranked(x: np.ndarray, places: np.ndarray, fraction: float,
     (0, 1) or a fill of another kind.
     """
     _check_images(x)
+    places = np.asarray(places)
     check_shape("places", places, x.shape)
-    if not (isinstance(fraction, Real) and 0 < fraction < 1):
+    _check_choice("pixels", pixels, ("all", "lit"))
+    _check_fill(fill, x)
+    if not 0 < as_float(fraction) < 1:
         raise ValueError(f"fraction must lie between 0 and 1, both excluded, got {fraction!r}")
-    if np.asarray(fill).dtype.kind not in "iuf" or not np.isfinite(fill).all() or (
-            np.shape(fill) not in ((), (x.shape[1],))):
-        raise ValueError(f"fill must be a finite number or one for each of the {x.shape[1]} "
-                         f"pixels, got {fill!r}")
     candidates = (x > 0).sum(axis=1, keepdims=True) if pixels == "lit" else x.shape[1]
-    return np.where(places < np.rint(fraction * candidates), np.asarray(fill, x.dtype), x)
+    return np.where(places < np.rint(float(fraction) * candidates), np.asarray(fill, x.dtype), x)
 
 
 def remove(x: np.ndarray, relevance: np.ndarray, which: str, fraction: float = 0.15,
@@ -130,6 +128,8 @@ def as_many_lit_at_random(x: np.ndarray, variant: np.ndarray, fill: float | np.n
 
     Any pixels would not be fair to compare with, since most are dark and do not matter.
     """
+    _check_images(x)
+    _check_fill(fill, x)
     places = rank(x, np.zeros_like(x), "most", pixels="lit", rng=rng)
     _check_images(variant, "variant")
     check_shape("variant", variant, x.shape)
@@ -173,6 +173,14 @@ def check_classes(net: Network) -> None:
 
 def _check_images(x, name="x"):
     check_inputs(x, np.shape(x)[-1] if np.ndim(x) == 2 else "D", name)
+
+
+def _check_fill(fill, x):
+    is_one = np.shape(fill) in ((), (x.shape[1],)) and np.asarray(fill).dtype.kind in "iuf"
+    with np.errstate(over="ignore"):
+        if not is_one or not np.isfinite(np.asarray(fill, x.dtype)).all():
+            raise ValueError(f"fill must be a finite number or one for each of the {x.shape[1]} "
+                             f"pixels, got {fill!r}")
 
 
 def _check_choice(name, value, allowed):

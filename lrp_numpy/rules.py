@@ -13,7 +13,7 @@ s @ W.T stand for the layer's `apply` and `transposed`, and the shapes are the l
 Every rule takes `ledger`, a list, to which it appends a LedgerRow that says where all relevance
 went; and `bias`: "modified" as W is, "unmodified", or "none", left out. The formulas show the
 default. Every rule raises ValueError for arrays whose shapes do not fit one another, and for NaN
-and infinity in them, with the place of the first.
+and infinity in them, with the place of the first. Where a z overflows, relevance is NaN.
 
 By the same names, other software means other things. This is how to say in ours what theirs does:
 
@@ -46,14 +46,13 @@ Sources:
 """
 import inspect
 import warnings
-from numbers import Real
 from typing import Any, Callable, NamedTuple
 
 import numpy as np
 
 from lrp_numpy.kernels import check_shape
 from lrp_numpy.layers import Dense, Layer
-from lrp_numpy.network import check_finite
+from lrp_numpy.network import as_float, check_finite
 
 
 class LedgerRow(NamedTuple):
@@ -117,8 +116,8 @@ def propagate(a: np.ndarray, W: np.ndarray, b: np.ndarray, epsilon: float, R: np
 
 
 def divide(R: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """R / z, and 0 where z is 0."""
-    return np.where(z == 0, 0, R / np.where(z == 0, 1, z))
+    """R / z; 0 where z is 0, and NaN where z is infinite, so that no R is lost unseen."""
+    return np.where(z == 0, 0, R / np.where(z == 0, 1, z)) + 0 * z
 
 
 def total(R: np.ndarray) -> np.ndarray:
@@ -188,7 +187,7 @@ def rule(terms: Callable[..., list[Term]]) -> Any:
     function as `rule.terms`, for those who want to prepare the weights once.
     """
     def lrp(a, W, b, R, *values, ledger=None, layer=Dense, **parameters):
-        check_numbers(a=a, W=W, b=b, R=R)
+        a, W, b, R = as_numbers(a=a, W=W, b=b, R=R)
         return add_up(terms(W, b, *values, **parameters), a, W, b, R, ledger, layer)
 
     own = list(inspect.signature(terms).parameters.values())[2:]
@@ -204,13 +203,19 @@ def rule(terms: Callable[..., list[Term]]) -> Any:
     return lrp
 
 
-def check_numbers(**arrays: np.ndarray) -> None:
-    """Raise ValueError unless each is a NumPy array of finite numbers."""
+def as_numbers(**arrays: np.ndarray) -> list[np.ndarray]:
+    """The arrays as floats: integers become float64.
+
+    Raises ValueError unless each is a NumPy array of integers or of finite float32 or float64.
+    """
     for name, array in arrays.items():
-        if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf":
-            raise ValueError(f"{name} must be a NumPy array of numbers, got "
-                             f"{getattr(array, 'dtype', type(array).__name__)}")
+        dtype = array.dtype if isinstance(array, np.ndarray) else np.dtype(object)
+        if dtype.kind not in "iu" and dtype not in (np.float32, np.float64):
+            raise ValueError(f"{name} must be a NumPy array of integers, float32 or float64, got "
+                             f"{dtype if isinstance(array, np.ndarray) else type(array).__name__}")
         check_finite(array, name)
+    return [array.astype(np.float64) if array.dtype.kind in "iu" else array
+            for array in arrays.values()]
 
 
 def terms_of(rule: Callable) -> Callable[..., list[Term]] | None:
@@ -358,7 +363,7 @@ def lrp_z_box(W: np.ndarray, b: np.ndarray, low: float = 0.0, high: float = 1.0,
     Shapes as in `propagate`; low and high, numbers with low < high, bound the pixels. No bias.
     Raises ValueError for others. Source: Montavon et al. 2017.
     """
-    if not (isinstance(low, Real) and isinstance(high, Real) and -np.inf < low < high < np.inf):
+    if not -np.inf < as_float(low) < as_float(high) < np.inf:
         raise ValueError(f"low and high must be finite numbers with low < high, got {low!r} and "
                          f"{high!r}")
     return [Term([W, -positive(W), -negative(W)], of_bias(bias, b, b),
@@ -374,7 +379,7 @@ def of_bias(bias: str, modified: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def at_least_0(name: str, value: float) -> float:
     """`value` as a float. Raises ValueError unless it is a finite number of at least 0."""
-    if not (isinstance(value, Real) and 0 <= value < np.inf):
+    if not 0 <= as_float(value) < np.inf:
         raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
     return float(value)     # a NumPy float64 would turn float32 relevance into float64
 

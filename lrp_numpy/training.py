@@ -1,7 +1,6 @@
 """Cross-entropy, Adam and the training loop."""
 from contextlib import contextmanager
 from functools import partial
-from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ from lrp_numpy import checkpoint as checkpoints
 from lrp_numpy import kernels
 from lrp_numpy.data import Digits
 from lrp_numpy.kinds import FilePath, Seed
-from lrp_numpy.network import Network, check_engine, check_inputs
+from lrp_numpy.network import Network, as_float, check_engine, check_inputs
 
 
 class History(NamedTuple):
@@ -137,8 +136,9 @@ def train(net: Network, digits: Digits, epochs: int = 10, batch_size: int = 100,
     stderr; engine="numpy" takes the equations instead of the loops in kernels.py, the same to
     rounding, but slower.
 
-    checkpoint: a file, written after each epoch and on Ctrl-C. If it is there already, training
-    goes on from it, and ends with the same bits as if it had never stopped; `epochs` may be more.
+    checkpoint: a file, written before the first epoch, after each, and on Ctrl-C. If it is there
+    already, training goes on from it, and ends with the same bits as if it had never stopped;
+    `epochs` may be more. `net` must be as it was when that run began, or as that run left it.
 
     Each step is forward, cross_entropy, backward and adam_step.
 
@@ -147,15 +147,10 @@ def train(net: Network, digits: Digits, epochs: int = 10, batch_size: int = 100,
     longer finite: `net` is then of no more use, and the checkpoint is the last good one.
     """
     _check_positive(epochs=epochs, batch_size=batch_size)
-    if not (isinstance(learning_rate, Real) and 0 < learning_rate < np.inf):
+    if not 0 < as_float(learning_rate) < np.inf:
         raise ValueError(f"learning_rate must be a finite number above 0, got {learning_rate!r}")
-    for part in ("train", "test"):
-        images, labels = getattr(digits, f"{part}_images"), getattr(digits, f"{part}_labels")
-        check_inputs(images, net.sizes[0], f"{part}_images")
-        if len(images) == 0:
-            raise ValueError(f"{part}_images must hold at least one image, got none")
-        check_labels(labels, len(images), net.sizes[-1], f"{part}_labels")
-
+    _check_digits(net, "train", digits.train_images, digits.train_labels)
+    _check_digits(net, "test", digits.test_images, digits.test_labels)
     check_engine(engine)
     parameters, real = trainable(net), net.dtype
     if not all(one.w.flags.carray for of_layer in parameters for one in of_layer):
@@ -164,13 +159,20 @@ def train(net: Network, digits: Digits, epochs: int = 10, batch_size: int = 100,
     rng = np.random.default_rng(rng)
     batch_size, learning_rate = int(batch_size), float(learning_rate)
     images, labels = digits.train_images, np.asarray(digits.train_labels).astype(np.int64)
+    test_labels = np.asarray(digits.test_labels)
     steps = -(-len(images) // batch_size)       # in an epoch
-    losses, accuracies, save = [], [], None
+    losses: list[float] = []
+    accuracies: list[float] = []
+    save = None
     if checkpoint is not None:
         identity = checkpoints.identity(net, digits, rng, batch_size=batch_size,
                                         learning_rate=learning_rate, engine=engine)
-        losses, accuracies = checkpoints.load(checkpoint, parameters, rng, identity, steps, epochs)
-        save = partial(checkpoints.save, checkpoint, parameters, losses, accuracies, of=identity)
+        losses, accuracies = checkpoints.load(checkpoint, parameters, identity, steps, epochs)
+        save = partial(checkpoints.save, checkpoint, parameters, losses, accuracies, identity)
+        if not losses:
+            save()          # so that a file that cannot be written is found out now
+    for _ in accuracies:
+        rng.permutation(len(images))    # the orders of the epochs that are behind
 
     def check_weights():
         if not all(np.isfinite(one.w).all() for of_layer in parameters for one in of_layer):
@@ -179,10 +181,9 @@ def train(net: Network, digits: Digits, epochs: int = 10, batch_size: int = 100,
     with tqdm(total=epochs * steps, initial=len(losses), desc="training", unit="step",
               disable=not progress) as bar, _stop_between_steps(save, check_weights) as stop:
         for epoch in range(len(losses) // steps, epochs):
-            state = checkpoints.state_of(rng)
             order = rng.permutation(len(images))
             for start in range(batch_size * (len(losses) - epoch * steps), len(images), batch_size):
-                stop(state)
+                stop()
                 batch = order[start:start + batch_size]
                 x = images.take(batch, axis=0).astype(real, copy=False)
                 losses.append(STEPS[engine](net, parameters, x, labels[batch], len(losses) + 1,
@@ -191,12 +192,14 @@ def train(net: Network, digits: Digits, epochs: int = 10, batch_size: int = 100,
                     raise _diverged(f"the loss is {losses[-1]}", losses, learning_rate, checkpoint)
                 bar.update()
             check_weights()
-            accuracies.append(accuracy(net, digits.test_images, np.asarray(digits.test_labels),
-                                       engine))
+            try:
+                accuracies.append(accuracy(net, digits.test_images, test_labels, engine))
+            except FloatingPointError as error:
+                raise _diverged(str(error), losses, learning_rate, checkpoint) from error
             bar.set_postfix(loss=f"{losses[-1]:.3f}", accuracy=f"{accuracies[-1]:.2%}")
             if save:
-                save(checkpoints.state_of(rng))
-            stop(checkpoints.state_of(rng))
+                save()
+            stop()
     return History(np.array(losses, np.float64), np.array(accuracies))
 
 
@@ -207,13 +210,13 @@ def _stop_between_steps(save, check_weights):
     What is not finite is not saved. Without a checkpoint to save to, Ctrl-C stops as always.
     """
     if save is None:
-        yield lambda state: None
+        yield lambda: None
         return
     with checkpoints.ctrl_c_waits() as asked:
-        def stop(state):
+        def stop():
             if asked.is_set():
                 check_weights()
-                save(state)
+                save()
                 raise KeyboardInterrupt
         yield stop
 
@@ -229,6 +232,18 @@ def _check_positive(**values):
     for name, value in values.items():
         if not isinstance(value, (int, np.integer)) or value < 1:
             raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
+
+
+def _check_digits(net, part, images, labels):
+    check_inputs(images, net.sizes[0], f"{part}_images")
+    if len(images) == 0:
+        raise ValueError(f"{part}_images must hold at least one image, got none")
+    if images.dtype.itemsize > net.dtype.itemsize:
+        largest = max(images.max(), -images.min())
+        if largest > np.finfo(net.dtype).max:
+            raise ValueError(f"{part}_images must fit into {net.dtype}, the network's type, got "
+                             f"{largest:g}")
+    check_labels(labels, len(images), net.sizes[-1], f"{part}_labels")
 
 
 def check_labels(labels: np.ndarray, count: int, classes: int, name: str = "labels") -> None:

@@ -106,16 +106,14 @@ def readers():
     identity = checkpoint.identity(net, few, np.random.default_rng(0), batch_size=4)
     with tempfile.TemporaryDirectory() as folder:
         net.save(f"{folder}/network.npz")
-        checkpoint.save(f"{folder}/run.npz", training.trainable(net), [1.0, 2.0], [0.5],
-                        checkpoint.state_of(np.random.default_rng(0)), identity)
+        checkpoint.save(f"{folder}/run.npz", training.trainable(net), [1.0, 2.0], [0.5], identity)
         network, run = (Path(folder, f"{name}.npz").read_bytes() for name in ("network", "run"))
     npy, png = io.BytesIO(), io.BytesIO()
     np.save(npy, rng.random((40, 30)))
     Image.fromarray(rng.integers(0, 255, (30, 20, 4), dtype=np.uint8)).save(png, "png")
 
     def go_on(path):
-        return checkpoint.load(path, training.trainable(net), np.random.default_rng(0), identity,
-                               steps=2, epochs=10)
+        return checkpoint.load(path, training.trainable(net), identity.copy(), steps=2, epochs=10)
     return {
         "idx": Reader(data.read_idx, idx, lambda whole: [whole[:4], whole[4:16], whole[16:]],
                       b"".join, len),

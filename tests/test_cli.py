@@ -1,7 +1,9 @@
 """The command line: what it prints and writes, and what it says to wrong input."""
 import csv
 import inspect
+import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -306,6 +308,54 @@ def test_draw_without_a_window(tmp_path, capsys, monkeypatch):
         printed = capsys.readouterr()
         assert re.search(message, printed.err) and printed.err.count("\n") == 1
         assert "right" not in printed.out
+
+
+def test_a_message_is_one_line(tmp_path, capsys):
+    """Whatever the words are that come from a file: line breaks, what terminals obey, very many."""
+    path = tmp_path / "network.npz"
+    for name, said in (("Den\nse", r"Den\nse"), ("\x1b[2JDense", r"\x1b[2JDense"),
+                       ("ü – 数字", "ü – 数字"), ("x" * 10**6, "x" * 1000)):
+        np.savez(path, layers=np.array([name]))
+        assert cli.main(["explain", "--network", str(path), "--out", str(tmp_path)]) == 2
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1 and len(error) < 2100
+        assert error.startswith("lrp_numpy: error: ") and "\x1b" not in error
+    assert cli.in_one_line("a\x07\u2028\ud800b\t") == r"a\x07\u2028\ud800b\t"
+    assert cli.main(["explain", "--image", "a\nb.png", "--out", str(tmp_path)]) == 2
+    assert r"a\nb.png cannot be read as a picture: no such file" in capsys.readouterr().err
+
+
+def test_a_checkpoint_is_not_written_over(tmp_path, capsys):
+    for name in ("network.npz", "loss.csv", "../out/network.npz"):
+        assert cli.main(["train", *QUICK, "--out", str(tmp_path / "out"), "--checkpoint",
+                         str(tmp_path / "out" / name)]) == 2
+        assert "--checkpoint must be another file than those" in capsys.readouterr().err
+    assert cli.main(["train", *QUICK, "--out", str(tmp_path), "--checkpoint",
+                     str(tmp_path / "run.npz")]) == 0
+
+
+@pytest.mark.parametrize("closed", ["1", "2"])
+def test_closed_streams(tmp_path, closed):
+    """Nobody listens at all, as after `>&-`: the work is done."""
+    command = f"{shlex.quote(sys.executable)} -m lrp_numpy train --hidden 5 --epochs 1 {closed}>&-"
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "Traceback" not in done.stderr
+    assert (tmp_path / "out" / "network.npz").is_file()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text there")
+def test_letters_that_cannot_be_shown(tmp_path):
+    """A file name that is no UTF-8, and a terminal that knows ASCII alone."""
+    digit = (255 * lrp.load_mnist().test_images[0].reshape(28, 28)).astype(np.uint8)
+    lrp.MLP.random([784, 10], rng=0).save(tmp_path / "network.npz")
+    image = tmp_path / os.fsdecode(b"\xff.png")
+    Image.fromarray(digit).save(image)
+    done = subprocess.run([sys.executable, "-m", "lrp_numpy", "explain", "--network", "network.npz",
+                           "--image", image, "--out", "数字"], cwd=tmp_path, capture_output=True,
+                          env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert rb"\u6570\u5b57/explain_heatmaps.png" in done.stdout
+    assert (tmp_path / "数字" / "explain_heatmaps.png").is_file()
 
 
 def test_divergence_is_one_line(tmp_path, capsys):

@@ -110,6 +110,18 @@ def test_damaged_files_are_refused(folder, number, content, message):
         data.load_mnist("mnist", folder)
 
 
+def test_only_the_first_part_of_a_gzip_file_is_read(folder):
+    """What a stranger has put behind it, 100,000 empty parts or as many zeros, takes no time."""
+    content = gzip.compress(CONTENTS[NAMES[0]])
+    for more in (gzip.compress(b"") * 1000, bytes(1000), b"more"):
+        (folder / f"{NAMES[0]}.gz").write_bytes(content + more)
+        (folder / NAMES[0]).unlink(missing_ok=True)
+        assert_these_digits(data.load_mnist("mnist", folder))
+    (folder / f"{NAMES[0]}.gz").write_bytes(gzip.compress(b"") * 1000 + content)
+    with pytest.raises(ValueError, match="is truncated: 4 bytes expected, 0 found"):
+        data.load_mnist("mnist", folder)
+
+
 def test_missing_and_unreadable_files_are_refused(folder, monkeypatch):
     (folder / NAMES[2]).unlink()
     with pytest.raises(ValueError, match=f"neither {NAMES[2]} nor {NAMES[2]}.gz is there"):
@@ -118,6 +130,8 @@ def test_missing_and_unreadable_files_are_refused(folder, monkeypatch):
         data.read_idx(folder)
     with pytest.raises(ValueError, match="folder must name a folder, got '/nowhere'"):
         data.load_mnist("mnist", "/nowhere")
+    with pytest.raises(ValueError, match="folder must name a folder with .*: neither"):
+        data.load_mnist("mnist", "")        # a variable of a shell that is not set
     monkeypatch.setenv("LRP_NUMPY_DATA", "/nowhere")
     with pytest.raises(ValueError, match="LRP_NUMPY_DATA must name a folder, got '/nowhere'"):
         data.load_mnist("mnist")
@@ -248,7 +262,7 @@ def redirect(target):
 BAD_ANSWERS = {
     "404": (404, "404"), "500": (500, "500"),
     "html": (b"<html>sign in to the hotel network</html>", "incorrect header"),
-    "truncated": (whole[:-300], "ended before the file did"),
+    "truncated": (whole[:-300], "the packed bytes end too early"),
     "cut": ((len(whole), whole[:-300]), "connection failed"),
     "cut again and again": (stop_after(500), "was cut 5 times, the last time after [12].* bytes"),
     "cut, then another file": (lambda handler: stop_after(3000)(handler) if len(
@@ -261,7 +275,7 @@ BAD_ANSWERS = {
     "redirect to https": (redirect("https://127.0.0.1/x.gz"), "for 'https://127.0.0.1/x.gz'"),
     "redirect to a file": (redirect("file:///etc/passwd"), "for 'file:///etc/passwd'"),
     "endless redirect": (redirect(f"/bad/{NAMES[0]}.gz"), "30 redirects"),
-    "empty": (b"", "ended before the file did")}
+    "empty": (b"", "the packed bytes end too early")}
 
 
 @pytest.mark.parametrize("fault", BAD_ANSWERS)
@@ -326,6 +340,9 @@ def test_unpacking_is_bounded(server, monkeypatch):
             piece = self.unzip.decompress(*arguments)
             sizes.append(len(piece))
             return piece
+
+        def __getattr__(self, name):
+            return getattr(self.unzip, name)
 
     monkeypatch.setattr(data.zlib, "decompressobj", Watched)
     server.answers[f"/good/{NAMES[0]}.gz"] = gzip.compress(bytes(50_000_000))

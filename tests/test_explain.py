@@ -333,6 +333,8 @@ def test_a_stream_of_arrays(tmp_path, random_case):
 def test_batches_refused(random_case):
     """At once, not when the first piece is asked for; images when it comes to them."""
     net, x = random_case([5, 4, 3], "relu", 0)
+    with pytest.raises(ValueError, match=r"x must be an array of shape \(N, 5\)"):
+        lrp.explain_batches(net, np.array(1.0))
     for arguments, message in (({"rule": "gama"}, "rule must be one of"),
                                ({"target": 3}, "target must lie in 0..2"),
                                ({"target": [0, 1]}, "target must be 6 integers"),
@@ -386,6 +388,24 @@ def test_z_beyond_its_type_is_named(random_case, small_batches, engine, activati
     with pytest.raises(FloatingPointError, match=f"^z of layer {number} must be finite, got inf "
                                                  "in row 7, column 0: .* too large for float64"):
         lrp.explain(net, x, "epsilon", engine=engine)
+
+
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
+@pytest.mark.parametrize("engine", ["numba", "numpy"])
+@pytest.mark.parametrize("kind", ["dense", "cnn"])
+@pytest.mark.parametrize("rule, parameters", [
+    ("gamma", {"gamma": 3e38}), ("epsilon", {"epsilon": 1e39}), ("z_box", {"high": 3e38}),
+    ("w_square", {})])
+def test_no_relevance_is_lost_by_an_overflow(engine, kind, rule, parameters):
+    """R / infinity is 0, and would be gone."""
+    net = lrp.lenet(0, maps=(2, 3), hidden=20) if kind == "cnn" else lrp.MLP.random(
+        [784, 20, 10], "relu")
+    if rule == "w_square":
+        net.layers[-1].W[...] = 1e20
+        net.layers[-2].W[...] *= 1e-19
+    x = np.random.default_rng(0).random((3, 784), np.float32)
+    with pytest.raises(FloatingPointError, match="relevance must be finite, got .*float32"):
+        lrp.explain(net, x, rule, engine=engine, **parameters)
 
 
 def test_a_stream_is_of_one_network(random_case):

@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, and files from strangers."""
 import io
+import os
 import struct
 import zipfile
 
@@ -48,6 +49,28 @@ def test_arrays_are_read_as_numpy_writes_them(tmp_path):
         assert found[name].dtype == array.dtype and found[name].flags.writeable
         np.save(tmp_path / "array.npy", array)
         np.testing.assert_array_equal(read_array(tmp_path / "array.npy"), array)
+
+
+@pytest.mark.parametrize("name", readers())
+def test_what_has_no_end_is_not_read(tmp_path, name):
+    """A pipe, in which nothing comes, a device that never ends, a folder, a link to itself."""
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "zeros").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe")
+    keep = os.open(tmp_path / "pipe", os.O_RDWR)        # who opens it does not wait for a writer
+    # who trains may make a checkpoint of a link that leads nowhere
+    for path in ["pipe", "zeros", ""] + ["loop"] * (name != "checkpoint"):
+        with pytest.raises(ValueError, match=f"{tmp_path / path}.*(ordinary|directory|symbolic)"):
+            readers()[name].read(tmp_path / path)
+    os.close(keep)
+
+
+def test_a_link_stays_one(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder/file")
+    with written_whole(tmp_path / "link") as file:
+        file.write(b"new")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "folder/file").read_bytes() == b"new"
 
 
 def npz(path, content, compression=zipfile.ZIP_STORED, count=1):

@@ -53,6 +53,14 @@ def test_every_rule(random_case):
         found["z_box"], explain(net, x, ["z_box", "epsilon", "epsilon"], epsilon=0.5).input)
 
 
+def test_every_rule_of_a_network_of_one_layer(random_case):
+    net, x = random_case([9, 4], "relu", 0)
+    found = galleries.every_rule(net, x, epsilon=0.5)
+    for name, R in found.items():
+        parameters = {"epsilon": {"epsilon": 0.5}}.get(name, {})
+        np.testing.assert_array_equal(R, explain(net, x, name, **parameters).input)
+
+
 def test_the_matrix_of_classes():
     means = np.random.default_rng(0).normal(size=(3, 3, 16))
     means[2] = np.nan

@@ -391,6 +391,14 @@ def misfits():
         ([begin, replace(conv, stride=0), *end], "layer 1: stride must be an integer of at least"),
         ([begin, replace(conv, padding=-1), *end], "padding must be an integer of at least 0"),
         ([begin, replace(conv, padding=0.5), *end], "padding must be an integer of at least 0"),
+        ([begin, replace(conv, stride=True), *end], "stride must be an integer .*, got True"),
+        ([begin, replace(conv, stride=7), *end], "stride at most that .* padding 0 and stride 7"),
+        ([begin, replace(conv, padding=7), *end], "padding must be at most 6, .* got padding 7"),
+        ([begin, replace(conv, padding=1, stride=9), *end], "padding 1 and stride 9"),
+        ([begin, lrp.MaxPool2D(2, stride=2**62), *end], "stride at most that with the padding"),
+        ([begin, lrp.AvgPool2D(2, stride=7), *end], "stride at most that with the padding"),
+        ([lrp.Unflatten((2**40, 2**40, 2**40)), *end], "W must have 1329227995784915872903807060280"
+                                                       "344576 rows"),
         ([begin, replace(conv, activation="gelu"), *end], "activation must be one of"),
         ([begin, replace(conv, b=np.ones(2)), *end], r"b must have shape \(2, 1, 1\)"),
         ([begin, replace(conv, W=np.ones((3, 3))), *end], r"W must have shape \(C, K, h, w\)"),
@@ -400,6 +408,7 @@ def misfits():
         ([begin, lrp.MaxPool2D(7), *end], "window of 7 x 7 must fit into the picture of 6 x 6"),
         ([begin, lrp.MaxPool2D(0), *end], "size must be an integer of at least 1"),
         ([begin, lrp.MaxPool2D(2, relevance="all"), *end], "'winner' or 'average', got 'all'"),
+        ([begin, lrp.MaxPool2D(2, relevance=np.array(["winner"])), *end], "or 'average', got arr"),
         ([end[1], lrp.AvgPool2D(2)], r"takes pictures \(C, H, W\), but the layer before it gives"),
         ([lrp.Unflatten((6, 6)), conv], r"layer 0: shape must be \(C, H, W\)"),
         ([lrp.Unflatten(36), conv], r"layer 0: shape must be \(C, H, W\)"),
@@ -416,6 +425,14 @@ def test_networks_refused(number):
     stack, message = misfits()[number]
     with pytest.raises(ValueError, match=message):
         lrp.Network(stack)
+
+
+@pytest.mark.parametrize("layer", [lrp.Conv2D.random(1, 2, 3, "relu", 0, 6), lrp.AvgPool2D(1, 6),
+                                   lrp.Conv2D.random(1, 2, 1, "relu", 0, 18, 6), lrp.MaxPool2D(6)])
+@pytest.mark.parametrize("engine", ["numpy", "numba"])
+def test_the_longest_stride_and_padding(layer, engine):
+    net = lrp.Network([lrp.Unflatten((1, 6, 6)), layer, lrp.Flatten()])
+    assert net.shapes[2][1:] == (1, 1) and net.forward(np.ones((2, 36), np.float32), engine).size
 
 
 @pytest.mark.parametrize("make, message", [

@@ -151,19 +151,55 @@ def write_other_arrays(path):
     np.savez(path, something=np.ones(3))
 
 
+def write_too_many_layers(path):
+    np.savez(path, layers=np.array(["Flatten"] * 1001))
+
+
+def write_no_layers(path):
+    np.savez(path, layers=np.array("Dense"))
+
+
+def write_long_shape(path):
+    """A million bytes of int8 would be forty million as Python's integers."""
+    np.savez(path, layers=np.array(["Dense"]), W0=np.zeros(10**6, np.int8), b0=np.zeros(1),
+             activation0=np.array("identity"))
+
+
 def write_misfit(path):
     np.savez(path, activations=np.array(["relu", "identity"]), W0=np.ones((3, 2)), b0=np.ones(2),
              W1=np.ones((5, 1)), b1=np.ones(1))
 
 
 @pytest.mark.parametrize("write", [write_text, write_pickle, write_half, write_damaged,
-                                   write_other_arrays, write_misfit, lambda path: None])
+                                   write_other_arrays, write_misfit, write_too_many_layers,
+                                   write_no_layers, write_long_shape, lambda path: None])
 def test_load_refuses(tmp_path, write):
     write(tmp_path / "net.npz")
     MARK.unlink(missing_ok=True)
     with pytest.raises(ValueError, match="net.npz is not a network saved by lrp_numpy"):
         lrp.MLP.load(tmp_path / "net.npz")
     assert not MARK.exists()
+
+
+def test_what_a_file_lacks_is_named(tmp_path):
+    lrp.MLP.random([3, 2]).save(tmp_path / "net.npz")
+    with np.load(tmp_path / "net.npz") as file:
+        arrays = dict(file)
+    for name in ("layers", "W0"):
+        np.savez(tmp_path / "less.npz", **{key: array for key, array in arrays.items()
+                                           if key != name})
+        with pytest.raises(ValueError, match="less.npz is not a network .*: .*'?" + name[0]):
+            lrp.MLP.load(tmp_path / "less.npz")
+
+
+def test_logits_that_overflow_are_named(random_case):
+    net, x = random_case([5, 4, 3], "relu", 0)
+    for layer in net.layers:
+        layer.W[...] = np.abs(layer.W)
+    for use in (net.forward, net.predict, lambda x: lrp.measure(net, x, np.zeros(len(x), int))):
+        with pytest.raises(FloatingPointError, match="logits must be finite, got inf in row 0, col"
+                                                     ".* 0: x or a weight is too large for float"):
+            use(np.full_like(x, 1.7e308))
 
 
 @pytest.mark.parametrize("make", [lambda *rng: lrp.MLP.random([3, 2], "sigmoid", *rng),

@@ -128,6 +128,8 @@ def test_as_many_lit_as_were_lost():
         assert any(chance[row, column] == 7 for chance in made)
     default = as_many_lit_at_random(x, variant)
     np.testing.assert_array_equal(default, as_many_lit_at_random(x, variant, fill=0.0, rng=0))
+    with pytest.raises(ValueError, match="fill must be a finite number"):
+        as_many_lit_at_random(x, variant, fill=np.nan)
     for wrong, message in ((variant[:2], r"variant must have shape \(3, 5\), got \(2, 5\)"),
                            (variant[0], r"variant must be an array of shape \(N, D\)")):
         with pytest.raises(ValueError, match=message):
@@ -158,7 +160,10 @@ def test_what_is_below_0_is_not_lit():
     ({"fraction": -0.5}, "got -0.5"), ({"fraction": 1.0}, "got 1.0"),
     ({"fraction": np.nan}, "got nan"), ({"fraction": 15}, "got 15"),
     ({"fraction": "15%"}, "got '15%'"),
-    ({"fill": np.nan}, "fill must be a finite number"), ({"fill": "mean"}, "got 'mean'"),
+    ({"fill": np.nan}, "fill must be a finite number"),
+    ({"fill": 10**400}, "fill must be a finite number"),
+    ({"x": X.astype(np.float32), "fill": 1e39}, "fill must be a finite number"),
+    ({"fill": "mean"}, "got 'mean'"),
     ({"x": X[None]}, r"x must be an array of shape \(N, D\)"),
     ({"fill": [0, 1]}, "one for each of the 10 pixels"),
     ({"relevance": R[:, :9]}, r"relevance must be an array of shape \(N, 10\)"),
@@ -197,10 +202,11 @@ def test_measure(random_case):
         lrp.measure(lrp.MLP.random([9, 1]), x, labels)
     for sizes in ([9, 2], [9, 1, 3]):
         lrp.measure(lrp.MLP.random(sizes), x, labels % 2)
-    for wrong, message in ((np.zeros((3, 9), int), "places must have shape"),
-                           (np.zeros((6, 8), int), "places must have shape")):
-        with pytest.raises(ValueError, match=message):
+    for wrong in (np.zeros((3, 9), int), np.zeros((6, 8), int), [[0]]):
+        with pytest.raises(ValueError, match="places must have shape"):
             remove_ranked(x, wrong, 0.5)
+    with pytest.raises(ValueError, match="pixels must be 'all' or 'lit', got 'dark'"):
+        remove_ranked(x, np.zeros((6, 9), int), 0.5, pixels="dark")
 
 
 def test_the_experiment_keeps_its_variants_apart(trained, digits):

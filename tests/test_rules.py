@@ -94,11 +94,18 @@ def test_by_hand():
     assert [float(part[0]) for part in ledger[0]] == [4, 1, 1, 2, 0]
 
 
-def test_integers_will_do():
-    """As a student types them."""
-    a, W, b, R = np.array([[1, 2]]), np.array([[3], [-1]]), np.array([1]), np.array([[4]])
-    assert lrp_0(a, W, b, R).tolist() == [[6, -4]]
-    assert lrp_epsilon(a, W, b, R, epsilon=2).tolist() == [[3, -2]]
+@pytest.mark.parametrize("name, parameters", [
+    *CASES, ("z_box", {"low": -0.5, "high": 0.5}), ("w_square", {"bias": "modified"}), ("flat", {}),
+    ("alpha_beta", {}), ("z_plus", {}), ("gamma_generalized", {"gamma": 0.5})])
+@pytest.mark.parametrize("dtype", [int, np.int8, np.uint8])
+def test_integers_will_do(name, parameters, dtype):
+    """As a student types them; no product wraps round, nothing is cut to whole numbers."""
+    integers = [np.array(numbers, dtype) for numbers in (
+        [[100, 120], [1, 0]], [[20, 1], [3, 100]], [1, 2], [[4, 1], [100, 3]])]
+    ours = RULES[name](*integers, **parameters)
+    theirs = RULES[name](*(array.astype(float) for array in integers), **parameters)
+    assert ours.dtype == np.float64
+    np.testing.assert_array_equal(ours, theirs)
 
 
 def test_a_rule_s_own_parameters():
@@ -194,9 +201,10 @@ def test_the_rules_refuse_what_is_not_finite(rule, bad):
     ("b", lambda b: b[:1], r"b must have shape \(2,\), got \(1,\)"),
     ("R", lambda R: R[:, :1], r"R must have shape \(4, 2\), got \(4, 1\)"),
     ("R", lambda R: R[:1], r"R must have shape \(4, 2\), got \(1, 2\)"),
-    ("a", lambda a: a.tolist(), "a must be a NumPy array of numbers, got list"),
-    ("R", lambda R: R.astype(complex), "R must be a NumPy array of numbers, got complex128"),
-    ("W", lambda W: W.astype(object), "W must be a NumPy array of numbers, got object")])
+    ("a", lambda a: a.tolist(), "a must be a NumPy array of .* float64, got list"),
+    ("b", lambda b: b.astype(np.float16), "b must be a NumPy array of .* float64, got float16"),
+    ("R", lambda R: R.astype(complex), "R must be a NumPy array of .* float64, got complex128"),
+    ("W", lambda W: W.astype(object), "W must be a NumPy array of .* float64, got object")])
 def test_the_rules_refuse_what_does_not_fit(rule, name, change, message):
     """Also what NumPy would stretch until it fits."""
     arrays = dict(zip("aWbR", case(4, 3, 2, 0)))
@@ -234,7 +242,7 @@ def test_parts():
 
 
 @pytest.mark.parametrize("rule, parameter", [(lrp_epsilon, "epsilon"), (lrp_gamma, "gamma")])
-@pytest.mark.parametrize("value", [-0.1, np.nan, np.inf, "a", [0.1]])
+@pytest.mark.parametrize("value", [-0.1, np.nan, np.inf, "a", [0.1], 10**400, 1j])
 def test_parameters_refused(rule, parameter, value):
     with pytest.raises(ValueError, match=f"{parameter} must be a finite number of at least 0, got"):
         rule(*case(4, 3, 2, 0), **{parameter: value})
@@ -344,7 +352,7 @@ def test_alpha_and_beta_refused(parameters, message):
 
 
 @pytest.mark.parametrize("low, high", [(1.0, 1.0), (2.0, 1.0), (np.nan, 1.0), (0.0, np.inf),
-                                       ("a", 1.0)])
+                                       ("a", 1.0), (-np.inf, 1.0), (0.0, 10**400), (0, None)])
 def test_boxes_refused(low, high):
     with pytest.raises(ValueError, match="low and high must be finite numbers with low < high"):
         RULES["z_box"](*case(4, 3, 2, 0), low=low, high=high)

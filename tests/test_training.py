@@ -121,6 +121,8 @@ def test_data_are_not_changed():
 @pytest.mark.parametrize("settings, message", [
     ({"epochs": 0}, "epochs must be an integer of at least 1, got 0"),
     ({"batch_size": 2.5}, "batch_size must be an integer of at least 1, got 2.5"),
+    ({"learning_rate": 0}, "learning_rate must be a finite number above 0, got 0"),
+    ({"learning_rate": 10**400}, "learning_rate must be a finite number above 0, got 1000"),
     ({"learning_rate": -1}, "learning_rate must be a finite number above 0, got -1"),
     ({"learning_rate": "fast"}, "learning_rate must be a finite number above 0, got 'fast'"),
     ({"learning_rate": np.nan}, "learning_rate must be a finite number above 0, got nan"),
@@ -144,6 +146,10 @@ def test_an_accuracy_needs_its_labels(trained, digits):
 
 @pytest.mark.parametrize("change, message", [
     ({"train_labels": np.full(50, 3)}, r"train_labels must lie in 0..2, got 3"),
+    ({"train_labels": np.arange(50)}, r"train_labels must lie in 0..2, got 3"),
+    ({"test_labels": -np.arange(50)}, r"test_labels must lie in 0..2, got -1"),
+    ({"test_images": np.full((50, 4), 4e38)}, "test_images must fit into float32, .*, got 4e.38"),
+    ({"train_images": np.full((50, 4), -4e38)}, "train_images must fit into float32, .* got 4e.38"),
     ({"test_labels": np.full(50, -1)}, r"test_labels must lie in 0..2, got -1"),
     ({"train_images": np.zeros((0, 4)), "train_labels": np.zeros(0, int)},
      "train_images must hold at least one image, got none"),
@@ -209,5 +215,7 @@ def test_progress_goes_to_stderr(capfd):
     lrp.train(lrp.MLP.random([4, 3]), small_digits(), epochs=1)
     out, err = capfd.readouterr()
     assert out == "" and "accuracy=" in err and "loss=" in err
+    lrp.train(lrp.MLP.random([4, 3]), small_digits(), epochs=3, batch_size=8)
+    assert " 21/21 " in capfd.readouterr().err      # 50 images are 7 batches
     lrp.train(lrp.MLP.random([4, 3]), small_digits(), epochs=1, progress=False)
     assert capfd.readouterr() == ("", "")
