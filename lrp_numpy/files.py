@@ -2,6 +2,7 @@
 import os
 import stat
 import uuid
+import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -125,7 +126,9 @@ def _array(file, name, size):
     version = np.lib.format.read_magic(file)
     if version != (1, 0):
         raise ValueError(f"{name} must be in version 1.0 of the .npy format, got {version}")
-    shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")      # of a header that only Python 2 wrote: it is not ours
+        shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(file)
     if dtype.hasobject:
         raise ValueError(f"{name} must hold numbers or text, got Python objects")
     count = 1

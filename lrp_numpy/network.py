@@ -196,7 +196,7 @@ class Network:
             return MLP(layers) if is_mlp else Network(layers)
         except FileNotFoundError as error:
             raise ValueError(f"{path} is not a network saved by lrp_numpy: no such file") from error
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except Exception as error:      # whatever a damaged file makes the layers stumble over
             raise ValueError(f"{path} is not a network saved by lrp_numpy: {why(error)}") from error
 
 

@@ -195,6 +195,7 @@ def test_damaged_checkpoints_are_refused(tmp_path, small, damage):
 @pytest.mark.parametrize("change", [
     {"identity": "[]"}, {"identity": "{"}, {"losses": None}, {"w_0_0": np.zeros(3)},
     {"m_1_1": None}, {"v_0_1": np.zeros(8, np.float64)}, {"identity": "[" * 100_000},
+    {"identity": np.full(1, 0xffffffff, np.uint32).view("U1")[0:1].reshape(())},
     {"identity": " " * 2**18 + "{}"}, {"identity": None}, {"accuracies": None},
     {"losses": np.zeros(7, np.int64)}, {"accuracies": np.zeros((1, 1))},
     {"w_1_1": np.full(3, np.nan, np.float32)}, {"m_0_1": np.full(8, np.inf, np.float32)},

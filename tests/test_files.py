@@ -93,6 +93,7 @@ def npy(shape, dtype="<f8", data=b"", version=(1, 0)):
     (npy((2**40, 2**40), data=bytes(8)), "x0 promises"),
     (npy((1,), data=bytes(8), version=(2, 0)), "version 1.0"),
     (npy("(" * 50), "cannot parse|can be read"),
+    (npy("(1L,)", data=bytes(8)), "Python 2|can be read"),
     (b"\x93NUMPY\x01\x00\x10\x00{'descr': (", "can be read"),
     (b"not an array", "can be read")])
 def test_arrays_that_promise_something_else(tmp_path, content, message):
