@@ -127,7 +127,7 @@ def _array(file, name, size):
     if version != (1, 0):
         raise ValueError(f"{name} must be in version 1.0 of the .npy format, got {version}")
     with warnings.catch_warnings():
-        warnings.simplefilter("error")      # of a header that only Python 2 wrote: it is not ours
+        warnings.simplefilter("ignore")     # NumPy reads what Python 2 wrote, and complains
         shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(file)
     if dtype.hasobject:
         raise ValueError(f"{name} must hold numbers or text, got Python objects")
