@@ -3,6 +3,8 @@ from typing import Callable, NamedTuple
 
 import numpy as np
 
+from lrp_numpy.checks import check_choice
+
 
 class Activation(NamedTuple):
     """A function f and its derivative, the latter written in terms of the output a = f(z)."""
@@ -51,5 +53,4 @@ def zero_centred_name(name: str) -> str:
 
 def check_activation(name: str) -> None:
     """Raise ValueError unless `name` is in ACTIVATIONS."""
-    if not isinstance(name, str) or name not in ACTIVATIONS:
-        raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {name!r}")
+    check_choice("activation", name, ACTIVATIONS)

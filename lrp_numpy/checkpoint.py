@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,11 +21,19 @@ from lrp_numpy.files import read_arrays, why, written_whole
 from lrp_numpy.kinds import FilePath
 from lrp_numpy.network import Network
 
-Parameters = list[tuple[Any, ...]]      # a training.Parameter for each array of each layer
-
 DIGITS = ("train_images", "train_labels", "test_images", "test_labels")
 FIRST_WEIGHTS = "first weights"     # those with which a run began
 MOST_BYTES = 1 << 20        # of the identity in a file; a longer one is not believed
+
+
+class Parameter(NamedTuple):
+    """An array of weights and Adam's memory of it, all of one shape and changed in place."""
+    w: np.ndarray
+    m: np.ndarray       # running mean of the gradient
+    v: np.ndarray       # running mean of its square
+
+
+Parameters = list[tuple[Parameter, ...]]    # of each layer, such as (W, b)
 
 
 def identity(net: Network, digits: Digits, rng: np.random.Generator,
@@ -72,7 +80,7 @@ def save(path: FilePath, parameters: Parameters, losses: list[float], accuracies
          of: dict[str, str]) -> None:
     """Write a checkpoint to `path` (.npz, no pickle): whole, or not at all (OSError).
 
-    parameters: [(training.Parameter, ...), ...]; losses, accuracies: lists; of: an `identity`.
+    of: an `identity`.
     """
     with written_whole(path) as file:
         np.savez(file, losses=np.array(losses, np.float64),
@@ -87,20 +95,19 @@ def _named(parameters):
 
 
 def load(path: FilePath, parameters: Parameters, of: dict[str, str], steps: int,
-         epochs: int) -> tuple[list[float], list[float]]:
-    """Fill `parameters` from a checkpoint; returns (losses, accuracies).
+         epochs: int) -> tuple[list[float], list[float], dict[str, str]]:
+    """Fill `parameters` from a checkpoint; returns (losses, accuracies, identity).
 
-    of: an `identity`, which becomes that of the checkpoint; steps: in an epoch; epochs: that are to
-    be trained in all.
+    of: the `identity` of this run; steps: in an epoch; epochs: that are to be trained in all.
 
-    The network must be as it was when the run began, or as the checkpoint has it. Returns ([], []),
-    and changes nothing, if there is no file yet. Raises ValueError, naming the file, for one that
-    is no checkpoint, one whose identity differs, and one that has begun more epochs: what differs
-    is named, and nothing has been changed.
+    The network must be as it was when the run began, or as the checkpoint has it: the identity that
+    is returned knows the former. Returns ([], [], of) if there is no file yet. Raises ValueError,
+    naming the file, for one that is no checkpoint, one whose identity differs, and one that has
+    begun more epochs: what differs is named, and nothing has been changed.
     """
     path = Path(path)
     if not path.exists():
-        return [], []
+        return [], [], of
     try:
         file = read_arrays(path)
         if file["identity"].nbytes > MOST_BYTES:
@@ -138,8 +145,7 @@ def load(path: FilePath, parameters: Parameters, of: dict[str, str], steps: int,
                          f"begun, got {epochs}")
     for _, array, kept in arrays:
         array[...] = kept
-    of.update(saved)
-    return losses, accuracies
+    return losses, accuracies, saved
 
 
 def _checked(numbers, name):
@@ -154,10 +160,11 @@ def ctrl_c_waits() -> Iterator[threading.Event]:
     """Within it, Ctrl-C is only noted: yields an Event that is set by it.
 
     So a step is never cut in the middle, with one layer changed and another not yet. Outside of the
-    main thread, which alone gets Ctrl-C, the Event is never set.
+    main thread, which alone gets Ctrl-C, and where Ctrl-C is ignored, the Event is never set.
     """
     asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or (
+            signal.getsignal(signal.SIGINT) is signal.SIG_IGN):
         yield asked
         return
     before = signal.signal(signal.SIGINT, lambda *_: asked.set())

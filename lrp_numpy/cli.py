@@ -36,7 +36,7 @@ examples:
   python -m lrp_numpy redo --help                     all options of a command
 """
 
-MOST_WORDS = 2000       # characters of a message
+LONGEST = 2000          # characters of a message
 
 
 class Parser(argparse.ArgumentParser):
@@ -49,6 +49,16 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0, or 2 after one line about a mistake, 130
     after Ctrl-C, and 1 if nobody reads on."""
+    try:
+        status = _run(arguments)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:     # who read what we print has left, as `| head` does: say no more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(arguments):
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:          # closed, as by `>&-`: what is printed goes nowhere
@@ -66,10 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             warnings.simplefilter("always")
             warnings.showwarning = _say_once(set())
             options.run(options)
-        sys.stdout.flush()
-    except BrokenPipeError:     # who read what we print has left, as `| head` does: say no more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except BrokenPipeError:
+        raise
     except (ValueError, OSError, FloatingPointError, MemoryError) as error:
         print(f"lrp_numpy: error: {in_one_line(why(error))}", file=sys.stderr)
         return 2
@@ -84,8 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def in_one_line(text: str) -> str:
     """A message as it can be printed: a file may have put line breaks into it, or escape sequences
     that a terminal obeys, or very many words."""
-    text = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text[:MOST_WORDS])
-    return text if len(text) < MOST_WORDS else f"{text[:MOST_WORDS]} ..."
+    text = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text[:LONGEST])
+    return text if len(text) < LONGEST else f"{text[:LONGEST]} ..."
 
 
 def _say_once(said):

@@ -36,7 +36,7 @@ DEFAULTS = {"mlp": {"activation": "sigmoid", "hidden": [500], "learning_rate": 1
             "cnn": {"activation": "relu", "hidden": [120],
                     "learning_rate": report.CNN_LEARNING_RATE}}
 
-FILES = ("network.npz", "loss.csv", "explain_relevance.npz", "tables.md")   # in --out
+RESULTS = ("network.npz", "explain_relevance.npz")     # in --out; what else is there is no .npz
 
 
 def run_redo(options: argparse.Namespace) -> None:
@@ -188,8 +188,10 @@ def _start(options):
                          f"{options.checkpoint}")
     if options.checkpoint is not None:
         _output_folder(Path(options.checkpoint).parent, "the folder of --checkpoint")
-        if out and Path(options.checkpoint).resolve() in [(out / name).resolve() for name in FILES]:
-            raise ValueError("--checkpoint must be another file than those written at the end, got "
+        path = Path(options.checkpoint).resolve()
+        if out and path.parent == out.resolve() and (path.suffix != ".npz" or path.name in RESULTS):
+            raise ValueError("--checkpoint, where it lies in --out, must end in .npz and not be "
+                             f"{' or '.join(RESULTS)}, which are written there too, got "
                              f"{options.checkpoint}")
     if _is_saved(options):
         net = Network.load(options.network)

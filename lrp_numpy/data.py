@@ -18,7 +18,8 @@ import requests
 from requests.exceptions import ChunkedEncodingError
 from tqdm import tqdm
 
-from lrp_numpy.files import size_of, why, written_whole
+from lrp_numpy.checks import check_choice
+from lrp_numpy.files import check_ordinary, why, written_whole
 from lrp_numpy.kinds import FilePath
 
 SIDE = 28
@@ -27,7 +28,7 @@ MOST_BYTES = 16 + MOST_ITEMS * SIDE * SIDE      # of an IDX file, unpacked
 PIECE = 1 << 20             # bytes that are read at once
 PACKET = 128                # bytes that are waited for: few, so that a slow mirror is noticed
 TIMEOUT = (10, 30)          # seconds: to connect, and between two packets of the answer
-SLOWEST = 4096              # bytes a second, after the first TIMEOUT[1] seconds; then we give up
+SLOWEST = 4096              # bytes a second, in TIMEOUT[1] seconds; from fewer we turn away
 CUTS = 5                    # of the connection, after which we give up
 ELSEWHERE = ("set XDG_CACHE_HOME, or name a folder with MNIST's four IDX files in LRP_NUMPY_DATA")
 
@@ -83,8 +84,7 @@ def load_mnist(name: str = "mnist-10k", folder: FilePath | None = None) -> Digit
     Raises ValueError for an unknown name and for a missing or damaged file, and DownloadError (an
     OSError and a ValueError) when no mirror gives the right data.
     """
-    if name not in ("mnist-10k", "mnist"):
-        raise ValueError(f"name must be 'mnist-10k' or 'mnist', got {name!r}")
+    check_choice("name", name, ("mnist-10k", "mnist"))
     if name == "mnist-10k":
         if folder is not None:
             raise ValueError(f"folder goes with name='mnist' only, got folder={str(folder)!r} "
@@ -139,7 +139,7 @@ def read_idx(path: FilePath) -> np.ndarray:
     not exactly that.
     """
     try:
-        size_of(path)
+        check_ordinary(path)
         with open(path, "rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
             file.seek(0)
@@ -201,7 +201,7 @@ def _cached(file):
         try:
             _download(url, file, path)
             return path
-        except (requests.RequestException, DownloadError, EOFError, zlib.error) as error:
+        except (requests.RequestException, ValueError, EOFError, zlib.error) as error:
             offline = isinstance(error, (requests.ConnectionError, ChunkedEncodingError))
             problems.append(f"{url} ({'connection failed' if offline else error})")
         except OSError as error:
@@ -233,14 +233,14 @@ def _unpacked(pieces, limit):
 
     What comes behind its end is not looked at.
     """
-    unzip = zlib.decompressobj(wbits=31)
+    unzip, most = zlib.decompressobj(wbits=31), limit
     for packed in pieces:
         while packed and not unzip.eof:
             piece = unzip.decompress(packed, min(PIECE, limit + 1))
             packed = unzip.unconsumed_tail
             limit -= len(piece)
             if limit < 0:
-                raise DownloadError("unpacks to more bytes than the published file has")
+                raise DownloadError(f"unpacks to more than {most} bytes")
             if piece:
                 yield piece
         if unzip.eof:
@@ -273,10 +273,12 @@ def _answer(url, start):
         with session.get(url, stream=True, timeout=TIMEOUT, headers=headers) as answer:
             answer.raise_for_status()
             skip = 0 if answer.status_code == 206 else start    # 206: the rest alone has come
-            begin = time.monotonic()
-            for number, piece in enumerate(answer.iter_content(PACKET)):
-                seconds = time.monotonic() - begin
-                if number * PACKET < SLOWEST * (seconds - TIMEOUT[1]):
-                    raise DownloadError(f"too slow: {number * PACKET} bytes in {seconds:.0f} s")
+            begin, fresh = time.monotonic(), 0
+            for piece in answer.iter_content(PACKET):
+                fresh, seconds = fresh + len(piece), time.monotonic() - begin
+                if seconds > TIMEOUT[1]:
+                    if fresh < SLOWEST * seconds:
+                        raise DownloadError(f"too slow: {fresh} bytes in {seconds:.0f} s")
+                    begin, fresh = time.monotonic(), 0
                 yield piece[skip:]
                 skip = max(0, skip - len(piece))

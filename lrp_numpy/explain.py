@@ -9,11 +9,12 @@ import numpy as np
 from tqdm import tqdm
 
 from lrp_numpy.activations import at_zero
+from lrp_numpy.checks import (as_float, check_array, check_choice, check_finite, check_integer,
+                              check_labels, check_overflow)
 from lrp_numpy.kinds import Rule, Target
-from lrp_numpy.network import Network, as_float, check_array, check_engine, check_finite
+from lrp_numpy.network import ENGINES, Network
 from lrp_numpy.presets import rules_of_layers
 from lrp_numpy.rules import RULES, LedgerRow, alone, terms_of, total
-from lrp_numpy.training import check_labels
 
 BATCH_BYTES = 2**24     # what the arrays of one batch take, roughly: small enough for the caches
 
@@ -113,8 +114,7 @@ def explain_batches(net: Network, x: np.ndarray | Iterable[np.ndarray], rule: Ru
     """
     carriers = _carriers(net, rule, engine, parameters)
     size = _batch_size(net) if batch_size is None else batch_size
-    if not isinstance(size, (int, np.integer)) or size < 1:
-        raise ValueError(f"batch_size must be an integer of at least 1, got {size!r}")
+    check_integer("batch_size", size)
     arrays, count = x, None
     if isinstance(x, np.ndarray):
         check_array(x, net.sizes[0], also=[np.uint8])
@@ -148,11 +148,10 @@ def _explain(net, carriers, x, target, start, kept, first_row):
     for number, (layer, carrier) in enumerate(zip(net.layers, carriers)):
         with np.errstate(invalid="ignore", over="ignore"):
             z.append(carrier.up(a[-1]))
-        try:
-            check_finite(z[-1], f"z of layer {number}", first_row)
-        except ValueError as error:
-            check_finite(x, first_row=first_row)    # so it is z if x is not
-            raise FloatingPointError(f"{error}: a weight is too large for {z[-1].dtype}") from None
+            is_finite = np.isfinite(z[-1].sum())
+        if not is_finite:
+            check_finite(x, first_row=first_row)    # NaN in x shows in z as well: blame x first
+            check_overflow(z[-1], f"z of layer {number}", first_row)
         a.append(layer.activate(z[-1]))
     logits = a[-1]
     rows = np.arange(len(x))
@@ -234,7 +233,7 @@ def _by_loops(layer, rule, parameters):
 
 def _carriers(net, rule, engine, parameters):
     """Check what does not depend on the images; a Carrier for each layer, input side first."""
-    check_engine(engine)
+    check_choice("engine", engine, ENGINES)
     rules = iter(rules_of_layers(rule, net, parameters))
     for name in {layer.activation for layer in net.layers}:
         if at_zero(name) != 0:

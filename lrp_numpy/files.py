@@ -1,11 +1,13 @@
 """Files that are written whole or not at all, and read without trust."""
 import os
+import shutil
 import stat
 import uuid
 import warnings
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,7 +16,7 @@ import numpy as np
 from lrp_numpy.kinds import FilePath
 
 MOST_ARRAYS = 10_000        # in an .npz file; one with more is not believed
-END = 1 << 22               # bytes at the end of an .npz file in which its entries are counted
+PIECE = 1 << 20             # bytes that are read at once
 
 
 @contextmanager
@@ -22,21 +24,27 @@ def written_whole(path: FilePath) -> Iterator[BinaryIO]:
     """A binary file to write to, which takes the name `path` when all has been written.
 
     Whatever happens before (an error, a full disk, the end of the process), `path` is what it was:
-    the bytes go into a file beside it, which is renamed at the end. Raises what the writing raises,
-    an OSError with the name of the file. A link is followed: what it leads to is replaced.
+    the bytes go into a file beside it, .NAME.part, which is renamed at the end. Raises what the
+    writing raises, an OSError with the name of the file, and OSError for a folder, a pipe or a
+    device. A link is followed: what it leads to is replaced.
     """
     path = Path(os.path.realpath(path))
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+    part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
-        with open(partial, "wb") as file:
+        if path.exists():
+            check_ordinary(path)
+        with open(part, "wb") as file:
             yield file
-        os.replace(partial, path)
+        if path.exists():
+            shutil.copymode(path, part)
+        os.replace(part, path)
     except OSError as error:
         if error.errno is not None:     # of a full disk, say: this is the name that is known
             error.filename, error.filename2 = str(path), None
         raise
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):     # there is none any more, or there was no place for one
+            part.unlink()
 
 
 def write_text(path: FilePath, text: str) -> None:
@@ -45,17 +53,14 @@ def write_text(path: FilePath, text: str) -> None:
         file.write(text.encode())
 
 
-def size_of(path: FilePath) -> int:
-    """How many bytes a file has.
+def check_ordinary(path: FilePath) -> None:
+    """Raise OSError where there is no file, and for what is no ordinary one.
 
-    Raises OSError where there is none, and for what is no ordinary file: to read a pipe or a device
-    would wait, or take all memory.
+    To read a pipe or a device would wait, or take all memory; to write would replace it.
     """
-    status = os.stat(path)
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError("it is a directory" if stat.S_ISDIR(status.st_mode) else
-                      "it is no ordinary file")
-    return status.st_size
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+        raise OSError(f"{path} is " + ("a directory" if stat.S_ISDIR(mode) else "no ordinary file"))
 
 
 def why(error: Exception) -> str:
@@ -80,10 +85,11 @@ def read_arrays(path: FilePath) -> Arrays:
     """
     arrays = Arrays()
     try:
-        size = size_of(path)
+        check_ordinary(path)
         with open(path, "rb") as file:      # zipfile takes its time for many entries: look before
-            file.seek(max(0, size - END))
-            _check_count(file.read().count(b"PK\x01\x02"))
+            _check_count(sum(piece.count(b"PK\x01\x02")
+                             for piece in iter(partial(file.read, PIECE), b"")))
+        size = os.path.getsize(path)
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
             _check_count(len(entries))
@@ -112,9 +118,9 @@ def read_array(path: FilePath) -> np.ndarray:
     Raises FileNotFoundError, and ValueError, naming the file, for anything else.
     """
     try:
-        size = size_of(path)
+        check_ordinary(path)
         with open(path, "rb") as file:
-            return _array(file, "it", size)
+            return _array(file, "it", os.path.getsize(path))
     except FileNotFoundError:
         raise
     except Exception as error:      # as above

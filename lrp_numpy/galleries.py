@@ -3,12 +3,13 @@ from typing import Any
 
 import numpy as np
 
+from lrp_numpy.checks import check_inputs, check_labels
 from lrp_numpy.explain import explain
 from lrp_numpy.kinds import Rule
-from lrp_numpy.network import Network, check_inputs
+from lrp_numpy.network import Network
 from lrp_numpy.presets import with_rule
+from lrp_numpy.removal import check_classes
 from lrp_numpy.rules import RULES, parameters_of
-from lrp_numpy.training import check_labels
 
 FOR_PIXELS = ("w_square", "flat", "z_box")      # rules made for the lowest layer
 
@@ -44,8 +45,7 @@ def for_and_against(net: Network, x: np.ndarray, rule: Rule = "0",
     would hand down from a start of logit_1 for the one and -logit_2 for the other.
     Raises ValueError for a network with one output, and for what does not fit.
     """
-    if net.sizes[-1] < 2:
-        raise ValueError("net must have at least 2 outputs, got 1")
+    check_classes(net)
     classes = np.argsort(-net.forward(x), axis=1, kind="stable")[:, :2]
     return classes, np.stack([explain(net, x, rule, target, intermediate=False, **parameters).input
                               for target in classes.T])

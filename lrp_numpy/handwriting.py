@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from lrp_numpy.data import SIDE
-from lrp_numpy.files import size_of, why
+from lrp_numpy.files import check_ordinary, why
 from lrp_numpy.kinds import FilePath
 
 LONGER_SIDE = 20            # pixels of a digit's box in MNIST
@@ -18,6 +18,7 @@ FAINT = 0.25                # of the darkest ink: what is fainter has no say in 
 LEAST_CONTRAST = 0.05       # of white: what stands out less from the paper is no ink
 LONGEST_SIDE = 4096         # of a picture, in pixels; a larger one is not decoded
 MOST_PACKED = 1032          # bytes that one byte of a PNG file can unpack to (deflate)
+STRIP = 64                  # rows of a picture that are looked at at once
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)     # of red, green, blue: ITU-R BT.601
 
 
@@ -85,7 +86,7 @@ def read_picture(path: FilePath) -> np.ndarray:
 def _read_grey(path):
     """The brightness (H, W) of a PNG file, float32: 0 is black, 1 is white."""
     try:
-        size_of(path)
+        check_ordinary(path)
         content = Path(path).read_bytes()       # from a file, Pillow reads as much as it promises
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")     # Pillow's own limit: ours is lower, and an error
@@ -106,17 +107,17 @@ def _read_grey(path):
 
 
 def _luminance(picture):
-    is_deep = picture.mode.startswith("I")      # 16 bits of grey, which may name a transparent one
-    pixels = np.asarray(picture if is_deep else picture.convert("RGBA"))
-    grey = np.empty(pixels.shape[:2], np.float32)
-    for row, line in zip(grey, pixels):         # so that floats for all colours need no room
-        if is_deep:
-            is_clear = line == picture.info.get("transparency", -1)
-            row[...] = np.where(is_clear, 1, line / np.float32(65535))
+    grey = np.empty((picture.height, picture.width), np.float32)
+    for top in range(0, picture.height, STRIP):     # so that all colours as floats need no room
+        strip = picture.crop((0, top, picture.width, min(top + STRIP, picture.height)))
+        if picture.mode.startswith("I"):        # 16 bits of grey, which may name a transparent one
+            pixels = np.asarray(strip)
+            is_clear = pixels == picture.info.get("transparency", -1)
+            grey[top:top + STRIP] = np.where(is_clear, 1, pixels / np.float32(65535))
         else:
-            colours = line / np.float32(255)
-            alpha = colours[:, 3]
-            row[...] = colours[:, :3] @ LUMINANCE * alpha + (1 - alpha)
+            colours = np.asarray(strip.convert("RGBA")) / np.float32(255)
+            alpha = colours[..., 3]
+            grey[top:top + STRIP] = colours[..., :3] @ LUMINANCE * alpha + (1 - alpha)
     return grey
 
 

@@ -17,6 +17,7 @@ from numpy.typing import DTypeLike
 
 from lrp_numpy import kernels, pictures
 from lrp_numpy.activations import ACTIVATIONS, at_zero, check_activation
+from lrp_numpy.checks import check_choice, check_integer
 from lrp_numpy.kinds import Seed, Shape
 
 
@@ -147,7 +148,8 @@ class Dense(Layer):
     def random(cls, D: int, K: int, activation: str, rng: Seed,
                dtype: DTypeLike = np.float32) -> "Dense":
         """W and b uniform in [-1/sqrt(D), 1/sqrt(D)]: the start that torch gives Linear layers."""
-        _check_integers(D=D, K=K)
+        for name, value in (("D", D), ("K", K)):
+            check_integer(name, value)
         W, b = _uniform((D, K), (K,), D, rng, dtype)
         return cls(W, b, activation)
 
@@ -219,7 +221,8 @@ class Conv2D(Layer):
     def random(cls, C: int, K: int, size: int, activation: str, rng: Seed, stride: int = 1,
                padding: int = 0, dtype: DTypeLike = np.float32) -> "Conv2D":
         """W and b uniform in [-1/sqrt(D), 1/sqrt(D)], D = C size size inputs to an output."""
-        _check_integers(C=C, K=K, size=size)
+        for name, value in (("C", C), ("K", K), ("size", size)):
+            check_integer(name, value)
         W, b = _uniform((C, K, size, size), (K, 1, 1), C * size * size, rng, dtype)
         return cls(W, b, activation, stride, padding)
 
@@ -290,7 +293,7 @@ class AvgPool2D(Layer):
         return self.size if self.stride is None else self.stride
 
     def out_shape(self, shape: Shape) -> Shape:
-        _check_integer("size", self.size, 1)
+        check_integer("size", self.size)
         _check_pictures(shape, (self.size, self.size), self.step)
         return (shape[0], *kernels.sides_out(shape[1:], (self.size, self.size), self.step))
 
@@ -320,8 +323,7 @@ class MaxPool2D(AvgPool2D):
         return {"winner": "back", "average": "0"}[self.relevance]
 
     def out_shape(self, shape: Shape) -> Shape:
-        if not isinstance(self.relevance, str) or self.relevance not in ("winner", "average"):
-            raise ValueError(f"relevance must be 'winner' or 'average', got {self.relevance!r}")
+        check_choice("relevance", self.relevance, ("winner", "average"))
         return super().out_shape(shape)
 
     def linear(self, a: np.ndarray, engine: str = "numba") -> np.ndarray:
@@ -382,23 +384,13 @@ def _uniform(shape_W, shape_b, D, rng, dtype):
     return [rng.uniform(-bound, bound, shape).astype(dtype) for shape in (shape_W, shape_b)]
 
 
-def _check_integers(**values):
-    for name, value in values.items():
-        _check_integer(name, value, 1)
-
-
-def _check_integer(name, value, least):
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
-
-
 def _check_pictures(shape, size, stride, padding=0):
     """`shape` must be that of pictures (C, H, W) into which a window of `size` fits, and in which
     `stride` and `padding` make sense: a file may name others, and the room for them be none."""
     if len(shape) != 3:
         raise ValueError(f"it takes pictures (C, H, W), but the layer before it gives {shape}")
-    _check_integer("padding", padding, 0)
-    _check_integer("stride", stride, 1)
+    check_integer("padding", padding, 0)
+    check_integer("stride", stride)
     if any(side + 2 * padding < reach for side, reach in zip(shape[1:], size)):
         raise ValueError(f"its window of {size[0]} x {size[1]} must fit into the picture of "
                          f"{shape[1]} x {shape[2]} with padding {padding}")

@@ -7,7 +7,6 @@ and what leaves the last layer are the logits: x (N, D) to (N, K).
 import math
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import DTypeLike
 
 from lrp_numpy import foreign
 from lrp_numpy.activations import at_zero, check_activation, zero_centred_name
+from lrp_numpy.checks import check_choice, check_finite, check_inputs, check_overflow
 from lrp_numpy.files import read_arrays, why, written_whole
 from lrp_numpy.kinds import FilePath, Seed, Shape
 from lrp_numpy.layers import LAYERS, Conv2D, Dense, Flatten, Layer, MaxPool2D, Unflatten
@@ -108,7 +108,7 @@ class Network:
         refused, as in `forward`.
         """
         check_inputs(x, self.sizes[0])
-        check_engine(engine)
+        check_choice("engine", engine, ENGINES)
         a = [x]
         for layer in self.layers:
             a.append(layer.forward(a[-1], engine))
@@ -122,11 +122,7 @@ class Network:
         FloatingPointError if x or a weight is so large that a logit is not finite.
         """
         logits = self.activations(x, engine)[-1]
-        try:
-            check_finite(logits, "logits")
-        except ValueError as error:
-            raise FloatingPointError(f"{error}: x or a weight is too large for {logits.dtype}"
-                                     ) from None
+        check_overflow(logits, "logits")
         return logits
 
     def predict(self, x: np.ndarray, engine: str = "numba") -> np.ndarray:
@@ -351,7 +347,7 @@ def _loaded(file, name, number):
         raise ValueError(f"layer {number} must be one of {', '.join(LAYERS)}, got {name}")
     values = {}
     for field in fields(LAYERS[name]):
-        if f"{field.name}{number}" in file:
+        if f"{field.name}{number}" in file or field.default is not None:     # None is not saved
             value = file[f"{field.name}{number}"]
             is_shape = value.ndim == 1 and value.dtype.kind == "i" and len(value) <= MOST_SIDES
             values[field.name] = (value.item() if value.ndim == 0 else
@@ -363,50 +359,3 @@ def _layers_of_first_version(file, activations):
     """Version 0.1 saved Dense layers only: their activations, W0, b0, W1, ..."""
     return [Dense(file[f"W{number}"], file[f"b{number}"], name)
             for number, name in enumerate(activations)]
-
-
-def check_engine(engine: str) -> None:
-    """Raise ValueError unless `engine` is one that the network can be run by."""
-    if engine not in ENGINES:
-        raise ValueError(f"engine must be {' or '.join(map(repr, ENGINES))}, got {engine!r}")
-
-
-def as_float(value: Any) -> float:
-    """A number as a float; NaN for what is none, and for an integer that no float can hold."""
-    try:
-        return float(value) if isinstance(value, Real) else np.nan
-    except OverflowError:
-        return np.nan
-
-
-def check_inputs(x: Any, width: int | str, name: str = "x") -> None:
-    """Raise ValueError unless x is a finite float32 or float64 array of shape (N, width)."""
-    check_array(x, width, name)
-    check_finite(x, name)
-
-
-def check_array(x: Any, width: int | str, name: str = "x", also: Sequence[DTypeLike] = ()) -> None:
-    """Raise ValueError unless x is an array of shape (N, width), float32, float64 or `also`."""
-    if not isinstance(x, np.ndarray) or isinstance(x, (np.matrix, np.ma.MaskedArray)):
-        raise ValueError(f"{name} must be a NumPy array, got {type(x).__name__}")
-    if x.ndim != 2 or x.shape[1] != width:
-        raise ValueError(f"{name} must be an array of shape (N, {width}), one row an image, got "
-                         f"{x.shape}")
-    if x.dtype not in (np.float32, np.float64, *also):
-        hint = " (divide bytes by 255)" if x.dtype == np.uint8 else ""
-        raise ValueError(f"{name} must be float32 or float64, got {x.dtype}{hint}")
-
-
-def check_finite(x: np.ndarray, name: str = "x", first_row: int = 0) -> None:
-    """Raise ValueError, naming the first that is not, unless all of x is finite.
-
-    first_row: the number of x's first row, where x is a part of an array.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        is_finite = np.isfinite(x.sum())        # cheap, and if so, all are; if not, look closely
-    if not is_finite and not np.isfinite(x).all():
-        place = np.argwhere(~np.isfinite(x))[0]
-        wrong = x[tuple(place)]
-        place[:1] += first_row
-        raise ValueError(f"{name} must be finite, got {wrong} " + (
-            f"in row {place[0]}, column {place[1]}" if x.ndim == 2 else f"at {place.tolist()}"))

@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from lrp_numpy.checks import check_finite, check_integer
 from lrp_numpy.files import written_whole
 from lrp_numpy.kinds import FilePath, Table
-from lrp_numpy.network import check_finite
 from lrp_numpy.study import Curves
 
 RELEVANCE = LinearSegmentedColormap.from_list("relevance", ["#2f6dff", "#ffffff", "#b40000"])
@@ -24,11 +24,12 @@ FRAME = "#c00000"       # around what is misclassified; the title says it too, f
 
 
 def save(figure: Figure, path: FilePath) -> Path:
-    """Write a figure as PNG, making the folder if need be, and close it. Returns the path."""
+    """Write a figure in the format that its name ends in, such as PNG, making the folder if need
+    be, and close it. Returns the path."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as file:
-        figure.savefig(file, dpi=100, format=path.suffix[1:])
+        figure.savefig(file, dpi=100, format=path.suffix[1:] or "png")
     plt.close(figure)
     return path
 
@@ -122,10 +123,10 @@ def classes(means: np.ndarray) -> Figure:
     limit = np.nanmax(np.abs(means))
     for t, row in enumerate(grid):
         for k, axes in enumerate(row):
-            if np.isfinite(means[t, k]).all():
-                draw_relevance(axes, means[t, k], limit=limit, dot=0.25)
-            else:
+            if np.isnan(means[t, k]).all():     # a class without images
                 _bare(axes, "none")
+            else:
+                draw_relevance(axes, means[t, k], limit=limit, dot=0.25)
         row[0].set_ylabel(f"is {t}")
     for k, axes in enumerate(grid[0]):
         axes.set_title(f"why {k}?", fontsize=9)
@@ -149,8 +150,7 @@ def bars(R: np.ndarray, names: Sequence[str], elsewhere: dict[str, float] | None
         if np.shape(R) != (len(given),):
             raise ValueError(f"{what} must be as many as the relevance has numbers, one row's, got "
                              f"{len(given)} for {np.shape(R)}")
-    if not isinstance(most, (int, np.integer)) or most < 1:
-        raise ValueError(f"most must be an integer of at least 1, got {most!r}")
+    check_integer("most", most)
     check_finite(np.asarray(R), "relevance")
     order = np.argsort(-np.abs(R), kind="stable")
     rows = [(names[j] if values is None else f"{names[j]} = {values[j]:.4g}", R[j])

@@ -10,11 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from lrp_numpy.checks import check_choice, check_finite, check_inputs
 from lrp_numpy.data import Digits
 from lrp_numpy.explain import explain
 from lrp_numpy.kinds import Rule, Seed
 from lrp_numpy.layers import Dense
-from lrp_numpy.network import Network, check_finite, check_inputs
+from lrp_numpy.network import Network
+
+RANKINGS = ("mean relevance", "mean absolute relevance", "variance", "activation times weight",
+            "random")
 
 
 def importance(net: Network, x: np.ndarray, by: str, rule: Rule = "0", rng: Seed = 0,
@@ -39,6 +43,7 @@ def neuron_importance(net: Network, x: np.ndarray, layer: int, by: str, rule: Ru
     if len(x) == 0:
         raise ValueError("x must hold at least one image, got none")
     _check_layer(net, layer)
+    check_choice("by", by, RANKINGS)
     if by in ("mean relevance", "mean absolute relevance"):
         R = explain(net, x, rule, **parameters).relevance[layer]
         return (np.abs(R) if by == "mean absolute relevance" else R).mean(axis=0, dtype=np.float64)
@@ -47,10 +52,7 @@ def neuron_importance(net: Network, x: np.ndarray, layer: int, by: str, rule: Ru
     if by == "activation times weight":
         a = net.activations(x)[layer]
         return np.abs(a).mean(axis=0, dtype=np.float64) * np.abs(net.layers[layer].W).sum(axis=1)
-    if by == "random":
-        return np.random.default_rng(rng).random(net.sizes[layer])
-    raise ValueError("by must be one of 'mean relevance', 'mean absolute relevance', 'variance', "
-                     f"'activation times weight', 'random', got {by!r}")
+    return np.random.default_rng(rng).random(net.sizes[layer])
 
 
 def keep_most(importance: np.ndarray, count: int, rng: Seed = 0) -> np.ndarray:

@@ -4,11 +4,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lrp_numpy.checks import as_float, check_choice, check_inputs, check_labels
 from lrp_numpy.explain import explain
 from lrp_numpy.kernels import check_shape
 from lrp_numpy.kinds import Rule, Seed
-from lrp_numpy.network import Network, as_float, check_inputs
-from lrp_numpy.training import check_labels, softmax
+from lrp_numpy.network import Network
+from lrp_numpy.training import softmax
 
 
 class Outcome(NamedTuple):
@@ -76,9 +77,9 @@ def rank(x: np.ndarray, relevance: np.ndarray, which: str, order: str = "signed"
     check_inputs(relevance, x.shape[1], "relevance")
     if relevance.shape != x.shape:
         raise ValueError(f"relevance must have the shape of x, {x.shape}, got {relevance.shape}")
-    _check_choice("which", which, ("most", "least"))
-    _check_choice("order", order, ("signed", "absolute"))
-    _check_choice("pixels", pixels, ("all", "lit"))
+    check_choice("which", which, ("most", "least"))
+    check_choice("order", order, ("signed", "absolute"))
+    check_choice("pixels", pixels, ("all", "lit"))
     key = np.abs(relevance) if order == "absolute" else relevance
     lot = np.random.default_rng(rng).random(x.shape)
     if which == "most":     # the same order from its other end: no pixel is both most and least
@@ -104,7 +105,7 @@ def remove_ranked(x: np.ndarray, places: np.ndarray, fraction: float,
     _check_images(x)
     places = np.asarray(places)
     check_shape("places", places, x.shape)
-    _check_choice("pixels", pixels, ("all", "lit"))
+    check_choice("pixels", pixels, ("all", "lit"))
     _check_fill(fill, x)
     if not 0 < as_float(fraction) < 1:
         raise ValueError(f"fraction must lie between 0 and 1, both excluded, got {fraction!r}")
@@ -179,10 +180,5 @@ def _check_fill(fill, x):
     is_one = np.shape(fill) in ((), (x.shape[1],)) and np.asarray(fill).dtype.kind in "iuf"
     with np.errstate(over="ignore"):
         if not is_one or not np.isfinite(np.asarray(fill, x.dtype)).all():
-            raise ValueError(f"fill must be a finite number or one for each of the {x.shape[1]} "
-                             f"pixels, got {fill!r}")
-
-
-def _check_choice(name, value, allowed):
-    if value not in allowed:
-        raise ValueError(f"{name} must be {' or '.join(map(repr, allowed))}, got {value!r}")
+            raise ValueError(f"fill must be a finite {x.dtype} number or one for each of the "
+                             f"{x.shape[1]} pixels, got {fill!r}")

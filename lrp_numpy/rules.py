@@ -50,9 +50,9 @@ from typing import Any, Callable, NamedTuple
 
 import numpy as np
 
+from lrp_numpy.checks import as_float, check_choice, check_finite
 from lrp_numpy.kernels import check_shape
 from lrp_numpy.layers import Dense, Layer
-from lrp_numpy.network import as_float, check_finite
 
 
 class LedgerRow(NamedTuple):
@@ -306,8 +306,7 @@ def lrp_alpha_beta(W: np.ndarray, b: np.ndarray, alpha: float = 2.0, beta: float
     alpha, beta = at_least_0("alpha", alpha), at_least_0("beta", beta)
     if abs(alpha - beta - 1) > 1e-9:
         raise ValueError(f"alpha - beta must be 1, got alpha={alpha:g}, beta={beta:g}")
-    if not isinstance(signs, str) or signs not in ("contributions", "weights"):
-        raise ValueError(f"signs must be 'contributions' or 'weights', got {signs!r}")
+    check_choice("signs", signs, ("contributions", "weights"))
     up, down = positive(W), negative(W)
     inputs, number = (split, 2) if signs == "contributions" else (alone, 1)
     return [Term([up, down][:number], of_bias(bias, positive(b), b), inputs=inputs,
@@ -372,9 +371,9 @@ def lrp_z_box(W: np.ndarray, b: np.ndarray, low: float = 0.0, high: float = 1.0,
 
 def of_bias(bias: str, modified: np.ndarray, b: np.ndarray) -> np.ndarray:
     """What the keyword `bias` makes of b. Raises ValueError for another word."""
-    if not isinstance(bias, str) or bias not in ("modified", "unmodified", "none"):
-        raise ValueError(f"bias must be 'modified', 'unmodified' or 'none', got {bias!r}")
-    return {"modified": modified, "unmodified": b, "none": 0 * b}[bias]
+    choices = {"modified": modified, "unmodified": b, "none": 0 * b}
+    check_choice("bias", bias, choices)
+    return choices[bias]
 
 
 def at_least_0(name: str, value: float) -> float:

@@ -9,9 +9,11 @@ from tqdm import tqdm
 
 from lrp_numpy import checkpoint as checkpoints
 from lrp_numpy import kernels
+from lrp_numpy.checkpoint import Parameter, Parameters
+from lrp_numpy.checks import as_float, check_choice, check_inputs, check_integer, check_labels
 from lrp_numpy.data import Digits
 from lrp_numpy.kinds import FilePath, Seed
-from lrp_numpy.network import Network, as_float, check_engine, check_inputs
+from lrp_numpy.network import Network
 
 
 class History(NamedTuple):
@@ -75,16 +77,6 @@ def accuracy(net: Network, images: np.ndarray, labels: np.ndarray, engine: str =
     return float((net.predict(images, engine) == labels).mean())
 
 
-class Parameter(NamedTuple):
-    """An array of weights and Adam's memory of it, all of one shape and changed in place."""
-    w: np.ndarray
-    m: np.ndarray       # running mean of the gradient
-    v: np.ndarray       # running mean of its square
-
-
-Parameters = list[tuple[Parameter, ...]]    # of each layer, such as (W, b)
-
-
 def trainable(net: Network) -> Parameters:
     """[(W, b), ...]: the arrays of `net` as Parameters without a past, one tuple a layer."""
     arrays = [[getattr(layer, name) for name in layer.parameters] for layer in net.layers]
@@ -138,20 +130,22 @@ def train(net: Network, digits: Digits, epochs: int = 10, batch_size: int = 100,
 
     checkpoint: a file, written before the first epoch, after each, and on Ctrl-C. If it is there
     already, training goes on from it, and ends with the same bits as if it had never stopped;
-    `epochs` may be more. `net` must be as it was when that run began, or as that run left it.
+    `epochs` may be more. `net` must be as it was when that run began, or as that run left it;
+    `rng`, as it was then: a seed, or a Generator in that state.
 
     Each step is forward, cross_entropy, backward and adam_step.
 
     Raises ValueError for settings or digits that do not fit, and for a checkpoint of another
-    network, other digits, settings or seed; FloatingPointError when the loss or a weight is no
-    longer finite: `net` is then of no more use, and the checkpoint is the last good one.
+    network, other digits, settings or seed; FloatingPointError when the loss, a weight or a moment
+    is no longer finite: `net` is then of no more use, and the checkpoint is the last good one.
     """
-    _check_positive(epochs=epochs, batch_size=batch_size)
+    check_integer("epochs", epochs)
+    check_integer("batch_size", batch_size)
     if not 0 < as_float(learning_rate) < np.inf:
         raise ValueError(f"learning_rate must be a finite number above 0, got {learning_rate!r}")
     _check_digits(net, "train", digits.train_images, digits.train_labels)
     _check_digits(net, "test", digits.test_images, digits.test_labels)
-    check_engine(engine)
+    check_choice("engine", engine, STEPS)
     parameters, real = trainable(net), net.dtype
     if not all(one.w.flags.carray for of_layer in parameters for one in of_layer):
         raise ValueError("W and b must be C-contiguous and writeable to be trained, as networks "
@@ -167,16 +161,18 @@ def train(net: Network, digits: Digits, epochs: int = 10, batch_size: int = 100,
     if checkpoint is not None:
         identity = checkpoints.identity(net, digits, rng, batch_size=batch_size,
                                         learning_rate=learning_rate, engine=engine)
-        losses, accuracies = checkpoints.load(checkpoint, parameters, identity, steps, epochs)
+        losses, accuracies, identity = checkpoints.load(checkpoint, parameters, identity, steps,
+                                                        epochs)
         save = partial(checkpoints.save, checkpoint, parameters, losses, accuracies, identity)
-        if not losses:
-            save()          # so that a file that cannot be written is found out now
+        save()          # so that a file that cannot be written is found out now
     for _ in accuracies:
         rng.permutation(len(images))    # the orders of the epochs that are behind
 
     def check_weights():
-        if not all(np.isfinite(one.w).all() for of_layer in parameters for one in of_layer):
-            raise _diverged("a weight is not finite", losses, learning_rate, checkpoint)
+        if not all(np.isfinite(array).all() for of_layer in parameters for one in of_layer
+                   for array in one):
+            raise _diverged("a weight or its moment is not finite", losses, learning_rate,
+                            checkpoint)
 
     with tqdm(total=epochs * steps, initial=len(losses), desc="training", unit="step",
               disable=not progress) as bar, _stop_between_steps(save, check_weights) as stop:
@@ -228,12 +224,6 @@ def _diverged(what, losses, learning_rate, checkpoint):
                               f"learning_rate={learning_rate}; try a smaller one{kept}")
 
 
-def _check_positive(**values):
-    for name, value in values.items():
-        if not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
-
-
 def _check_digits(net, part, images, labels):
     check_inputs(images, net.sizes[0], f"{part}_images")
     if len(images) == 0:
@@ -244,14 +234,3 @@ def _check_digits(net, part, images, labels):
             raise ValueError(f"{part}_images must fit into {net.dtype}, the network's type, got "
                              f"{largest:g}")
     check_labels(labels, len(images), net.sizes[-1], f"{part}_labels")
-
-
-def check_labels(labels: np.ndarray, count: int, classes: int, name: str = "labels") -> None:
-    """Raise ValueError unless labels are `count` integers in 0..classes-1."""
-    labels = np.asarray(labels)
-    if labels.shape != (count,) or labels.dtype.kind not in "iu":
-        raise ValueError(f"{name} must be {count} integers, one for each image, got "
-                         f"{labels.dtype} of shape {labels.shape}")
-    if count and not 0 <= labels.min() <= labels.max() < classes:
-        wrong = labels[(labels < 0) | (labels >= classes)][0]
-        raise ValueError(f"{name} must lie in 0..{classes - 1}, got {wrong}")

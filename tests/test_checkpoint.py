@@ -1,9 +1,9 @@
 """Training that stops and goes on: the same bits as training that never stopped."""
-import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from types import SimpleNamespace
 
@@ -15,9 +15,20 @@ from lrp_numpy import checkpoint as checkpoints
 from lrp_numpy import training
 
 RUN = """
-import sys, lrp_numpy as lrp
+import io, sys, time, numpy as np, lrp_numpy as lrp
+whole = np.savez
+def in_halves(file, **arrays):
+    if "losses" not in arrays:
+        return whole(file, **arrays)
+    whole(content := io.BytesIO(), **arrays)
+    half = len(content.getvalue()) // 2
+    file.write(content.getvalue()[:half])
+    file.flush()
+    print("half of it", flush=True)
+    time.sleep(0.05)
+    file.write(content.getvalue()[half:])
+np.savez = in_halves
 net = lrp.MLP.random([784, 100, 10], "relu", rng=3)
-print("begun", flush=True)
 lrp.train(net, lrp.load_mnist(), epochs=int(sys.argv[2]), rng=5, checkpoint=sys.argv[1],
           progress=False)
 net.save(sys.argv[1] + ".net")
@@ -46,34 +57,36 @@ def same(net, other):
                for one, two in zip(net.layers, other.layers))
 
 
-def stop_after(monkeypatch, steps, what=lambda: os.kill(os.getpid(), signal.SIGINT)):
+def stop_after(monkeypatch, steps, what=lambda: os.kill(os.getpid(), signal.SIGINT),
+               engine="numba"):
     """Ctrl-C within step number `steps`, counted from here."""
-    step, count = training.STEPS["numba"], []
+    step, count = training.STEPS[engine], []
 
     def counted(*arguments):
         count.append(1)
         if len(count) == steps:
             what()
         return step(*arguments)
-    monkeypatch.setitem(training.STEPS, "numba", counted)
+    monkeypatch.setitem(training.STEPS, engine, counted)
 
 
 @pytest.mark.parametrize("bits", [np.random.PCG64, np.random.MT19937, np.random.Philox,
                                   np.random.SFC64])
 @pytest.mark.parametrize("stops", [[1], [3], [7], [8], [5, 9, 3], [27], [28]])
-def test_stopped_and_gone_on(tmp_path, monkeypatch, small, stops, bits):
+@pytest.mark.parametrize("engine", ["numba", "numpy"])
+def test_stopped_and_gone_on(tmp_path, monkeypatch, small, engine, stops, bits):
     """Anywhere, several times: weights, history and generator agree."""
     whole, rng = network(), np.random.Generator(bits(7))
-    history = lrp.train(whole, small, **settings(rng=rng))
+    history = lrp.train(whole, small, **settings(rng=rng, engine=engine))
     path = tmp_path / "run.npz"
     for steps in stops:
         with monkeypatch.context() as patch:
-            stop_after(patch, steps)
+            stop_after(patch, steps, engine=engine)
             with pytest.raises(KeyboardInterrupt):
-                lrp.train(network(), small, **settings(rng=np.random.Generator(bits(7))),
-                          checkpoint=path)
+                lrp.train(network(), small, **settings(rng=np.random.Generator(bits(7)),
+                                                       engine=engine), checkpoint=path)
     net, again = network(), np.random.Generator(bits(7))
-    gone_on = lrp.train(net, small, **settings(rng=again), checkpoint=path)
+    gone_on = lrp.train(net, small, **settings(rng=again, engine=engine), checkpoint=path)
     assert same(net, whole)
     np.testing.assert_array_equal(gone_on.loss, history.loss)
     np.testing.assert_array_equal(gone_on.accuracy, history.accuracy)
@@ -236,21 +249,22 @@ def test_divergence_keeps_the_last_good_one(tmp_path, small):
     assert path.read_bytes() == good
 
 
-def test_ctrl_c_does_not_save_what_has_diverged(tmp_path, monkeypatch, small):
-    """A step makes a weight infinite; the next loss would show it, but Ctrl-C comes first."""
+@pytest.mark.parametrize("which", ["w", "m", "v"])
+def test_ctrl_c_does_not_save_what_has_diverged(tmp_path, monkeypatch, small, which):
+    """A step makes a weight or a moment infinite; Ctrl-C comes before it is looked for."""
     path, net = tmp_path / "run.npz", network()
     lrp.train(network(), small, **settings(epochs=1), checkpoint=path)
     good = path.read_bytes()
 
     step = training.STEPS["numba"]
 
-    def breaks(*arguments):
-        loss = step(*arguments)
-        net.layers[0].W[0, 0] = np.inf
+    def breaks(net, parameters, *arguments):
+        loss = step(net, parameters, *arguments)
+        getattr(parameters[0][1], which)[2] = np.inf
         signal.raise_signal(signal.SIGINT)
         return loss
     monkeypatch.setitem(training.STEPS, "numba", breaks)
-    with pytest.raises(FloatingPointError, match="weight is not finite at step 8, .* from before"):
+    with pytest.raises(FloatingPointError, match="moment is not finite at step 8, .* from before"):
         lrp.train(net, small, **settings(), checkpoint=path)
     assert path.read_bytes() == good
 
@@ -280,24 +294,64 @@ def finished(path, epochs):
     assert process.returncode == 0
 
 
+def epochs_in(path):
+    """How many epochs a checkpoint holds, all of them whole."""
+    with np.load(path) as file:
+        assert len(file["losses"]) == 80 * len(file["accuracies"])
+        assert all(np.isfinite(file[name]).all() for name in file.files if name != "identity")
+        return len(file["accuracies"])
+
+
 def test_killed(tmp_path):
-    """SIGKILL at any moment: what lies there is a whole checkpoint, and the end is the same."""
+    """SIGKILL while a checkpoint is half written: the one before lies there. Or at any moment: what
+    lies there is whole. And the end is the same."""
     whole, path = tmp_path / "whole.npz", tmp_path / "run.npz"
     finished(whole, 12)
-    begun = []
-    for delay in np.random.default_rng(0).uniform(0.02, 0.15, size=5):
+    for count, before in ((1, None), (3, 1), (2, 1), (4, 3)):
+        with run(path, 12) as process:
+            for _ in range(count):
+                assert process.stdout.readline() == "half of it\n"
+            process.kill()
+        assert process.returncode == -signal.SIGKILL
+        assert path.exists() == (before is not None) and (not before or epochs_in(path) == before)
+    for delay in (0.1, 0.17):
         with run(path, 12) as process:
             process.stdout.readline()
-            while not path.exists():
-                time.sleep(0.001)
             time.sleep(delay)
             process.kill()
-        begun.append(process.returncode == -signal.SIGKILL)
-        with np.load(path) as file:
-            assert len(file["losses"]) % 80 == 0 and json.loads(str(file["identity"]))
-    assert sum(begun) >= 3      # the others were through before
+        assert 3 <= epochs_in(path) <= 12
     finished(path, 12)
     assert same(lrp.MLP.load(f"{path}.net"), lrp.MLP.load(f"{whole}.net"))
+
+
+@pytest.mark.parametrize("what", ["ignored", "another thread"])
+def test_where_ctrl_c_is_not_ours(tmp_path, small, what):
+    """A Ctrl-C that is ignored, as in what a shell has put behind it, or that comes to others."""
+    kept = signal.getsignal(signal.SIGINT)
+    net, path, seen = network(), tmp_path / "run.npz", []
+
+    def train():
+        with checkpoints.ctrl_c_waits() as asked:
+            seen.append(signal.getsignal(signal.SIGINT))
+            if what == "ignored":
+                signal.raise_signal(signal.SIGINT)
+            seen.append(asked.is_set())
+        lrp.train(net, small, **settings(), checkpoint=path)
+    try:
+        if what == "ignored":
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            train()
+            assert seen == [signal.SIG_IGN, False]
+        else:
+            thread = threading.Thread(target=train)
+            thread.start()
+            thread.join()
+            assert seen == [kept, False]
+    finally:
+        signal.signal(signal.SIGINT, kept)
+    whole = network()
+    lrp.train(whole, small, **settings())
+    assert same(net, whole)
 
 
 def test_no_checkpoint_no_handler(small, monkeypatch):

@@ -326,10 +326,10 @@ def test_a_message_is_one_line(tmp_path, capsys):
 
 
 def test_a_checkpoint_is_not_written_over(tmp_path, capsys):
-    for name in ("network.npz", "loss.csv", "../out/network.npz"):
+    for name in ("network.npz", "loss.csv", "../out/network.npz", "explain_relevance.npz"):
         assert cli.main(["train", *QUICK, "--out", str(tmp_path / "out"), "--checkpoint",
                          str(tmp_path / "out" / name)]) == 2
-        assert "--checkpoint must be another file than those" in capsys.readouterr().err
+        assert "--checkpoint, where it lies in --out, must end" in capsys.readouterr().err
     assert cli.main(["train", *QUICK, "--out", str(tmp_path), "--checkpoint",
                      str(tmp_path / "run.npz")]) == 0
 
@@ -456,14 +456,18 @@ def test_stopped_and_gone_on(tmp_path, capsys):
     assert "--checkpoint is for training" in capsys.readouterr().err
 
 
-def test_nobody_reads_on(tmp_path):
-    """As in `python -m lrp_numpy explain | head -1`: no error, no traceback, status 1."""
-    with subprocess.Popen([sys.executable, "-m", "lrp_numpy", "explain", *QUICK], cwd=tmp_path,
+@pytest.mark.parametrize("options, said", [
+    (QUICK, "training: "),
+    (["--network", "none.npz"], "lrp_numpy: error: none.npz is not a network saved by ")])
+def test_nobody_reads_on(tmp_path, options, said):
+    """As in `python -m lrp_numpy explain | head -1`: no error of its own, no traceback, status 1.
+    """
+    with subprocess.Popen([sys.executable, "-m", "lrp_numpy", "explain", *options], cwd=tmp_path,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         process.stdout.close()
-        said = process.stderr.read()
+        lines = process.stderr.read().splitlines()
     assert process.returncode == 1
-    assert all(line.startswith("training: ") for line in said.splitlines())
+    assert all(line.startswith(said) for line in lines)
 
 
 @pytest.mark.parametrize("command", ["", "redo", "paper", "report", "train", "explain", "gallery",

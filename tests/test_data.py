@@ -232,11 +232,12 @@ whole = gzip.compress(CONTENTS[NAMES[0]])
 changed = CONTENTS[NAMES[0]][:-1] + b"?"
 
 
-def drip(handler):
+def drip(handler, at_once=0):
     """100 bytes a second, for as long as they are taken."""
     handler.begin(200, len(whole))
     with contextlib.suppress(OSError):
-        for place in range(0, len(whole), 10):
+        handler.wfile.write(whole[:at_once])
+        for place in range(at_once, len(whole), 10):
             handler.wfile.write(whole[place:place + 10])
             time.sleep(0.1)
 
@@ -271,9 +272,12 @@ BAD_ANSWERS = {
     "slow": (drip, "too slow: .* bytes in . s"), "silent": (never, "timed out"),
     "wrong checksum": (gzip.compress(changed), "SHA-256"),
     "too short": (gzip.compress(CONTENTS[NAMES[0]][:100]), "100 bytes for 5504"),
-    "bomb": (gzip.compress(bytes(50_000_000)), "more bytes than the published file"),
+    "bomb": (gzip.compress(bytes(50_000_000)), "unpacks to more than 5504 bytes"),
     "redirect to https": (redirect("https://127.0.0.1/x.gz"), "for 'https://127.0.0.1/x.gz'"),
     "redirect to a file": (redirect("file:///etc/passwd"), "for 'file:///etc/passwd'"),
+    "redirect to nowhere": (redirect("http://[bad"), "Invalid IPv6 URL"),
+    "redirect in no language": (redirect("/\xff"), "decode"),
+    "fast, then slow": (lambda handler: drip(handler, 4000), "too slow: .* bytes in . s"),
     "endless redirect": (redirect(f"/bad/{NAMES[0]}.gz"), "30 redirects"),
     "empty": (b"", "the packed bytes end too early")}
 
@@ -346,7 +350,7 @@ def test_unpacking_is_bounded(server, monkeypatch):
 
     monkeypatch.setattr(data.zlib, "decompressobj", Watched)
     server.answers[f"/good/{NAMES[0]}.gz"] = gzip.compress(bytes(50_000_000))
-    with pytest.raises(data.DownloadError, match="more bytes than the published file"):
+    with pytest.raises(data.DownloadError, match="unpacks to more than 5504 bytes"):
         data.load_mnist("mnist")
     assert max(sizes) <= len(CONTENTS[NAMES[0]]) + 1
 

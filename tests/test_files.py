@@ -65,6 +65,25 @@ def test_what_has_no_end_is_not_read(tmp_path, name):
     os.close(keep)
 
 
+def test_only_ordinary_files_are_replaced(tmp_path):
+    """And what may read them stays as it was."""
+    path, folder = tmp_path / "file", tmp_path / "folder"
+    path.touch(mode=0o600)
+    with written_whole(path) as file:
+        file.write(b"new")
+    assert path.stat().st_mode & 0o777 == 0o600
+    os.mkfifo(tmp_path / "pipe")
+    folder.mkdir()
+    for name, what in (("pipe", "no ordinary file"), ("folder", "a directory")):
+        with pytest.raises(OSError, match=f"{tmp_path / name} is {what}"):
+            with written_whole(tmp_path / name) as file:
+                file.write(b"new")
+    longest = tmp_path / ("x" * 255)
+    with written_whole(longest) as file:
+        file.write(b"new")
+    assert len(list(tmp_path.iterdir())) == 4 and not list(folder.iterdir())
+
+
 def test_a_link_stays_one(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to("folder/file")
@@ -110,12 +129,14 @@ def test_what_python_2_wrote(tmp_path):
     assert read_array(tmp_path / "x.npy").tolist() == [7]
 
 
-def test_bombs_are_not_unpacked(tmp_path):
+def test_bombs_are_not_unpacked(tmp_path, monkeypatch):
     bomb = npy((10**7,), data=bytes(8 * 10**7))
     with pytest.raises(ValueError, match="x0 must be stored as it is, uncompressed"):
         read_arrays(npz(tmp_path / "bomb.npz", bomb, zipfile.ZIP_DEFLATED))
+    many = npz(tmp_path / "many.npz", b"", count=MOST_ARRAYS + 1)
+    monkeypatch.setattr(zipfile, "ZipFile", None)       # they are counted before it is asked
     with pytest.raises(ValueError, match=f"at most {MOST_ARRAYS} arrays, got {MOST_ARRAYS + 1}"):
-        read_arrays(npz(tmp_path / "many.npz", b"", count=MOST_ARRAYS + 1))
+        read_arrays(many)
 
 
 @settings(max_examples=200, deadline=None)

@@ -76,3 +76,8 @@ def test_the_matrix_of_classes():
     assert not grid[2, 0].images and grid[2, 0].get_title() == "none"
     assert grid[1, 0].get_ylabel() == "is 1" and f"{limit:.2g}" in figure.texts[-1].get_text()
     plt.close(figure)
+    for bad in (np.inf, np.nan):        # but for a whole class, nothing is left out
+        means[1, 1, 3] = bad
+        with pytest.raises(ValueError, match=f"relevance must be finite, got {bad}"):
+            plots.classes(means)
+        plt.close()

@@ -426,6 +426,11 @@ def test_right_answers_are_accepted(name):
 def test_a_list_of_results_will_do():
     assert judge(lambda a, dz: list(gradients(a, dz)), BY_NAME["gradients"]).status == "right"
     assert judge(lambda *values: list(ledger(*values)), BY_NAME["ledger"]).status == "right"
+    wrong = judge(lambda a, dz: [np.ones(a.shape).T @ dz, dz.sum(0)], BY_NAME["gradients"])
+    assert wrong.what == judge(lambda a, dz: (np.ones(a.shape).T @ dz, dz.sum(0)),
+                               BY_NAME["gradients"]).what
+    wrong = judge(lambda a, dz: [np.sin(a).T @ dz * 0 + 3, dz.sum(0) + 1], BY_NAME["gradients"])
+    assert "activations ignored" in wrong.what
 
 
 @pytest.mark.parametrize("name, number", [(name, number) for name, misses in NEAR_MISSES.items()

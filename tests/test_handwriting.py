@@ -174,14 +174,19 @@ def test_a_digit_of_mnist_stays_as_it_is(tmp_path, digits):
 def test_wrong_files(tmp_path):
     """Each is refused in one line that names the file; a huge one before it is decoded."""
     path, good = tmp_path / "wrong.png", written(tmp_path, BYTES).read_bytes()
-    header = struct.pack(">2I5B", 60000, 60000, 8, 0, 0, 0, 0)
-    check = struct.pack(">I", zlib.crc32(b"IHDR" + header))
-    huge = good[:12] + b"IHDR" + header + check + good[33:]
+
+    def png_header(width, height=None):
+        header = b"IHDR" + struct.pack(">2I5B", width, height or width, 8, 0, 0, 0, 0)
+        return good[:12] + header + struct.pack(">I", zlib.crc32(header)) + good[33:]
+
     for content, message in (
             (None, "no such file"), (b"", "not a PNG file"), (b"GIF89a" + good, "not a PNG file"),
             (good[:-40], "truncated|broken|unrecognized"), (good[:40], "."),
             (good[:60] + b"\xff" * 10 + good[70:], "."),
-            (huge, "a side must have at most 4096 pixels, got 60000 x 60000|exceeds limit")):
+            (png_header(60000), "a side must have at most 4096 pixels|exceeds limit"),
+            (png_header(5000), "a side must have at most 4096 pixels, got 5000 x 5000"),
+            (png_header(4097, 1), "a side must have at most 4096 pixels, got 4097 x 1"),
+            (png_header(4096), "4096 x 4096 pixels cannot lie in ... bytes")):
         if content is not None:
             path.write_bytes(content)
         with pytest.raises(ValueError, match="wrong.png cannot be read as a picture: ") as error:

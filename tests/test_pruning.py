@@ -133,7 +133,7 @@ def test_the_median_of_the_turns_is_taken(monkeypatch):
 
 
 @pytest.mark.parametrize("call, message", [
-    (lambda net, x: pruning.importance(net, x, "size"), "by must be one of .*got 'size'"),
+    (lambda net, x: pruning.importance(net, x, "size"), "by must be 'mean relevance', .* 'size'"),
     (lambda net, x: pruning.importance(net, x[:, 1:], "variance"), r"shape \(N, 9\)"),
     (lambda net, x: pruning.neuron_importance(net, x, 2, "random"), "must lie in 0..1, got 2"),
     (lambda net, x: pruning.keep_neurons(net, -1, [0]), "layer must lie in 0..1, got -1"),

@@ -128,7 +128,7 @@ def test_as_many_lit_as_were_lost():
         assert any(chance[row, column] == 7 for chance in made)
     default = as_many_lit_at_random(x, variant)
     np.testing.assert_array_equal(default, as_many_lit_at_random(x, variant, fill=0.0, rng=0))
-    with pytest.raises(ValueError, match="fill must be a finite number"):
+    with pytest.raises(ValueError, match="fill must be a finite float64 number"):
         as_many_lit_at_random(x, variant, fill=np.nan)
     for wrong, message in ((variant[:2], r"variant must have shape \(3, 5\), got \(2, 5\)"),
                            (variant[0], r"variant must be an array of shape \(N, D\)")):
@@ -160,9 +160,9 @@ def test_what_is_below_0_is_not_lit():
     ({"fraction": -0.5}, "got -0.5"), ({"fraction": 1.0}, "got 1.0"),
     ({"fraction": np.nan}, "got nan"), ({"fraction": 15}, "got 15"),
     ({"fraction": "15%"}, "got '15%'"),
-    ({"fill": np.nan}, "fill must be a finite number"),
-    ({"fill": 10**400}, "fill must be a finite number"),
-    ({"x": X.astype(np.float32), "fill": 1e39}, "fill must be a finite number"),
+    ({"fill": np.nan}, "fill must be a finite float64 number"),
+    ({"fill": 10**400}, "fill must be a finite float64 number"),
+    ({"x": X.astype(np.float32), "fill": 1e39}, "fill must be a finite float32 number"),
     ({"fill": "mean"}, "got 'mean'"),
     ({"x": X[None]}, r"x must be an array of shape \(N, D\)"),
     ({"fill": [0, 1]}, "one for each of the 10 pixels"),

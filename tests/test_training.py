@@ -119,6 +119,8 @@ def test_data_are_not_changed():
 
 
 @pytest.mark.parametrize("settings, message", [
+    ({"epochs": True}, "epochs must be an integer of at least 1, got True"),
+    ({"engine": ["numba"]}, r"engine must be 'numpy' or 'numba', got \['numba'\]"),
     ({"epochs": 0}, "epochs must be an integer of at least 1, got 0"),
     ({"batch_size": 2.5}, "batch_size must be an integer of at least 1, got 2.5"),
     ({"learning_rate": 0}, "learning_rate must be a finite number above 0, got 0"),
@@ -182,7 +184,7 @@ def test_divergence_is_said():
 
 def test_divergence_in_the_last_step_is_said():
     """One step of an infinite length: its loss was still finite."""
-    with pytest.raises(FloatingPointError, match="a weight is not finite at step 1"):
+    with pytest.raises(FloatingPointError, match="a weight or its moment is not finite at step 1"):
         with np.errstate(all="ignore"):
             lrp.train(lrp.MLP.random([4, 5, 3], "relu"), small_digits(), epochs=1,
                       learning_rate=1e39, progress=False)
