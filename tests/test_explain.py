@@ -274,7 +274,7 @@ def test_batches_make_no_difference(random_case, small_batches, engine, target):
                           engine=engine)
         for ours, theirs in zip(one.relevance, whole.relevance):
             np.testing.assert_allclose(ours[0], theirs[n], rtol=1e-9, atol=1e-12)
-    for size, lengths in ((None, [3, 3, 2]), (5, [5, 3]), (100, [8])):
+    for size, lengths in ((None, [3, 3, 2]), (1, [1] * 8), (5, [5, 3]), (100, [8])):
         parts = list(lrp.explain_batches(net, x, "gamma", target, engine=engine, batch_size=size))
         assert [len(part.target) for part in parts] == lengths
         for number, R in enumerate(whole.relevance):

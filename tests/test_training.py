@@ -68,6 +68,39 @@ def test_adam_kernel_equals_the_equation(dtype, rtol, P):
         np.testing.assert_allclose(twin, array, rtol=rtol, atol=rtol)
 
 
+@pytest.mark.parametrize("step", [adam_step, kernels.adam_step])
+def test_adam_if_nothing_is_named(step):
+    """The numbers of the paper: 0.001, 0.9, 0.999 and 1e-8. By hand, the first step with g = 2e-8:
+    m = 0.1 g, v = 0.001 g^2, m^ = g, v^ = g^2, so w goes down by 0.001 g / (g + 1e-8)."""
+    w, g, m, v = np.array([1.0]), np.array([2e-8]), np.zeros(1), np.zeros(1)
+    step(w, g, m, v, 1)
+    np.testing.assert_allclose([w[0], m[0]], [1 - 0.001 * 2 / 3, 2e-9], rtol=1e-12)
+    assert v[0] == pytest.approx(4e-19, rel=1e-9)
+
+
+def scripted(monkeypatch, losses):
+    """Steps that change nothing and have these losses."""
+    losses = iter(losses)
+    monkeypatch.setitem(lrp.training.STEPS, "numba", lambda *arguments: next(losses))
+
+
+def test_the_loss_that_diverged_is_named(monkeypatch):
+    scripted(monkeypatch, [2.0, 3.0, np.inf])
+    with pytest.raises(FloatingPointError, match="diverged: the loss is inf at step 3, with "
+                                                 "learning_rate=0.001; try a smaller one$"):
+        lrp.train(lrp.MLP.random([4, 3]), small_digits(), batch_size=20, progress=False)
+
+
+def test_the_bar_shows_the_last(monkeypatch, capfd):
+    scripted(monkeypatch, [4.0, 3.0, 2.0, 1.0])
+    accuracies = iter([0.25, 0.75])
+    monkeypatch.setattr(lrp.training, "accuracy", lambda *arguments: next(accuracies))
+    history = lrp.train(lrp.MLP.random([4, 3]), small_digits(), epochs=2, batch_size=25)
+    last = capfd.readouterr().err.split("\r")[-1]
+    assert "loss=1.000" in last and "accuracy=75.00%" in last and " 4/4 " in last
+    assert history.loss.tolist() == [4, 3, 2, 1] and history.accuracy.tolist() == [0.25, 0.75]
+
+
 def test_training_learns_and_tells(digits):
     net = lrp.MLP.random([784, 30, 10], "tanh", rng=0)
     history = lrp.train(net, digits, epochs=2, rng=0, progress=False)
