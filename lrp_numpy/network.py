@@ -104,14 +104,15 @@ class Network:
     def activations(self, x: np.ndarray, engine: str = "numba") -> list[np.ndarray]:
         """[x, hidden activations ..., logits]: what each layer received, and the output last.
 
-        This is the forward pass; it keeps everything that `backward` needs. Arguments, and what is
-        refused, as in `forward`.
+        This is the forward pass; it keeps all that `backward` needs. Arguments and ValueError
+        as in `forward`; what grows too large becomes infinite or NaN, silently.
         """
         check_inputs(x, self.sizes[0])
         check_choice("engine", engine, ENGINES)
         a = [x]
-        for layer in self.layers:
-            a.append(layer.forward(a[-1], engine))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for layer in self.layers:
+                a.append(layer.forward(a[-1], engine))
         return a
 
     def forward(self, x: np.ndarray, engine: str = "numba") -> np.ndarray:

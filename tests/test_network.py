@@ -208,7 +208,8 @@ def test_logits_that_overflow_are_named(random_case):
     net, x = random_case([5, 4, 3], "relu", 0)
     for layer in net.layers:
         layer.W[...] = np.abs(layer.W)
-    for use in (net.forward, net.predict, lambda x: lrp.measure(net, x, np.zeros(len(x), int))):
+    for use in (net.forward, net.predict, lambda x: net.forward(x, engine="numpy"),
+                lambda x: lrp.measure(net, x, np.zeros(len(x), int))):
         with pytest.raises(FloatingPointError, match="logits must be finite, got inf in row 0, col"
                                                      ".* 0: x or a weight is too large for float"):
             use(np.full_like(x, 1.7e308))
