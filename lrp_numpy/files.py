@@ -23,10 +23,10 @@ PIECE = 1 << 20             # bytes that are read at once
 def written_whole(path: FilePath) -> Iterator[BinaryIO]:
     """A binary file to write to, which takes the name `path` when all has been written.
 
-    Whatever happens before (an error, a full disk, the end of the process), `path` is what it was:
-    the bytes go into a file beside it, .NAME.part, which is renamed at the end. Raises what the
-    writing raises, an OSError with the name of the file, and OSError for a folder, a pipe or a
-    device. A link is followed: what it leads to is replaced.
+    Whatever happens before (an error, a full disk, the end of the process, a power cut), `path` is
+    what it was: the bytes go into a file beside it, .NAME.part, which is renamed when they lie on
+    the disk. Raises what the writing raises, an OSError with the name of the file, and OSError for
+    a folder, a pipe or a device. A link is followed: what it leads to is replaced.
     """
     path = Path(os.path.realpath(path))
     part = path.with_name(f".{uuid.uuid4().hex}.part")
@@ -35,6 +35,8 @@ def written_whole(path: FilePath) -> Iterator[BinaryIO]:
             check_ordinary(path)
         with open(part, "wb") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())     # or the name could change before the bytes have arrived
         if path.exists():
             shutil.copymode(path, part)
         os.replace(part, path)

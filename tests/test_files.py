@@ -36,6 +36,14 @@ def test_written_whole(tmp_path):
             raise OSError("another message")
 
 
+def test_the_name_changes_when_all_lies_on_the_disk(tmp_path, monkeypatch):
+    kept = []       # how many bytes the file had each time it was brought to the disk
+    monkeypatch.setattr(os, "fsync", lambda number: kept.append(os.fstat(number).st_size))
+    with written_whole(tmp_path / "file") as file:
+        file.write(b"new")
+    assert kept == [3]
+
+
 def test_arrays_are_read_as_numpy_writes_them(tmp_path):
     arrays = {"a": np.arange(6.0).reshape(2, 3), "f": np.asfortranarray(np.ones((3, 2), "f4")),
               "text": np.array(["Dense", "Flatten"]), "one": np.array(7), "none": np.zeros((0, 4)),
