@@ -19,13 +19,12 @@ from requests.exceptions import ChunkedEncodingError
 from tqdm import tqdm
 
 from lrp_numpy.checks import check_choice
-from lrp_numpy.files import check_ordinary, why, written_whole
+from lrp_numpy.files import PIECE, check_ordinary, why, written_whole
 from lrp_numpy.kinds import FilePath
 
 SIDE = 28
 MOST_ITEMS = 1_000_000      # an IDX header that promises more is not believed
 MOST_BYTES = 16 + MOST_ITEMS * SIDE * SIDE      # of an IDX file, unpacked
-PIECE = 1 << 20             # bytes that are read at once
 PACKET = 128                # bytes that are waited for: few, so that a slow mirror is noticed
 TIMEOUT = (10, 30)          # seconds: to connect, and between two packets of the answer
 SLOWEST = 4096              # bytes a second, in TIMEOUT[1] seconds; from fewer we turn away

@@ -7,7 +7,6 @@ import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +15,7 @@ import numpy as np
 from lrp_numpy.kinds import FilePath
 
 MOST_ARRAYS = 10_000        # in an .npz file; one with more is not believed
-PIECE = 1 << 20             # bytes that are read at once
+PIECE = 1 << 16             # bytes that are read at once
 
 
 @contextmanager
@@ -89,8 +88,7 @@ def read_arrays(path: FilePath) -> Arrays:
     try:
         check_ordinary(path)
         with open(path, "rb") as file:      # zipfile takes its time for many entries: look before
-            _check_count(sum(piece.count(b"PK\x01\x02")
-                             for piece in iter(partial(file.read, PIECE), b"")))
+            _check_count(_occurrences(file, b"PK\x01\x02"))
         size = os.path.getsize(path)
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
@@ -107,6 +105,15 @@ def read_arrays(path: FilePath) -> Arrays:
     except Exception as error:      # whatever a damaged file makes zipfile and NumPy stumble over
         raise ValueError(f"not an .npz file that can be read: {why(error)}") from error
     return arrays
+
+
+def _occurrences(file, word):
+    count, end = 0, b""
+    while piece := file.read(PIECE):
+        piece = end + piece     # the word may lie across two pieces
+        count += piece.count(word)
+        end = piece[1 - len(word):]
+    return count
 
 
 def _check_count(count):

@@ -76,7 +76,8 @@ def read_picture(path: FilePath) -> np.ndarray:
     grey = _read_grey(path)
     paper = np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]]))
     is_bright = paper - grey.min() >= grey.max() - paper
-    ink = np.clip(paper - grey if is_bright else grey - paper, 0, 1)
+    ink = np.subtract(*((paper, grey) if is_bright else (grey, paper)), out=grey)   # saves room
+    np.clip(ink, 0, 1, out=ink)
     if ink.max() < LEAST_CONTRAST:
         raise ValueError(f"{path} must show a digit, but there is no ink: no pixel differs from "
                          f"the paper by {LEAST_CONTRAST:.0%}")

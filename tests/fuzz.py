@@ -31,7 +31,7 @@ from lrp_numpy import checkpoint, data, files, handwriting, training
 
 SECONDS = 1.0
 TIMES = 4
-BUFFERS = 3 * data.PIECE        # bytes: what reading takes at any length of the file
+BUFFERS = 1 << 20       # bytes: what opening and reading takes at any length of the file
 LENGTHS = [0, 1, 2, 255, 2**15, 2**16, 2**31 - 1, 2**31, 2**32 - 1]
 
 
@@ -165,8 +165,9 @@ def sample(reader, rng):
 
 def fuzz(name, reader, count, folder, seed=0, keep=None):
     """Read `count` damaged files; returns what happened: {"read", "refused", "wrong": [texts],
-    "seconds": the longest, "times": the most memory as a multiple of what is honest}."""
-    found = {"read": 0, "refused": 0, "wrong": [], "seconds": 0.0, "times": 0.0}
+    "seconds": the longest, "room": the most memory in bytes, "times": the most beyond BUFFERS, as
+    a multiple of what is honest}."""
+    found = {"read": 0, "refused": 0, "wrong": [], "seconds": 0.0, "room": 0, "times": 0.0}
     path = Path(folder) / f"{name}.bin"
     tracemalloc.start()
     for number in range(count):
@@ -189,6 +190,7 @@ def fuzz(name, reader, count, folder, seed=0, keep=None):
         room = tracemalloc.get_traced_memory()[1] - before
         times = max(0, room - BUFFERS) / max(honest, len(content), 1)
         found["seconds"] = max(found["seconds"], seconds)
+        found["room"] = max(found["room"], room)
         found["times"] = max(found["times"], times)
         if seconds > SECONDS:
             wrong = f"it takes {seconds:.1f} s"
@@ -217,7 +219,8 @@ def main():
             found = fuzz(name, readers()[name], options.count, folder, options.seed, options.keep)
             print(f"{name:10} {options.count} files: {found['read']} read, {found['refused']} "
                   f"refused, {len(found['wrong'])} wrong; at most {found['seconds']:.3f} s and "
-                  f"{found['times']:.1f} times the content beyond the buffers", flush=True)
+                  f"{found['room'] / 1000:.0f} KB: {found['times']:.1f} times the content beyond "
+                  "the buffers", flush=True)
             print(*found["wrong"][:10], sep="\n", end="\n" if found["wrong"] else "")
             failed |= bool(found["wrong"])
     sys.exit(1 if failed else 0)

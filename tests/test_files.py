@@ -1,15 +1,19 @@
 """Files that are written whole or not at all, and files from strangers."""
+import gzip
 import io
 import os
 import struct
+import tracemalloc
 import zipfile
 
 import numpy as np
 import pytest
-from fuzz import fuzz, readers
+from fuzz import TIMES, fuzz, idx_file, readers
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
+import lrp_numpy as lrp
 from lrp_numpy.data import read_idx
 from lrp_numpy.files import MOST_ARRAYS, read_array, read_arrays, written_whole
 
@@ -181,6 +185,26 @@ def test_damaged_files(tmp_path, name):
     """The short form of `python tests/fuzz.py`."""
     found = fuzz(name, readers()[name], 400, tmp_path, seed=1)
     assert found["wrong"] == [] and found["read"] > 0 and found["refused"] > 100
+
+
+def test_large_files_take_little_room(tmp_path):
+    """At most four times the content: the damaged files above are too small to show it."""
+    rng = np.random.default_rng(0)
+    content = idx_file(rng.integers(0, 256, (5000, 28, 28), dtype=np.uint8))
+    (tmp_path / "idx").write_bytes(content)
+    (tmp_path / "idx.gz").write_bytes(gzip.compress(content, 1))
+    with open(tmp_path / "npy", "wb") as file:
+        np.save(file, rng.random((500, 784)))
+    lrp.MLP.random([784, 900, 10]).save(tmp_path / "network")
+    Image.fromarray(rng.integers(0, 256, (1000, 1000), dtype=np.uint8)).save(tmp_path / "png",
+                                                                             "png")
+    for name in ("idx", "idx.gz", "npy", "network", "png"):
+        of_kind, content = readers()[name], (tmp_path / name).read_bytes()
+        tracemalloc.start()
+        of_kind.read(tmp_path / name)
+        room = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert room < TIMES * of_kind.honest(content), name
 
 
 def test_the_fuzzer_sees_what_is_wrong(tmp_path):
