@@ -284,6 +284,14 @@ def test_batches_make_no_difference(random_case, small_batches, engine, target):
         np.testing.assert_allclose(received, whole.ledger[0].received, rtol=1e-9)
 
 
+def test_at_least_one_image_to_a_batch(random_case, monkeypatch):
+    """Also of a network so large that not even one fits; and of one image there is one batch."""
+    monkeypatch.setattr(sys.modules["lrp_numpy.explain"], "BATCH_BYTES", 1)
+    net, x = random_case([9, 8, 4], "relu", 0, N=3)
+    assert [len(part.target) for part in lrp.explain_batches(net, x)] == [1, 1, 1]
+    assert [len(part.target) for part in lrp.explain_batches(net, x[:1])] == [1]
+
+
 @pytest.mark.parametrize("engine", ["numba", "numpy"])
 def test_the_input_alone(random_case, small_batches, engine):
     net, x = random_case([9, 8, 7, 4], "relu", 0, N=8)

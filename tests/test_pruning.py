@@ -144,6 +144,7 @@ def test_the_median_of_the_turns_is_taken(monkeypatch):
     (lambda net, x: pruning.keep_pixels(lrp.load_mnist(), [-1]), "different places in 0..783"),
     (lambda net, x: pruning.keep_pixels(lrp.load_mnist(), [784]), "different places in 0..783"),
     (lambda net, x: pruning.keep_inputs(net, [0, 9]), "different places in 0..8, got .0, 9."),
+    (lambda net, x: pruning.keep_inputs(net, [0, 12]), "different places in 0..8, got .0, 12."),
     (lambda net, x: pruning.keep_inputs(net, [1, 1]), "different places"),
     (lambda net, x: pruning.keep_inputs(net, []), "different places"),
     (lambda net, x: pruning.keep_inputs(net, [-1, 0]), "different places"),

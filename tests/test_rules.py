@@ -242,7 +242,7 @@ def test_parts():
 
 
 @pytest.mark.parametrize("rule, parameter", [(lrp_epsilon, "epsilon"), (lrp_gamma, "gamma")])
-@pytest.mark.parametrize("value", [-0.1, np.nan, np.inf, "a", [0.1], 10**400, 1j])
+@pytest.mark.parametrize("value", [-0.1, np.nan, np.inf, float("inf"), "a", [0.1], 10**400, 1j])
 def test_parameters_refused(rule, parameter, value):
     with pytest.raises(ValueError, match=f"{parameter} must be a finite number of at least 0, got"):
         rule(*case(4, 3, 2, 0), **{parameter: value})
@@ -352,7 +352,8 @@ def test_alpha_and_beta_refused(parameters, message):
 
 
 @pytest.mark.parametrize("low, high", [(1.0, 1.0), (2.0, 1.0), (np.nan, 1.0), (0.0, np.inf),
-                                       ("a", 1.0), (-np.inf, 1.0), (0.0, 10**400), (0, None)])
+                                       (0.0, float("inf")), ("a", 1.0), (-np.inf, 1.0),
+                                       (0.0, 10**400), (0, None)])
 def test_boxes_refused(low, high):
     with pytest.raises(ValueError, match="low and high must be finite numbers with low < high"):
         RULES["z_box"](*case(4, 3, 2, 0), low=low, high=high)
