@@ -297,5 +297,5 @@ def _batch_size(net):
 
 def _empty(net, N, dtype, intermediate):
     """Room for the relevance of N images: of every neuron, or of the pixels alone."""
-    real = np.result_type(net.dtype, np.float32 if dtype == np.uint8 else dtype)
+    real = np.result_type(net.dtype, dtype)     # of bytes, the network's
     return [np.empty((N, *shape), real) for shape in net.shapes[:None if intermediate else 1]]
