@@ -30,6 +30,7 @@ MORE = {        # what else could notice, and takes longer
     "removal": [], "pruning": []}
 IMPORTED_ONCE = ["hypothesis", "pytest", "numba", "matplotlib.pyplot", "requests", "PIL.Image",
                  "tqdm", "torch", "captum.attr", "sklearn.neural_network"]
+OUTPUT = "mutants.txt"          # of the last round
 CONFIG = """
 [cosmic-ray]
 module-path = ["lrp_numpy/{module}.py"]
@@ -90,7 +91,8 @@ def work_here(module):
         except ImportError:
             pass        # its tests will be left out
     if run_tests(module, 600)[0] != "survived":
-        raise SystemExit(f"the tests of {module} must pass where nothing is changed")
+        raise SystemExit(f"the tests of {module} must pass where nothing is changed\n"
+                         f"{Path(OUTPUT).read_text()}")
     mutating.run_tests = run_tests
     cli.main(["exec", "mutants.toml", "mutants.sqlite"])
 
@@ -117,9 +119,10 @@ def test_here(arguments):
     status = 1
     try:
         os.setsid()
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        for number in (0, 1, 2):
-            os.dup2(nowhere, number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)    # cosmic-ray has another
+        output = os.open(OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        for stream, number in ((os.open(os.devnull, os.O_RDONLY), 0), (output, 1), (output, 2)):
+            os.dup2(stream, number)
         sys.dont_write_bytecode = True      # changes come faster than a file's time tells
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
         status = int(importlib.import_module("pytest").main(arguments))

@@ -130,6 +130,28 @@ def seen(monkeypatch):
     return seen
 
 
+def test_training_if_nothing_is_named():
+    """Ten epochs of batches of 100 with 0.001, from the seed 0."""
+    nets = [lrp.MLP.random([4, 5, 3]) for _ in range(2)]
+    history = lrp.train(nets[0], small_digits(N=250), progress=False)
+    lrp.train(nets[1], small_digits(N=250), 10, 100, 1e-3, 0, progress=False)
+    assert len(history.accuracy) == 10 and len(history.loss) == 30
+    for ours, theirs in zip(*(sum(arrays_of(net), []) for net in nets)):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_digits_of_a_wider_type_will_do():
+    """They are made numbers of the network's type, and as long as they fit, nothing is refused."""
+    nets = [lrp.MLP.random([4, 5, 3]) for _ in range(2)]
+    narrow = small_digits()
+    wide = narrow._replace(train_images=narrow.train_images.astype(np.float64),
+                           test_images=narrow.test_images.astype(np.float64))
+    for net, digits in zip(nets, (narrow, wide)):
+        lrp.train(net, digits, epochs=2, progress=False)
+    for ours, theirs in zip(*(sum(arrays_of(net), []) for net in nets)):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_every_image_is_seen_once_an_epoch(seen):
     """Also those of the last, smaller batch."""
     digits = small_digits(50)._replace(test_images=np.zeros((1, 4), np.float32),
