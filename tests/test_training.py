@@ -245,6 +245,14 @@ def test_divergence_in_the_last_step_is_said():
                       learning_rate=1e39, progress=False)
 
 
+def test_divergence_that_only_the_test_images_show_is_said():
+    """The weights are finite, as is the loss, but not every logit."""
+    digits = small_digits()._replace(test_images=np.full((50, 4), 3e38, np.float32))
+    with pytest.raises(FloatingPointError, match="training diverged: logits must be finite, got .*"
+                                                 " at step 1, with learning_rate=10"):
+        lrp.train(lrp.MLP.random([4, 5, 3], "relu"), digits, 1, 50, 10, progress=False)
+
+
 def test_every_epoch_has_another_order(seen):
     lrp.train(lrp.MLP.random([4, 3]), small_digits(), epochs=2, batch_size=50, progress=False)
     first, _, second, _ = seen
