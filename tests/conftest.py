@@ -1,6 +1,7 @@
 """What several test files need: random networks with non-zero biases, and the digits."""
 import os
 import signal
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -45,3 +46,19 @@ def random_case():
 def arrays_of(net):
     """([W1, W2, ...], [b1, b2, ...]) as copies."""
     return [layer.W.copy() for layer in net.layers], [layer.b.copy() for layer in net.layers]
+
+
+def same(net, other):
+    """Whether two networks have the same weights, to the bit."""
+    return all((one.W == two.W).all() and (one.b == two.b).all()
+               for one, two in zip(net.layers, other.layers))
+
+
+def most_memory(call):
+    """How many bytes Python and NumPy take while `call()` runs, at the peak."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import same
 
 import lrp_numpy as lrp
 from lrp_numpy import checkpoint as checkpoints
@@ -50,11 +51,6 @@ def network(seed=1, sizes=(12, 8, 3)):
 
 def settings(**changed):
     return {"epochs": 4, "batch_size": 10, "rng": 7, "progress": False} | changed
-
-
-def same(net, other):
-    return all((one.W == two.W).all() and (one.b == two.b).all()
-               for one, two in zip(net.layers, other.layers))
 
 
 def stop_after(monkeypatch, steps, what=lambda: os.kill(os.getpid(), signal.SIGINT),

@@ -1,14 +1,13 @@
 """explain: a network by hand, targets, a rule for each layer, the ledger from logits to pixels."""
 import re
 import sys
-import tracemalloc
 import warnings
 
 import numpy as np
 import pytest
 
 import lrp_numpy as lrp
-from conftest import SHAPES, arrays_of
+from conftest import SHAPES, arrays_of, most_memory
 from lrp_numpy import rules
 
 
@@ -460,16 +459,12 @@ def test_memory_does_not_grow_with_the_images():
     net, x = lrp.MLP.random([784, 50, 10], "relu"), np.zeros((10_000, 784), np.uint8)
     x[:, ::5] = 200
 
-    def peak(arrays):
-        tracemalloc.start()
+    def explain_all(arrays):
         for part in lrp.explain_batches(net, arrays, "gamma"):
             pass
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return peak
 
-    few = peak([x])
-    assert few < 60e6 and peak([x] * 4) < 1.05 * few
+    few, many = (most_memory(lambda: explain_all([x] * times)) for times in (1, 4))
+    assert few < 60e6 and many < 1.05 * few
 
 
 @pytest.mark.parametrize("rule", rules.RULES)

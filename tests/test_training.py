@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import lrp_numpy as lrp
-from conftest import arrays_of
+from conftest import arrays_of, same
 from lrp_numpy import kernels
 from lrp_numpy.training import adam_step, cross_entropy, softmax
 
@@ -136,8 +136,7 @@ def test_training_if_nothing_is_named():
     history = lrp.train(nets[0], small_digits(N=250), progress=False)
     lrp.train(nets[1], small_digits(N=250), 10, 100, 1e-3, 0, progress=False)
     assert len(history.accuracy) == 10 and len(history.loss) == 30
-    for ours, theirs in zip(*(sum(arrays_of(net), []) for net in nets)):
-        np.testing.assert_array_equal(ours, theirs)
+    assert same(*nets)
 
 
 def test_digits_of_a_wider_type_will_do():
@@ -148,8 +147,7 @@ def test_digits_of_a_wider_type_will_do():
                            test_images=narrow.test_images.astype(np.float64))
     for net, digits in zip(nets, (narrow, wide)):
         lrp.train(net, digits, epochs=2, progress=False)
-    for ours, theirs in zip(*(sum(arrays_of(net), []) for net in nets)):
-        np.testing.assert_array_equal(ours, theirs)
+    assert same(*nets)
 
 
 def test_every_image_is_seen_once_an_epoch(seen):
