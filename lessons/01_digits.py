@@ -81,7 +81,7 @@ assert 0.78 < empty < 0.83
 
 # %%
 import matplotlib.pyplot as plt
-from lrp_numpy import plots
+from lrp_numpy.plotting import figures as plots
 from course import show
 
 classes = range(10)

@@ -109,7 +109,7 @@ assert with_relu[1] == 1 and one_layer[1] == -1
 
 # %%
 import matplotlib.pyplot as plt
-from lrp_numpy.activations import ACTIVATIONS
+from lrp_numpy.layers.activations import ACTIVATIONS
 from course import show
 
 z_axis = np.linspace(-4, 4, 161)
@@ -180,7 +180,7 @@ assert weights == 784 * 500 + 500 + 500 * 10 + 10 == 397_510
 # It makes the logits positive and lets them sum to 1. It keeps their order.
 
 # %%
-from lrp_numpy.training import softmax
+from lrp_numpy.training.train import softmax
 
 p = softmax(logits)
 print("logits:", logits[0].round(2))

@@ -103,7 +103,7 @@ for j in range(2):
 # class is the first:
 
 # %%
-from lrp_numpy.training import cross_entropy, softmax
+from lrp_numpy.training.train import cross_entropy, softmax
 
 logits = np.array([[2.0, 1.0, 0.0]])
 label = np.array([0])
@@ -167,7 +167,7 @@ assert worst < 1e-3
 
 # %%
 import matplotlib.pyplot as plt
-from lrp_numpy import plots
+from lrp_numpy.plotting import figures as plots
 from course import show
 
 busiest = np.argsort(-np.abs(dW1).sum(axis=0))[:6]

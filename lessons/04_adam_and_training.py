@@ -30,7 +30,7 @@
 
 # %%
 import numpy as np
-from lrp_numpy.training import adam_step
+from lrp_numpy.training.train import adam_step
 
 w, m, v = np.array([2.0]), np.zeros(1), np.zeros(1)
 adam_step(w, np.array([5.0]), m, v, t=1, learning_rate=0.1)
@@ -126,7 +126,7 @@ assert abs(history.loss[0] - np.log(10)) < 0.2
 # Figure 1 of the paper: the loss over the iterations.
 
 # %%
-from lrp_numpy import plots
+from lrp_numpy.plotting import figures as plots
 
 show(plots.loss_curve(history.loss, epochs=10, title="Figure 1: loss, sigmoid"), "04_figure1_loss")
 

@@ -223,7 +223,7 @@ assert history.accuracy[-1] > 0.9
 
 # %%
 import matplotlib.pyplot as plt
-from lrp_numpy import plots
+from lrp_numpy.plotting import figures as plots
 
 figure, grid = plt.subplots(2, 5, figsize=(8, 3.6), layout="constrained")
 for n in range(5):

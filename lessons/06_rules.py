@@ -159,7 +159,7 @@ print("as it says")
 # Figure 3 of the paper, with all three rules: what the network's answer rests on.
 
 # %%
-from lrp_numpy import plots
+from lrp_numpy.plotting import figures as plots
 from course import show
 
 chosen = [int(np.argmax(digits.test_labels == k)) for k in (0, 1, 2, 4, 7)]
@@ -303,7 +303,7 @@ assert (lrp.explain(net, images).input[black] == 0).all()
 # it needs more of them.
 
 # %%
-from lrp_numpy.presets import PRESETS
+from lrp_numpy.composites import PRESETS
 
 deep = lrp.MLP.random([784, 60, 40, 10], activation="relu", rng=0)
 for name, preset in PRESETS.items():

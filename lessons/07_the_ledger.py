@@ -68,7 +68,7 @@ assert np.allclose(with_bias[0, :2], without) and np.isclose(with_bias[0, 2], le
 
 # %%
 import lrp_numpy as lrp
-from lrp_numpy import tables
+from lrp_numpy.cli import tables
 
 digits = lrp.load_mnist()
 net = lrp.MLP.random([784, 100, 50, 10], activation="relu", rng=0)

@@ -17,7 +17,7 @@
 
 # %%
 import numpy as np
-from lrp_numpy.activations import sigmoid
+from lrp_numpy.layers.activations import sigmoid
 from lrp_numpy.rules import lrp_0
 
 x, W, b = np.array([[1.0, 1.0]]), np.array([[1.0], [-0.99]]), np.zeros(1)
@@ -126,7 +126,7 @@ assert difference < 1e-4
 # It is. And the heatmaps?
 
 # %%
-from lrp_numpy import plots
+from lrp_numpy.plotting import figures as plots
 
 chosen = [int(np.argmax(labels == k)) for k in (0, 1, 2, 4, 7)]
 show(plots.heatmaps([plain.input[chosen], centred.input[chosen]], labels[chosen],

@@ -49,7 +49,7 @@ assert (absolute == x).all()
 # two largest outputs.
 
 # %%
-from lrp_numpy.removal import confidence, margin
+from lrp_numpy.evaluation.pixel_flipping import confidence, margin
 
 for logits in ([4.0, 3.0, -1.0], [4.0, -2.0, -9.0], [-2.0, -4.0, -9.0]):
     row = np.array([logits])
@@ -81,8 +81,8 @@ print(f"right: {history.accuracy[-1]:.1%}")
 assert history.accuracy[-1] > 0.9
 
 # %%
-from lrp_numpy import tables
-from lrp_numpy.removal import first_of_each
+from lrp_numpy.cli import tables
+from lrp_numpy.evaluation.pixel_flipping import first_of_each
 
 chosen = first_of_each(labels, [0, 1, 2, 4, 7])
 by_gamma = lrp.remove_and_measure(sigmoid, images, labels, "gamma", gamma=0.25)
@@ -101,7 +101,7 @@ assert (by_0.intact.confidence == by_gamma.intact.confidence).all()
 # Figure 4: what the removal left over. Figure 5: how LRP-0 explains that.
 
 # %%
-from lrp_numpy import plots
+from lrp_numpy.plotting import figures as plots
 from course import show
 
 variants = [images[chosen], by_0.without_important[chosen], by_0.without_unimportant[chosen]]
@@ -188,7 +188,7 @@ assert without_1[1] < without_1[2] and ifrc < ufrc
 # ten pixels of the beginning:
 
 # %%
-from lrp_numpy.removal import as_many_lit_at_random
+from lrp_numpy.evaluation.pixel_flipping import as_many_lit_at_random
 
 without = lrp.remove(x, R, "most", fraction=0.3)
 print("most relevant 30 %:", without)

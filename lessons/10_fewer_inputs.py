@@ -17,7 +17,7 @@
 # %%
 import numpy as np
 import lrp_numpy as lrp
-from lrp_numpy import pruning
+from lrp_numpy.evaluation import pruning
 
 net = lrp.MLP.from_arrays([np.array([[2.0, 1.0], [0.1, 0.0], [1.0, -1.0]]),
                            np.array([[1.0], [2.0]])], [np.zeros(2), np.zeros(1)], "relu")

@@ -20,7 +20,7 @@ import time
 import numba
 import numpy as np
 import lrp_numpy as lrp
-from lrp_numpy import kernels
+from lrp_numpy.ops import kernels
 
 
 def three_loops(a, W, b):

@@ -223,7 +223,7 @@ tell("L", "epsilon", rule_l, net=centred, epsilon=0.25)
 # Three claim to be LRP-0. Their rule is that of B; what differs is the start.
 
 # %%
-from lrp_numpy.training import softmax
+from lrp_numpy.training.train import softmax
 
 
 def start_m(logits, target):
@@ -268,7 +268,7 @@ tell("Q", "0", rule_b, net=centred)
 # %%
 import matplotlib.pyplot as plt
 from course import show
-from lrp_numpy import plots
+from lrp_numpy.plotting import figures as plots
 
 figure, grid = plt.subplots(3, 6, figsize=(9, 5.4), layout="constrained")
 plots.draw_image(grid[0, 0], images[four], "the image")

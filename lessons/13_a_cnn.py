@@ -39,7 +39,7 @@ assert z.tolist() == [[[[-2, 0], [4, 6]]]]
 # the package computes it.
 
 # %%
-from lrp_numpy.pictures import window
+from lrp_numpy.ops.reference import window
 
 parts = [W[0, 0, i, j] * window(picture, i, j, (2, 2), stride=1) for i in (0, 1) for j in (0, 1)]
 print("four shifted pictures:", [part[0, 0].tolist() for part in parts])
@@ -149,7 +149,7 @@ assert 1 - accuracy["CNN"] < 0.6 * (1 - accuracy["MLP"])
 # gets.
 
 # %%
-from lrp_numpy import plots
+from lrp_numpy.plotting import figures as plots
 
 images, labels = digits.test_images, digits.test_labels
 chosen = [int(np.argmax(labels == k)) for k in (0, 1, 2, 4, 7)]
@@ -255,7 +255,7 @@ assert left["0"][1] < accuracy["CNN"] - 0.005 < left["gamma"][1] <= left["deep_t
 # The curves of lesson 9, of both networks in one figure, each explained by gamma.
 
 # %%
-from lrp_numpy import study
+from lrp_numpy.evaluation import study
 
 fractions = np.linspace(0.05, 0.95, 10)
 curves = {}

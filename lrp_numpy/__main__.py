@@ -1,6 +1,6 @@
 """python -m lrp_numpy: see cli.py."""
 import sys
 
-from lrp_numpy.cli import main
+from lrp_numpy.cli.parser import main
 
 sys.exit(main())

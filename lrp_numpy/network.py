@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from lrp_numpy import foreign
-from lrp_numpy.activations import at_zero, check_activation, zero_centred_name
-from lrp_numpy.checks import check_choice, check_finite, check_inputs, check_overflow
-from lrp_numpy.files import read_arrays, why, written_whole
-from lrp_numpy.kinds import FilePath, Seed, Shape
-from lrp_numpy.layers import LAYERS, Conv2D, Dense, Flatten, Layer, MaxPool2D, Unflatten
+from lrp_numpy.models import convert as foreign
+from lrp_numpy.layers.activations import at_zero, check_activation, zero_centred_name
+from lrp_numpy.utils.validation import check_choice, check_finite, check_inputs, check_overflow
+from lrp_numpy.utils.files import read_arrays, why, written_whole
+from lrp_numpy.utils.types import FilePath, Seed, Shape
+from lrp_numpy.layers.base import LAYERS, Conv2D, Dense, Flatten, Layer, MaxPool2D, Unflatten
 
 ENGINES = ("numpy", "numba")
 MOST_LAYERS = 1000      # in a file; one with more is not believed

@@ -50,9 +50,9 @@ from typing import Any, Callable, NamedTuple
 
 import numpy as np
 
-from lrp_numpy.checks import as_float, check_choice, check_finite
-from lrp_numpy.kernels import check_shape
-from lrp_numpy.layers import Dense, Layer
+from lrp_numpy.utils.validation import as_float, check_choice, check_finite
+from lrp_numpy.ops.kernels import check_shape
+from lrp_numpy.layers.base import Dense, Layer
 
 
 class LedgerRow(NamedTuple):

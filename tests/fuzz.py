@@ -27,7 +27,11 @@ import numpy as np
 from PIL import Image
 
 import lrp_numpy as lrp
-from lrp_numpy import checkpoint, data, files, handwriting, training
+from lrp_numpy.training import checkpoint
+from lrp_numpy.datasets import mnist as data
+from lrp_numpy.utils import files
+from lrp_numpy.datasets import handwriting
+from lrp_numpy.training import train as training
 
 SECONDS = 1.0
 TIMES = 4

@@ -12,8 +12,8 @@ import pytest
 from conftest import same
 
 import lrp_numpy as lrp
-from lrp_numpy import checkpoint as checkpoints
-from lrp_numpy import training
+from lrp_numpy.training import checkpoint as checkpoints
+from lrp_numpy.training import train as training
 
 RUN = """
 import io, sys, time, numpy as np, lrp_numpy as lrp

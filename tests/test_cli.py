@@ -14,8 +14,10 @@ import pytest
 from PIL import Image
 
 import lrp_numpy as lrp
-from lrp_numpy import cli, commands, plots
-from lrp_numpy.removal import first_of_each
+from lrp_numpy.cli import parser as cli
+from lrp_numpy.cli import commands
+from lrp_numpy.plotting import figures as plots
+from lrp_numpy.evaluation.pixel_flipping import first_of_each
 
 QUICK = ["--hidden", "20", "--epochs", "1"]
 

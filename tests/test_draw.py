@@ -9,8 +9,8 @@ import pytest
 from matplotlib.backend_bases import MouseEvent, ResizeEvent
 
 import lrp_numpy as lrp
-from lrp_numpy import draw
-from lrp_numpy.training import softmax
+from lrp_numpy.cli import draw
+from lrp_numpy.training.train import softmax
 
 SLANTED = [(150, 40), (146, 90), (140, 140), (134, 190), (130, 240)]       # a 1
 
@@ -242,7 +242,7 @@ def test_there_is_no_window():
 IN_A_WINDOW = """
 import sys
 import matplotlib.pyplot as plt
-from lrp_numpy import cli
+from lrp_numpy.cli import parser as cli
 
 def draw_a_1(figure, widget):
     def send(event, column, row):

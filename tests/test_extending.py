@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import lrp_numpy as lrp
-from lrp_numpy.presets import PRESETS
+from lrp_numpy.composites import PRESETS
 from lrp_numpy.rules import RULES, Term, lrp_gamma, lrp_z_plus, rule
 from test_layers import network
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import lrp_numpy as lrp
-from lrp_numpy.data import read_idx
-from lrp_numpy.files import MOST_ARRAYS, read_array, read_arrays, written_whole
+from lrp_numpy.datasets.mnist import read_idx
+from lrp_numpy.utils.files import MOST_ARRAYS, read_array, read_arrays, written_whole
 
 
 def test_written_whole(tmp_path):

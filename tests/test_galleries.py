@@ -3,8 +3,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from lrp_numpy import galleries, plots
-from lrp_numpy.explain import explain
+from lrp_numpy.plotting import galleries
+from lrp_numpy.plotting import figures as plots
+from lrp_numpy.explanation import explain
 from lrp_numpy.rules import RULES, lrp_epsilon
 
 

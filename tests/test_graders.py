@@ -11,7 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lrp_numpy import layers, pictures, removal, rules, training
+from lrp_numpy.layers import base as layers
+from lrp_numpy.ops import reference as pictures
+from lrp_numpy.evaluation import pixel_flipping as removal
+from lrp_numpy import rules
+from lrp_numpy.training import train as training
 
 EXERCISES = Path(__file__).parent.parent / "lessons" / "exercises"
 sys.path.insert(0, str(EXERCISES))

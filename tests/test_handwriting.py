@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lrp_numpy import handwriting
-from lrp_numpy.handwriting import like_mnist, overlaps, read_digit, read_picture
+from lrp_numpy.datasets import handwriting
+from lrp_numpy.datasets.handwriting import like_mnist, overlaps, read_digit, read_picture
 
 
 def in_a_sheet(image, scale, rng, size=600):

@@ -3,7 +3,10 @@ import numpy as np
 import pytest
 
 import lrp_numpy as lrp
-from lrp_numpy import kernels, layers, rules, training
+from lrp_numpy.ops import kernels
+from lrp_numpy.layers import base as layers
+from lrp_numpy import rules
+from lrp_numpy.training import train as training
 
 # N, D, K: ones, more and fewer than a block of eight, rows below, at and above 32
 SHAPES = [(1, 1, 1), (1, 9, 3), (3, 1, 40), (2, 17, 31), (4, 16, 32), (5, 23, 33), (3, 8, 77),

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 import lrp_numpy as lrp
-from lrp_numpy import kernels, pictures
+from lrp_numpy.ops import kernels
+from lrp_numpy.ops import reference as pictures
 from lrp_numpy.rules import RULES, propagate
-from lrp_numpy.training import cross_entropy
+from lrp_numpy.training.train import cross_entropy
 
 # C, K, H, W, h, w, stride, padding: more columns than rows and the other way round, a window as
 # large as the picture, steps that leave pixels over, more padding than a step
@@ -129,7 +130,7 @@ def test_a_convolution_is_a_dense_layer(shape, engine, seed, rule):
 
 def by_kernels(layer, rule, a, R, parameters):
     """One layer under one rule, as `explain` does it by the loops."""
-    from lrp_numpy.explain import _by_loops
+    from lrp_numpy.explanation import _by_loops
     carrier, out = _by_loops(layer, RULES[rule], parameters), np.empty_like(a)
     return out, [carrier.down(a, carrier.up(a), R, out)]
 

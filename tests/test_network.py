@@ -8,9 +8,9 @@ import pytest
 
 import lrp_numpy as lrp
 from conftest import SHAPES, arrays_of, most_memory
-from lrp_numpy.activations import ACTIVATIONS, Activation, sigmoid
-from lrp_numpy.layers import Dense
-from lrp_numpy.training import cross_entropy
+from lrp_numpy.layers.activations import ACTIVATIONS, Activation, sigmoid
+from lrp_numpy.layers.base import Dense
+from lrp_numpy.training.train import cross_entropy
 
 
 def test_forward_by_hand():

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from lrp_numpy import plots
+from lrp_numpy.plotting import figures as plots
 
 RNG = np.random.default_rng(0)
 

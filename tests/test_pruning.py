@@ -4,7 +4,7 @@ import pytest
 
 import lrp_numpy as lrp
 from conftest import SHAPES, arrays_of
-from lrp_numpy import pruning
+from lrp_numpy.evaluation import pruning
 
 
 @pytest.mark.parametrize("sizes", [sizes for sizes in SHAPES if sizes[0] > 2], ids=str)

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 import lrp_numpy as lrp
-from lrp_numpy import tables
-from lrp_numpy.removal import (as_many_lit_at_random, confidence, first_of_each, margin, rank,
+from lrp_numpy.cli import tables
+from lrp_numpy.evaluation.pixel_flipping import (as_many_lit_at_random, confidence, first_of_each, margin, rank,
                                remove_ranked)
 
 X = np.array([[0.5, 0.0, 0.9, 0.7, 0.2, 0.0, 1.0, 0.3, 0.0, 0.8]])

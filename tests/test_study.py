@@ -3,7 +3,9 @@ import numpy as np
 import pytest
 
 import lrp_numpy as lrp
-from lrp_numpy import report, study, tables
+from lrp_numpy.cli import report
+from lrp_numpy.evaluation import study
+from lrp_numpy.cli import tables
 
 
 def test_outcomes_are_what_they_are_called(trained, digits):

@@ -5,7 +5,7 @@ import pytest
 import lrp_numpy as lrp
 import test_layers as layer_cases
 from conftest import SHAPES, arrays_of
-from lrp_numpy.training import cross_entropy
+from lrp_numpy.training.train import cross_entropy
 
 torch_reference = pytest.importorskip("torch_reference", exc_type=ImportError)
 

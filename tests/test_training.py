@@ -6,8 +6,8 @@ import pytest
 
 import lrp_numpy as lrp
 from conftest import arrays_of, same
-from lrp_numpy import kernels
-from lrp_numpy.training import adam_step, cross_entropy, softmax
+from lrp_numpy.ops import kernels
+from lrp_numpy.training.train import adam_step, cross_entropy, softmax
 
 
 def small_digits(N=50, seed=0, classes=3):

@@ -134,7 +134,7 @@ import sys
 here = Path(globals().get("__file__", "your_own_model.py")).resolve().parent
 sys.path.append(str(here.parent))       # course.py stands there
 from course import show
-from lrp_numpy import plots
+from lrp_numpy.plotting import figures as plots
 
 n = 0
 show(plots.bars(e.input[n], names, e.elsewhere(n), values=raw[n], most=7, unit="score"),

@@ -3,7 +3,7 @@ import numpy as np
 import torch
 
 import lrp_numpy as lrp
-from lrp_numpy.tables import as_markdown
+from lrp_numpy.cli.tables import as_markdown
 from contenders import as_module, by_captum, copy_of, our_steps, torch_steps
 from measuring import alone, batches_of, compare, peak_beyond_now, rows
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 import lrp_numpy as lrp
-from lrp_numpy import training
+from lrp_numpy.training import train as training
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from torch_reference import as_module  # noqa: E402

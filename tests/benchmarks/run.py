@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import lrp_numpy as lrp
-from lrp_numpy.tables import as_markdown
+from lrp_numpy.cli.tables import as_markdown
 from cnn import cnn_memory, cnn_section
 from contenders import as_module, copy_of, explainers, our_steps, torch_steps, trainers
 from measuring import alone, batches_of, compare, peak_beyond_now, rows, seconds_of

@@ -2,7 +2,7 @@
 import numpy as np
 
 from judging import Case, Task
-from lrp_numpy import pictures
+from lrp_numpy.ops import reference as pictures
 from tasks.changes import array, normal, with_ones, without
 
 

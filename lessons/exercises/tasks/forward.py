@@ -2,7 +2,9 @@
 import numpy as np
 
 from judging import Case, Task
-from lrp_numpy import activations, layers, training
+from lrp_numpy.layers import activations
+from lrp_numpy.layers import base as layers
+from lrp_numpy.training import train as training
 from lrp_numpy.network import MLP
 from tasks.changes import array, normal, turned, with_ones, without
 

@@ -2,8 +2,11 @@
 import numpy as np
 
 from judging import Case, Task
-from lrp_numpy import activations, layers, rules, training
-from lrp_numpy.explain import explain
+from lrp_numpy.layers import activations
+from lrp_numpy.layers import base as layers
+from lrp_numpy import rules
+from lrp_numpy.training import train as training
+from lrp_numpy.explanation import explain
 from lrp_numpy.network import MLP, zero_centred
 from tasks.changes import array, normal, turned, with_ones, without
 from tasks.forward import LARGE, OF_NETWORK, SMALL

@@ -2,7 +2,9 @@
 import numpy as np
 
 from judging import Case, Task
-from lrp_numpy import pruning, removal, training
+from lrp_numpy.evaluation import pruning
+from lrp_numpy.evaluation import pixel_flipping as removal
+from lrp_numpy.training import train as training
 from lrp_numpy.network import MLP
 from tasks.changes import array, normal
 

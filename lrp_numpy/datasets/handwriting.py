@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lrp_numpy.data import SIDE
-from lrp_numpy.files import check_ordinary, why
-from lrp_numpy.kinds import FilePath
+from lrp_numpy.datasets.mnist import SIDE
+from lrp_numpy.utils.files import check_ordinary, why
+from lrp_numpy.utils.types import FilePath
 
 LONGER_SIDE = 20            # pixels of a digit's box in MNIST
 FAINT = 0.25                # of the darkest ink: what is fainter has no say in where the box ends

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lrp_numpy.data import Digits
-from lrp_numpy.files import read_arrays, why, written_whole
-from lrp_numpy.kinds import FilePath
+from lrp_numpy.datasets.mnist import Digits
+from lrp_numpy.utils.files import read_arrays, why, written_whole
+from lrp_numpy.utils.types import FilePath
 from lrp_numpy.network import Network
 
 DIGITS = ("train_images", "train_labels", "test_images", "test_labels")

@@ -8,13 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lrp_numpy import plots, pruning, study, tables
-from lrp_numpy.data import Digits
-from lrp_numpy.explain import explain
-from lrp_numpy.files import write_text
-from lrp_numpy.kinds import Seed, Table
+from lrp_numpy.plotting import figures as plots
+from lrp_numpy.evaluation import pruning
+from lrp_numpy.evaluation import study
+from lrp_numpy.cli import tables
+from lrp_numpy.datasets.mnist import Digits
+from lrp_numpy.explanation import explain
+from lrp_numpy.utils.files import write_text
+from lrp_numpy.utils.types import Seed, Table
 from lrp_numpy.network import MLP, Network, lenet, zero_centred
-from lrp_numpy.training import accuracy, train
+from lrp_numpy.training.train import accuracy, train
 
 Networks = list[dict[str, Network]]
 STUDIED = {"0": {}, "epsilon": {"epsilon": 0.25}, "gamma": {"gamma": 0.25}}

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from lrp_numpy.checks import check_choice, check_finite, check_inputs
-from lrp_numpy.data import Digits
-from lrp_numpy.explain import explain
-from lrp_numpy.kinds import Rule, Seed
-from lrp_numpy.layers import Dense
+from lrp_numpy.utils.validation import check_choice, check_finite, check_inputs
+from lrp_numpy.datasets.mnist import Digits
+from lrp_numpy.explanation import explain
+from lrp_numpy.utils.types import Rule, Seed
+from lrp_numpy.layers.base import Dense
 from lrp_numpy.network import Network
 
 RANKINGS = ("mean relevance", "mean absolute relevance", "variance", "activation times weight",

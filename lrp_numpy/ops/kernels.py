@@ -21,7 +21,7 @@ import numba
 import numpy as np
 from numba import prange
 
-from lrp_numpy.kinds import Shape
+from lrp_numpy.utils.types import Shape
 
 Triple = tuple[np.ndarray, np.ndarray, np.ndarray]      # weights, and Adam's m and v of them
 

@@ -8,9 +8,9 @@ from typing import Any, NoReturn
 
 import matplotlib
 
-from lrp_numpy import commands
-from lrp_numpy.files import why
-from lrp_numpy.presets import PRESETS
+from lrp_numpy.cli import commands
+from lrp_numpy.utils.files import why
+from lrp_numpy.composites import PRESETS
 from lrp_numpy.rules import RULES
 
 ABOUT = """\

@@ -3,7 +3,7 @@ from typing import Callable, NamedTuple
 
 import numpy as np
 
-from lrp_numpy.checks import check_choice
+from lrp_numpy.utils.validation import check_choice
 
 
 class Activation(NamedTuple):

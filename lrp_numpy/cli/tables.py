@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lrp_numpy.kinds import Table
-from lrp_numpy.removal import Removal
+from lrp_numpy.utils.types import Table
+from lrp_numpy.evaluation.pixel_flipping import Removal
 from lrp_numpy.rules import LedgerRow
 
 OUTCOMES = ("intact", "important_removed", "unimportant_removed")

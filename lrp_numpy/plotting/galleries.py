@@ -3,12 +3,12 @@ from typing import Any
 
 import numpy as np
 
-from lrp_numpy.checks import check_inputs, check_labels
-from lrp_numpy.explain import explain
-from lrp_numpy.kinds import Rule
+from lrp_numpy.utils.validation import check_inputs, check_labels
+from lrp_numpy.explanation import explain
+from lrp_numpy.utils.types import Rule
 from lrp_numpy.network import Network
-from lrp_numpy.presets import with_rule
-from lrp_numpy.removal import check_classes
+from lrp_numpy.composites import with_rule
+from lrp_numpy.evaluation.pixel_flipping import check_classes
 from lrp_numpy.rules import RULES, parameters_of
 
 FOR_PIXELS = ("w_square", "flat", "z_box")      # rules made for the lowest layer

@@ -6,8 +6,8 @@ its way. kernels.py has the same as fast loops.
 """
 import numpy as np
 
-from lrp_numpy.kernels import sides_out
-from lrp_numpy.kinds import Shape
+from lrp_numpy.ops.kernels import sides_out
+from lrp_numpy.utils.types import Shape
 
 
 def convolve(a: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int = 1,

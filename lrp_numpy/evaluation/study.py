@@ -4,13 +4,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lrp_numpy.checks import check_labels
-from lrp_numpy.explain import explain
-from lrp_numpy.kinds import Seed
+from lrp_numpy.utils.validation import check_labels
+from lrp_numpy.explanation import explain
+from lrp_numpy.utils.types import Seed
 from lrp_numpy.network import Network
-from lrp_numpy.removal import (Outcome, as_many_lit_at_random, check_classes, measure, rank,
+from lrp_numpy.evaluation.pixel_flipping import (Outcome, as_many_lit_at_random, check_classes, measure, rank,
                                remove_ranked)
-from lrp_numpy.training import softmax
+from lrp_numpy.training.train import softmax
 
 Outcomes = dict[tuple[str, str | None], Outcome]      # by condition and rule
 MEASURES = ("accuracy", "confidence", "margin")

@@ -8,12 +8,12 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from lrp_numpy.activations import at_zero
-from lrp_numpy.checks import (as_float, check_array, check_choice, check_finite, check_integer,
+from lrp_numpy.layers.activations import at_zero
+from lrp_numpy.utils.validation import (as_float, check_array, check_choice, check_finite, check_integer,
                               check_labels, check_overflow)
-from lrp_numpy.kinds import Rule, Target
+from lrp_numpy.utils.types import Rule, Target
 from lrp_numpy.network import ENGINES, Network
-from lrp_numpy.presets import rules_of_layers
+from lrp_numpy.composites import rules_of_layers
 from lrp_numpy.rules import RULES, LedgerRow, alone, terms_of, total
 
 BATCH_BYTES = 2**24     # what the arrays of one batch take, roughly: small enough for the caches

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from lrp_numpy import checkpoint as checkpoints
-from lrp_numpy import kernels
-from lrp_numpy.checkpoint import Parameter, Parameters
-from lrp_numpy.checks import as_float, check_choice, check_inputs, check_integer, check_labels
-from lrp_numpy.data import Digits
-from lrp_numpy.kinds import FilePath, Seed
+from lrp_numpy.training import checkpoint as checkpoints
+from lrp_numpy.ops import kernels
+from lrp_numpy.training.checkpoint import Parameter, Parameters
+from lrp_numpy.utils.validation import as_float, check_choice, check_inputs, check_integer, check_labels
+from lrp_numpy.datasets.mnist import Digits
+from lrp_numpy.utils.types import FilePath, Seed
 from lrp_numpy.network import Network
 
 

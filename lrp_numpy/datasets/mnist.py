@@ -18,9 +18,9 @@ import requests
 from requests.exceptions import ChunkedEncodingError
 from tqdm import tqdm
 
-from lrp_numpy.checks import check_choice
-from lrp_numpy.files import PIECE, check_ordinary, why, written_whole
-from lrp_numpy.kinds import FilePath
+from lrp_numpy.utils.validation import check_choice
+from lrp_numpy.utils.files import PIECE, check_ordinary, why, written_whole
+from lrp_numpy.utils.types import FilePath
 
 SIDE = 28
 MOST_ITEMS = 1_000_000      # an IDX header that promises more is not believed

@@ -15,10 +15,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from lrp_numpy import kernels, pictures
-from lrp_numpy.activations import ACTIVATIONS, at_zero, check_activation
-from lrp_numpy.checks import check_choice, check_integer
-from lrp_numpy.kinds import Seed, Shape
+from lrp_numpy.ops import kernels
+from lrp_numpy.ops import reference as pictures
+from lrp_numpy.layers.activations import ACTIVATIONS, at_zero, check_activation
+from lrp_numpy.utils.validation import check_choice, check_integer
+from lrp_numpy.utils.types import Seed, Shape
 
 
 def affine(a: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:

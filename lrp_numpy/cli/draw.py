@@ -13,15 +13,15 @@ from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.widgets import Button, RadioButtons, Slider
 
-from lrp_numpy import plots
-from lrp_numpy.data import SIDE
-from lrp_numpy.explain import explain
-from lrp_numpy.files import written_whole
-from lrp_numpy.handwriting import LEAST_CONTRAST, like_mnist
-from lrp_numpy.kinds import FilePath, Seed
+from lrp_numpy.plotting import figures as plots
+from lrp_numpy.datasets.mnist import SIDE
+from lrp_numpy.explanation import explain
+from lrp_numpy.utils.files import written_whole
+from lrp_numpy.datasets.handwriting import LEAST_CONTRAST, like_mnist
+from lrp_numpy.utils.types import FilePath, Seed
 from lrp_numpy.network import Network
 from lrp_numpy.rules import LedgerRow, parameters_of
-from lrp_numpy.training import softmax
+from lrp_numpy.training.train import softmax
 
 SCALE = 10          # pixels of the sheet, along its side, to a pixel of MNIST
 PEN = 12.0          # its radius in pixels of the sheet: in a large digit, MNIST's strokes

@@ -6,8 +6,8 @@ parameters can be given there.
 """
 from typing import Any, Callable
 
-from lrp_numpy.kinds import Rule
-from lrp_numpy.layers import Dense, Layer
+from lrp_numpy.utils.types import Rule
+from lrp_numpy.layers.base import Dense, Layer
 from lrp_numpy.network import Network
 from lrp_numpy.rules import RULES, parameters_of
 

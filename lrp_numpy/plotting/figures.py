@@ -14,10 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from lrp_numpy.checks import check_finite, check_integer
-from lrp_numpy.files import written_whole
-from lrp_numpy.kinds import FilePath, Table
-from lrp_numpy.study import Curves
+from lrp_numpy.utils.validation import check_finite, check_integer
+from lrp_numpy.utils.files import written_whole
+from lrp_numpy.utils.types import FilePath, Table
+from lrp_numpy.evaluation.study import Curves
 
 RELEVANCE = LinearSegmentedColormap.from_list("relevance", ["#2f6dff", "#ffffff", "#b40000"])
 FRAME = "#c00000"       # around what is misclassified; the title says it too, for grey paper

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lrp_numpy.files import read_array
-from lrp_numpy.kinds import FilePath, Shape
-from lrp_numpy.layers import (AvgPool2D, Conv2D, Dense, Flatten, Layer, MaxPool2D, Unflatten)
+from lrp_numpy.utils.files import read_array
+from lrp_numpy.utils.types import FilePath, Shape
+from lrp_numpy.layers.base import (AvgPool2D, Conv2D, Dense, Flatten, Layer, MaxPool2D, Unflatten)
 
 ONLY_AT_THE_END = ("softmax", "log_softmax")
 NO_EFFECT = ("Identity", "Dropout", "Dropout1d", "Dropout2d", "InputLayer")  # when predicting

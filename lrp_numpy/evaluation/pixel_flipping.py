@@ -4,12 +4,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lrp_numpy.checks import as_float, check_choice, check_inputs, check_labels
-from lrp_numpy.explain import explain
-from lrp_numpy.kernels import check_shape
-from lrp_numpy.kinds import Rule, Seed
+from lrp_numpy.utils.validation import as_float, check_choice, check_inputs, check_labels
+from lrp_numpy.explanation import explain
+from lrp_numpy.ops.kernels import check_shape
+from lrp_numpy.utils.types import Rule, Seed
 from lrp_numpy.network import Network
-from lrp_numpy.training import softmax
+from lrp_numpy.training.train import softmax
 
 
 class Outcome(NamedTuple):

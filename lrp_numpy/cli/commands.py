@@ -15,16 +15,20 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lrp_numpy import draw, galleries, plots, report, tables
-from lrp_numpy.data import Digits, load_mnist
-from lrp_numpy.explain import explain
-from lrp_numpy.files import write_text, written_whole
-from lrp_numpy.handwriting import read_digit
+from lrp_numpy.cli import draw
+from lrp_numpy.plotting import galleries
+from lrp_numpy.plotting import figures as plots
+from lrp_numpy.cli import report
+from lrp_numpy.cli import tables
+from lrp_numpy.datasets.mnist import Digits, load_mnist
+from lrp_numpy.explanation import explain
+from lrp_numpy.utils.files import write_text, written_whole
+from lrp_numpy.datasets.handwriting import read_digit
 from lrp_numpy.network import MLP, Network, lenet, zero_centred
-from lrp_numpy.presets import PRESETS
-from lrp_numpy.removal import first_of_each, remove_and_measure
+from lrp_numpy.composites import PRESETS
+from lrp_numpy.evaluation.pixel_flipping import first_of_each, remove_and_measure
 from lrp_numpy.rules import RULES, parameters_of
-from lrp_numpy.training import accuracy, softmax, train
+from lrp_numpy.training.train import accuracy, softmax, train
 
 LEGEND = """
 confidence: (top1 - top2) / top1 of the logits. IFRC, UFRC: the confidence after important

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from lrp_numpy.kinds import FilePath
+from lrp_numpy.utils.types import FilePath
 
 MOST_ARRAYS = 10_000        # in an .npz file; one with more is not believed
 PIECE = 1 << 16             # bytes that are read at once
