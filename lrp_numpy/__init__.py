@@ -1,20 +1,49 @@
-"""Layer-wise Relevance Propagation by hand: every step an equation in NumPy."""
-from lrp_numpy.layers import base as layers
-from lrp_numpy.plotting import figures as plots
-from lrp_numpy import composites as presets
-from lrp_numpy.evaluation import pruning
-from lrp_numpy.evaluation import pixel_flipping as removal
-from lrp_numpy import rules
-from lrp_numpy.evaluation import study
-from lrp_numpy.training import train as training
-from lrp_numpy.datasets.mnist import Digits, load_mnist
-from lrp_numpy.explanation import Explanation, explain, explain_batches
-from lrp_numpy.layers.base import AvgPool2D, Conv2D, Dense, Flatten, MaxPool2D, Unflatten
-from lrp_numpy.network import MLP, Network, lenet, zero_centred
-from lrp_numpy.evaluation.pixel_flipping import measure, remove, remove_and_measure
-from lrp_numpy.training.train import History, train
+"""Layer-wise Relevance Propagation by hand: every step an equation in NumPy.
 
-__all__ = ["AvgPool2D", "Conv2D", "Dense", "Digits", "Explanation", "Flatten", "History", "MLP",
-           "MaxPool2D", "Network", "Unflatten", "explain", "explain_batches", "layers", "lenet",
-           "load_mnist", "measure", "plots", "presets", "pruning", "removal", "remove",
-           "remove_and_measure", "rules", "study", "train", "training", "zero_centred"]
+The names below are imported when they are first used, so that `import lrp_numpy` takes no time.
+"""
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lrp_numpy import (composites, dialects, evaluation, layers, ops, plotting, rules,
+                           training)
+    from lrp_numpy.datasets.mnist import Digits, load_mnist
+    from lrp_numpy.evaluation.pixel_flipping import flip, flip_and_measure, measure
+    from lrp_numpy.explanation import Explanation, explain, explain_batches
+    from lrp_numpy.layers import AvgPool2D, Conv2D, Dense, Flatten, MaxPool2D, Unflatten
+    from lrp_numpy.models.canonize import zero_centred
+    from lrp_numpy.models.convert import from_folder, from_keras, from_sklearn, from_torch
+    from lrp_numpy.models.lenet import lenet
+    from lrp_numpy.network import MLP, Network
+    from lrp_numpy.training.adam import Adam
+    from lrp_numpy.training.train import History, train
+
+MODULES = ("composites", "dialects", "evaluation", "layers", "ops", "plotting", "rules", "training")
+HOMES = {
+    "datasets.mnist": ("Digits", "load_mnist"),
+    "evaluation.pixel_flipping": ("flip", "flip_and_measure", "measure"),
+    "explanation": ("Explanation", "explain", "explain_batches"),
+    "layers": ("AvgPool2D", "Conv2D", "Dense", "Flatten", "MaxPool2D", "Unflatten"),
+    "models.canonize": ("zero_centred",),
+    "models.convert": ("from_folder", "from_keras", "from_sklearn", "from_torch"),
+    "models.lenet": ("lenet",),
+    "network": ("MLP", "Network"),
+    "training.adam": ("Adam",),
+    "training.train": ("History", "train"),
+}
+HOME_OF = {name: home for home, names in HOMES.items() for name in names}
+
+__all__ = [*MODULES, *HOME_OF]
+
+
+def __getattr__(name: str) -> Any:
+    if name in MODULES:
+        return import_module(f"lrp_numpy.{name}")
+    if name not in HOME_OF:
+        raise AttributeError(f"module 'lrp_numpy' has no attribute {name!r}")
+    return getattr(import_module(f"lrp_numpy.{HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,118 +1,148 @@
-"""A rule for each layer: named choices, each with its reason, and how `explain` reads its rules.
+"""A rule for each layer: named choices with their reasons, and how `explain` reads its rules.
 
-A preset is a function of a network; it returns [(rule, its parameters), ...], one for each layer
+A composite is a function of a network; it returns [(rule, its parameters), ...], one for each layer
 that takes a rule, input side first. `explain(net, x, rule="overview")` calls it by its name; the
 parameters can be given there.
 """
+import inspect
+from functools import partial
 from typing import Any, Callable
 
-from lrp_numpy.utils.types import Rule
-from lrp_numpy.layers.base import Dense, Layer
+from lrp_numpy.dialects import DIALECTS
+from lrp_numpy.layers import Dense, Layer
 from lrp_numpy.network import Network
-from lrp_numpy.rules import RULES, parameters_of
+from lrp_numpy.rules import RULES
+from lrp_numpy.utils.types import Rule
+
+HOW = ("layer", "ledger")       # what a rule hands on to rules.propagate
 
 
 def overview(net: Network) -> list[tuple[str, dict]]:
-    """z-box for the pixels, then gamma, then epsilon, and LRP-0 for the logits.
+    """z-B for the pixels, then gamma, then epsilon, and LRP-0 for the logits.
 
-    Near the logits few neurons stand for many things each, and LRP-0 stays with the function as it
-    is. In the middle, epsilon drops what is weak and contradictory. Below, gamma spreads relevance
-    over whole features rather than single pixels. The lowest layer sees pixels, where 0 is black
-    and not absent: z-box. The layers between first and last are halved between gamma (below, and
-    the one more) and epsilon. Needs three layers with weights.
+    Near the logits each neuron serves many concepts, and LRP-0 stays with the function as it is. In
+    the middle, epsilon drops what is weak and contradictory. Below, gamma spreads relevance over
+    whole features rather than single pixels. The lowest layer sees pixels, where 0 is black and not
+    absent: z-B. The layers between first and last are halved between gamma (below, and the odd one)
+    and epsilon. Needs three layers with weights.
     Source: Montavon et al. 2019, section 10.3.
     """
-    between = _enough(net, "overview", 3) - 2
+    between = _at_least(net, "overview", 3) - 2
     low = between - between // 2
     return ([("z_box", {})] + [("gamma", {})] * low
             + [("epsilon", {})] * (between // 2) + [("0", {})])
 
 
 def deep_taylor(net: Network) -> list[tuple[str, dict]]:
-    """z-box for the pixels, z-plus for all others.
+    """z-B for the pixels, z+ for all other layers.
 
-    What only adds up what speaks for an answer, conserves it and cannot explode: the expansion of
-    a ReLU network into its root points. It shows no evidence against, and little difference between
+    Adding up positive evidence alone conserves the logit and cannot explode: it is the expansion of
+    a ReLU network at its root points. It shows no negative evidence, and little difference between
     classes. Source: Montavon et al. 2017.
     """
-    return [("z_box", {})] + [("z_plus", {})] * (_enough(net, "deep_taylor", 1) - 1)
+    return [("z_box", {})] + [("z_plus", {})] * (_at_least(net, "deep_taylor", 1) - 1)
 
 
 def epsilon_plus_flat(net: Network) -> list[tuple[str, dict]]:
-    """flat for the first layer, z-plus for convolutions, epsilon for Dense layers.
+    """flat for the first layer, z+ for convolutions, epsilon for Dense layers.
 
-    Dense layers decide between classes, so their evidence against has to be kept: epsilon.
-    Convolutions find features; z-plus keeps their heatmaps calm. What a first layer looks at within
-    its window is noise to the eye: flat smooths it. Source: Kohlbrenner et al. 2020, "Towards Best
-    Practice in Explaining Neural Network Decisions with LRP".
+    Dense layers decide between classes, so their negative evidence is kept: epsilon. Convolutions
+    find features; z+ keeps their heatmaps calm. Differences within the kernel of a first layer are
+    noise to the eye: flat smooths them. Source: Kohlbrenner et al. 2020, "Towards Best Practice in
+    Explaining Neural Network Decisions with LRP".
     """
     return _by_kind(net, "epsilon_plus_flat", ("flat", {}), ("z_plus", {}))
 
 
 def epsilon_gamma_box(net: Network) -> list[tuple[str, dict]]:
-    """z-box for the pixels, gamma for convolutions, epsilon for Dense layers.
+    """z-B for the pixels, gamma for convolutions, epsilon for Dense layers.
 
-    As `epsilon_plus_flat`, but gamma keeps some evidence against in the convolutions, and z-box
-    keeps the pixels apart. Source: the composite of this name in Anders et al. 2021, "Software for
+    As `epsilon_plus_flat`, but gamma keeps some negative evidence in the convolutions, and z-B keeps
+    the pixels apart. Source: the composite of this name in Anders et al. 2021, "Software for
     Dataset-wide XAI: From Local Explanations to Global Insights with Zennit, CoRelAy, and ViRelAy";
-    its epsilon is 1e-6, ours 0.25 unless you say another.
+    its epsilon is 1e-6, ours 0.25 unless you give another.
     """
     return _by_kind(net, "epsilon_gamma_box", ("z_box", {}), ("gamma", {}))
 
 
-PRESETS = {preset.__name__: preset
-           for preset in (overview, deep_taylor, epsilon_plus_flat, epsilon_gamma_box)}
+COMPOSITES = {composite.__name__: composite
+              for composite in (overview, deep_taylor, epsilon_plus_flat, epsilon_gamma_box)}
 
 
-def _by_kind(net, name, first, of_pictures):
-    _enough(net, name, 2)
-    return [first] + [("epsilon", {}) if isinstance(layer, Dense) else of_pictures
-                      for layer in with_rule(net)[1:]]
+def _by_kind(net, name, first, of_convolutions):
+    _at_least(net, name, 2)
+    return [first] + [("epsilon", {}) if isinstance(layer, Dense) else of_convolutions
+                      for layer in layers_with_rule(net)[1:]]
 
 
-def with_rule(net: Network) -> list[Layer]:
-    """The layers of `net` that take a rule of the caller's choice."""
-    return [layer for layer in net.layers if layer.rule is None]
-
-
-def _enough(net, name, least):
-    count = len(with_rule(net))
-    if count < least:
-        raise ValueError(f"rule {name!r} is for networks with at least {least} layers that have "
+def _at_least(net, name, minimum):
+    count = len(layers_with_rule(net))
+    if count < minimum:
+        raise ValueError(f"rule {name!r} is for networks with at least {minimum} layers that have "
                          f"weights, got {count}")
     return count
 
 
-def rules_of_layers(rule: Rule, net: Network,
-                    parameters: dict[str, Any]) -> list[tuple[Callable, dict[str, Any]]]:
-    """[(the rule's function, its parameters), ...] for each layer of `net` that takes a rule.
+def layers_with_rule(net: Network) -> list[Layer]:
+    """The layers of `net` that take a rule of the caller's choice."""
+    return [layer for layer in net.layers if layer.takes_rule]
+
+
+def find_rule(rule: str | Callable) -> Callable:
+    """The function for the name of a rule or dialect; a function is returned as it is."""
+    return {**RULES, **DIALECTS}.get(rule, rule) if isinstance(rule, str) else rule
+
+
+def parameters_of(rule: str | Callable) -> list[str]:
+    """The names of a rule's own parameters: of "gamma", or of rules.lrp_gamma, ["gamma"]."""
+    parameters = list(inspect.signature(find_rule(rule)).parameters.values())[4:]
+    return [one.name for one in parameters if one.name not in HOW
+            and one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)]
+
+
+def rules_of_layers(rule: Rule, net: Network, parameters: dict[str, Any]) -> list[Callable | None]:
+    """For each layer of `net`, its rule with its parameters: a function (a, W, b, R, layer, ledger);
+    None for a layer that takes none.
 
     rule and parameters: as `explain` takes them. Raises ValueError for what does not fit.
     """
-    count = len(with_rule(net))
-    if isinstance(rule, str) and rule in PRESETS:
-        rule = PRESETS[rule](net)
+    count = len(layers_with_rule(net))
+    if isinstance(rule, str) and rule in COMPOSITES:
+        rule = COMPOSITES[rule](net)
     if isinstance(rule, (list, tuple)) and not _is_pair(rule):
         rules = list(rule)
         if len(rules) != count:
             raise ValueError(f"rule must be one, or one for each of the {count} layers with "
                              f"weights, got {len(rules)}: {rules}")
     else:
-        rules = [rule] * max(count, 1)      # it is looked at in any case
+        rules = [rule] * max(count, 1)      # it is checked in any case
     pairs: list[Any] = [one if _is_pair(one) else (one, {}) for one in rules]
     for name, own in pairs:
-        if isinstance(name, str) and name in PRESETS or name in PRESETS.values():
-            raise ValueError("rule must be the name of a preset alone, with its parameters as "
+        if isinstance(name, str) and name in COMPOSITES or name in COMPOSITES.values():
+            raise ValueError("rule must be the name of a composite alone, with its parameters as "
                              f"keywords, for it stands for all layers; got {name!r} as one of them")
-        if not (isinstance(name, str) and name in RULES or callable(name)):
-            raise ValueError(f"rule must be one of {', '.join(map(repr, RULES))}, a function, a "
-                             "pair of either and its parameters, or a preset "
-                             f"({', '.join(map(repr, PRESETS))}), got {name!r}")
+        if not callable(find_rule(name)):
+            raise ValueError(f"rule must be one of {', '.join(map(repr, RULES))}, a dialect "
+                             f"({', '.join(map(repr, DIALECTS))}), a function, a pair of either "
+                             "and its parameters, or a composite "
+                             f"({', '.join(map(repr, COMPOSITES))}), got {name!r}")
         _check_parameters(own, [name])
     _check_parameters(parameters, [name for name, _ in pairs])
-    return [(RULES.get(name, name) if isinstance(name, str) else name,
-             {**{parameter: value for parameter, value in parameters.items()
-                 if parameter in parameters_of(name)}, **own}) for name, own in pairs[:count]]
+    bound = iter([_bound(find_rule(name), {**{
+        parameter: value for parameter, value in parameters.items()
+        if parameter in parameters_of(name)}, **own}) for name, own in pairs])
+    return [next(bound) if layer.takes_rule else None for layer in net.layers]
+
+
+def _bound(rule, parameters):
+    """The rule with its parameters; of `layer` and `ledger` it gets those that it takes."""
+    takes = inspect.signature(rule).parameters
+    if any(one.kind == one.VAR_KEYWORD for one in takes.values()) or set(HOW) <= set(takes):
+        return partial(rule, **parameters)
+
+    def bound(a, W, b, R, **how):
+        return rule(a, W, b, R, **parameters, **{key: how[key] for key in HOW if key in takes})
+    return bound
 
 
 def _is_pair(rule):

@@ -7,52 +7,37 @@ and what leaves the last layer are the logits: x (N, D) to (N, K).
 import math
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
-from typing import Any
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from lrp_numpy.models import convert as foreign
-from lrp_numpy.layers.activations import at_zero, check_activation, zero_centred_name
-from lrp_numpy.utils.validation import check_choice, check_finite, check_inputs, check_overflow
+from lrp_numpy.layers import LAYERS, Dense, Layer
+from lrp_numpy.layers.activations import check_activation
+from lrp_numpy.ops import choose
 from lrp_numpy.utils.files import read_arrays, why, written_whole
-from lrp_numpy.utils.types import FilePath, Seed, Shape
-from lrp_numpy.layers.base import LAYERS, Conv2D, Dense, Flatten, Layer, MaxPool2D, Unflatten
+from lrp_numpy.utils.types import FilePath, Seed
+from lrp_numpy.utils.validation import check_finite, check_inputs, check_overflow
 
-ENGINES = ("numpy", "numba")
-MOST_LAYERS = 1000      # in a file; one with more is not believed
-MOST_SIDES = 8          # likewise, of a shape
+MAX_LAYERS = 1000       # in a file; one with more is refused
+MAX_SIDES = 8           # likewise, of a shape
 
 
-def zero_centred(net: "Network") -> "Network":
-    """An equal network whose hidden activations are f(z) - f(0): 0 where z is 0.
+class Pass(NamedTuple):
+    """A forward pass: all that `Network.backward` and relevance need of it."""
+    a: list     # what entered each layer, input first, and the logits last
+    z: list     # the pre-activations of each layer
 
-    The next layer's bias collects what was taken away, so every logit stays what it is:
 
-        a_j W_jk summed + b_k  =  (a_j - f(0)) W_jk summed  +  (b_k + f(0) sum_j W_jk)
-
-    LRP divides a neuron's relevance by its z. With f(0) != 0 that has a pole at z = 0 and turns its
-    sign below; (sigmoid(z) - 1/2) / z is positive, smooth and at most 1/4. Layers with f(0) = 0
-    (ReLU, tanh) stay as they are. An activation of your own in ACTIVATIONS is centred as well, and
-    added there as "zero_centred_NAME". Returns a new network; `net` is not changed. Raises
-    ValueError if the last layer has f(0) != 0, for then there is no bias above it to collect the
-    difference, and for a layer that cannot collect it, such as a convolution with a padding.
-    """
-    shift: float | np.ndarray = 0.0
-    layers, shifted = [], None
-    for number, layer in enumerate(net.layers):
-        try:
-            layer, shift = layer.without(shift)
-        except ValueError as error:
-            raise ValueError(f"layer {number}: {error}") from error
-        if at_zero(layer.activation) != 0:
-            shifted = f"layer {number} with {layer.activation}"
-            layer = replace(layer, activation=zero_centred_name(layer.activation))
-        layers.append(layer)
-    if shift != 0:
-        raise ValueError("net must end in a layer with f(0) = 0, whose outputs are the logits, got "
-                         f"{shifted} and nothing behind it to collect f(0)")
-    return type(net)(layers)
+def run(layers: Sequence[Layer], x: np.ndarray, ops: ModuleType) -> Pass:
+    """The forward pass of inputs x, by one of the modules of `ops`; nothing is checked."""
+    a, z = [x], []
+    with np.errstate(over="ignore", invalid="ignore"):
+        for layer in layers:
+            z.append(layer.preactivation(a[-1], ops))
+            a.append(layer.activate(z[-1]))
+    return Pass(a, z)
 
 
 class Network:
@@ -79,80 +64,73 @@ class Network:
                                          for name in layer.parameters}) for layer in layers]
         self.dtype = real
 
-    @classmethod
-    def from_torch(cls, sequential: Any, shape: Shape | None = None) -> "Network":
-        """A network that computes what a torch.nn.Sequential computes; its weights are copied.
-
-        Linear, Conv2d, MaxPool2d, AvgPool2d, Flatten, ReLU, Sigmoid and Tanh, also in Sequentials
-        inside. shape: (C, H, W) of one image if the network takes pictures (they enter as rows
-        all the same), None if it takes rows; a Flatten that meets rows is then left out, and so are
-        Dropout and Identity, which change nothing when a network predicts. So is a Softmax,
-        LogSoftmax or Sigmoid at the very end: what is explained is the logit before it. An
-        activation behind MaxPool2d is taken before it, which gives the same.
-
-        float32 and float64 are kept. Raises ValueError, naming the layer by its place in the
-        Sequential, for anything else: other layers, options that ours do not have (dilation,
-        groups, ...), types, activations without a layer. Torch itself is not imported.
-        """
-        return cls(foreign.layers_of_torch(sequential, shape))
-
     @property
     def sizes(self) -> list[int]:
         """Neurons from input to output, such as [784, 500, 10]."""
         return [math.prod(shape) for shape in self.shapes]
 
-    def activations(self, x: np.ndarray, engine: str = "numba") -> list[np.ndarray]:
-        """[x, hidden activations ..., logits]: what each layer received, and the output last.
+    @property
+    def multiplications(self) -> int:
+        """How many multiplications the forward pass of one image takes: D K for each Dense layer, and
+        for a convolution every weight as often as its kernel has places."""
+        return sum(layer.W.size * math.prod(shape[1:])
+                   for layer, shape in zip(self.layers, self.shapes[1:]) if layer.parameters)
 
-        This is the forward pass; it keeps all that `backward` needs. Arguments and ValueError
-        as in `forward`; what grows too large becomes infinite or NaN, silently.
+    def choose_ops(self, engine: str | None, images: int) -> ModuleType:
+        """The engine for a forward pass of so many images: see `ops.choose`."""
+        return choose(engine, images * self.multiplications)
+
+    def forward_pass(self, x: np.ndarray, engine: str | None = None) -> Pass:
+        """A `Pass`: every activation and pre-activation on the way from x to the logits.
+
+        Arguments and ValueError as in `forward`; what grows too large becomes infinite or NaN,
+        silently.
         """
         check_inputs(x, self.sizes[0])
-        check_choice("engine", engine, ENGINES)
-        a = [x]
-        with np.errstate(over="ignore", invalid="ignore"):
-            for layer in self.layers:
-                a.append(layer.forward(a[-1], engine))
-        return a
+        return run(self.layers, x, self.choose_ops(engine, len(x)))
 
-    def forward(self, x: np.ndarray, engine: str = "numba") -> np.ndarray:
+    def activations(self, x: np.ndarray, engine: str | None = None) -> list[np.ndarray]:
+        """[x, hidden activations ..., logits]: what each layer received, and the output last."""
+        return self.forward_pass(x, engine).a
+
+    def forward(self, x: np.ndarray, engine: str | None = None) -> np.ndarray:
         """Logits (N, K) for inputs x (N, D).
 
-        engine: "numba" for the loops in kernels.py, "numpy" for the equations as they stand: the
-        same to rounding. Raises ValueError for another, and unless x fits the network;
-        FloatingPointError if x or a weight is so large that a logit is not finite.
+        engine: None, "numpy" or "numba", as in `ops`. Raises ValueError for another, and unless x
+        fits the network; FloatingPointError if x or a weight is so large that a logit is not finite.
         """
-        logits = self.activations(x, engine)[-1]
-        check_overflow(logits, "logits")
-        return logits
+        check_inputs(x, self.sizes[0])
+        chosen, a = self.choose_ops(engine, len(x)), x
+        with np.errstate(over="ignore", invalid="ignore"):
+            for layer in self.layers:
+                a = layer.forward(a, chosen)
+        check_overflow(a, "logits")
+        return a
 
-    def predict(self, x: np.ndarray, engine: str = "numba") -> np.ndarray:
+    def predict(self, x: np.ndarray, engine: str | None = None) -> np.ndarray:
         """The class with the largest logit (N,) for inputs x (N, D); arguments as in `forward`.
 
         Of a single output that is always 0: for two classes, look whether the logit is positive.
         """
         return self.forward(x, engine).argmax(axis=1)
 
-    def backward(self, activations: list[np.ndarray],
-                 dlogits: np.ndarray) -> list[tuple[np.ndarray, ...]]:
+    def backward(self, forward_pass: Pass, dlogits: np.ndarray) -> list[tuple[np.ndarray, ...]]:
         """Gradients [(dW, db), ...], input side first; () for a layer that has nothing to train.
 
-        activations: what `activations(x)` returned; dlogits (N, K): how the loss changes with the
-        logits. From the last layer to the first, with da = dlogits to begin with:
+        forward_pass: what `forward_pass(x)` returned; dlogits (N, K): the derivative of the loss with
+        respect to the logits. From the last layer to the first, with da = dlogits to begin with:
 
             dz = da * f'(z);   dW = a.T @ dz;   db = sum dz;   da = dz @ W.T
 
         and likewise for layers that are not Dense.
         """
-        gradients, da = [], dlogits
-        steps = list(zip(self.layers, activations[:-1], activations[1:]))
-        for number, (layer, a, a_next) in reversed(list(enumerate(steps))):
-            dz = layer.delta(a_next, da)
-            gradients.append(layer.gradients(a, dz))
-            if number > self.first_trained:     # nobody asks for the derivatives below it
-                da = layer.backward(a, dz)
-            else:
-                break
+        gradients, da, (a, z) = [], dlogits, forward_pass
+        for number in reversed(range(self.first_trained, len(self.layers))):
+            layer = self.layers[number]
+            dz = layer.delta(z[number], a[number + 1], da)
+            gradients.append(layer.gradients(a[number], dz))
+            if number > self.first_trained:     # nobody needs the derivatives below it
+                da = layer.backward(a[number], dz)
         return [()] * self.first_trained + gradients[::-1]
 
     @property
@@ -185,8 +163,8 @@ class Network:
         try:
             file = read_arrays(path)
             names = file["activations" if "activations" in file else "layers"].tolist()
-            if len(names) > MOST_LAYERS:
-                raise ValueError(f"it must have at most {MOST_LAYERS} layers, got {len(names)}")
+            if len(names) > MAX_LAYERS:
+                raise ValueError(f"it must have at most {MAX_LAYERS} layers, got {len(names)}")
             layers = _layers_of_first_version(file, names) if "activations" in file else [
                 _loaded(file, name, number) for number, name in enumerate(names)]
             is_mlp = all(type(layer) is Dense for layer in layers)
@@ -200,8 +178,8 @@ class Network:
 class MLP(Network):
     """A multilayer perceptron: Dense layers only, and the last one linear.
 
-    Made by `MLP.random` (to be trained), `MLP.load`, or of weights from elsewhere: by
-    `MLP.from_arrays`, `MLP.from_folder`, `MLP.from_torch`, `MLP.from_keras` or `MLP.from_sklearn`.
+    Made by `MLP.random` (to be trained), `MLP.load`, `MLP.from_arrays`, or by models.convert from a
+    model of another library.
     """
 
     def __init__(self, layers: Layer | Sequence[Layer]) -> None:
@@ -217,8 +195,9 @@ class MLP(Network):
                dtype: DTypeLike = np.float32) -> "MLP":
         """An untrained network: W and b uniform in [-1/sqrt(D), 1/sqrt(D)], D inputs to a layer.
 
-        sizes: neurons from input to output, such as [784, 500, 10]; activation: "relu", "sigmoid"
-        or "tanh" for all layers but the last; rng: a seed or a numpy.random.Generator.
+        sizes: neurons from input to output, such as [784, 500, 10]; activation: a name in
+        layers.activations.ACTIVATIONS, such as "relu", for all layers but the last; rng: a seed or a
+        numpy.random.Generator.
         This start is the one that torch gives its Linear layers.
         Raises ValueError for sizes below 1, fewer than two sizes, or an unknown activation.
         """
@@ -244,68 +223,6 @@ class MLP(Network):
                              f"{len(biases)}")
         return cls([Dense(W, b, name) for W, b, name in zip(
             weights, biases, _hidden_and_linear(activation, len(weights)))])
-
-    @classmethod
-    def from_folder(cls, path: FilePath, activation: str) -> "MLP":
-        """`from_arrays` of the files W1.npy (D, K), b1.npy (K,), W2.npy, b2.npy, ... in a folder.
-
-        They are what numpy.save writes. Raises ValueError for a file that is missing or is none,
-        and for what `from_arrays` refuses.
-        """
-        return cls.from_arrays(*foreign.arrays_of_folder(path), activation)
-
-    @classmethod
-    def from_sklearn(cls, model: Any) -> "MLP":
-        """A network that computes what a fitted MLPClassifier or MLPRegressor computes.
-
-        Of a classifier the logits, without the softmax or logistic function at its end: for two
-        classes one logit, which speaks for classes_[1] where it is positive. Of a regressor what it
-        predicts, one output for each column of y. The weights are copied, in their type.
-
-        Raises ValueError for other models, one that is not fitted, and out_activation_ 'exp' (of
-        loss='poisson'). scikit-learn itself is not imported.
-        """
-        return cls.from_arrays(*foreign.arrays_of_sklearn(model))
-
-    @classmethod
-    def from_keras(cls, model: Any) -> "MLP":
-        """A network that computes what a keras Sequential, or a Model that is a chain, computes.
-
-        Dense with or without an activation, Activation, ReLU: relu, sigmoid, tanh, linear. Flatten
-        and Dropout are left out, as rows enter and a network that predicts drops nothing; so is a
-        softmax or sigmoid at the very end: what is explained is the logit before it. The weights
-        are copied, in their type.
-
-        Raises ValueError, naming the layer by its place in model.layers, for anything else. keras
-        itself is not imported.
-        """
-        return cls(foreign.layers_of_keras(model))
-
-
-def lenet(rng: Seed = 0, activation: str = "relu", maps: tuple[int, int] = (8, 16),
-          hidden: int = 120, dtype: DTypeLike = np.float32) -> Network:
-    """An untrained convolutional network for digits of 28 x 28 pixels, after LeNet-5.
-
-    Twice a convolution by windows of 5 x 5 and the largest of each 2 x 2 pixels, then two Dense
-    layers: a picture of 28 x 28 in a frame of 2; `maps` of 28 x 28, 14 x 14, 10 x 10, 5 x 5;
-    `hidden` neurons, 10 logits. rng: a seed or a numpy.random.Generator. With learning_rate=2e-3 it
-    gets 98.7 % and more of MNIST's test digits right after 3 epochs.
-
-    Source: LeCun et al. 1998, "Gradient-Based Learning Applied to Document Recognition"; with ReLU,
-    max pooling and one hidden Dense layer less.
-    """
-    check_activation(activation)
-    if np.shape(maps) != (2,):
-        raise ValueError(f"maps must be two numbers, one for each convolution, got {maps!r}")
-    rng = np.random.default_rng(rng)
-    few, many = maps
-    return Network([
-        Unflatten((1, 28, 28)),
-        Conv2D.random(1, few, 5, activation, rng, padding=2, dtype=dtype), MaxPool2D(2),
-        Conv2D.random(few, many, 5, activation, rng, dtype=dtype), MaxPool2D(2),
-        Flatten(),
-        Dense.random(25 * many, hidden, activation, rng, dtype),
-        Dense.random(hidden, 10, "identity", rng, dtype)])
 
 
 def _hidden_and_linear(activation, layers):
@@ -348,9 +265,12 @@ def _loaded(file, name, number):
         raise ValueError(f"layer {number} must be one of {', '.join(LAYERS)}, got {name}")
     values = {}
     for field in fields(LAYERS[name]):
-        if f"{field.name}{number}" in file or field.default is not None:     # None is not saved
-            value = file[f"{field.name}{number}"]
-            is_shape = value.ndim == 1 and value.dtype.kind == "i" and len(value) <= MOST_SIDES
+        key = f"{field.name}{number}"
+        if key == f"rule{number}" and key not in file:
+            key = f"relevance{number}"      # its name in version 0.1
+        if key in file or field.default is not None:        # None is not saved
+            value = file[key]
+            is_shape = value.ndim == 1 and value.dtype.kind == "i" and len(value) <= MAX_SIDES
             values[field.name] = (value.item() if value.ndim == 0 else
                                   tuple(value.tolist()) if is_shape else value)
     return LAYERS[name](**values)

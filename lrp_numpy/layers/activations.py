@@ -1,4 +1,11 @@
-"""Activation functions f(z), element by element, each with its derivative."""
+"""Activation functions a = f(z), element by element, each with its derivative f'(z).
+
+A derivative is a function of z and of a = f(z), which the forward pass has at hand: for some
+functions a is the shorter way (sigmoid: a (1 - a)), for those that are not injective only z will do
+(GELU, SiLU). Relevance passes an activation unchanged; it is f(0) = 0 that LRP relies on. For sigmoid
+and softplus, see models.canonize.zero_centred.
+"""
+import math
 from typing import Callable, NamedTuple
 
 import numpy as np
@@ -7,7 +14,7 @@ from lrp_numpy.utils.validation import check_choice
 
 
 class Activation(NamedTuple):
-    """A function f and its derivative, the latter written in terms of the output a = f(z)."""
+    """A function f(z) and its derivative, a function of z and a = f(z)."""
     f: Callable
     derivative: Callable
 
@@ -23,31 +30,99 @@ def sigmoid(z: np.ndarray) -> np.ndarray:
         return 1 / (1 + np.exp(-z))
 
 
-ACTIVATIONS = {
-    "relu": Activation(relu, lambda a: (a > 0).astype(a.dtype)),
-    "sigmoid": Activation(sigmoid, lambda a: a * (1 - a)),
-    "tanh": Activation(np.tanh, lambda a: 1 - a * a),
-    "identity": Activation(lambda z: z, np.ones_like),
-    # sigmoid(z) - 1/2, written so that it is exact where z is small
-    "zero_centred_sigmoid": Activation(lambda z: np.tanh(z / 2) / 2, lambda a: 0.25 - a * a),
-}
+def leaky_relu(z: np.ndarray, slope: float = 0.01) -> np.ndarray:
+    """f(z) = z for z > 0, else 0.01 z. Source: Maas et al. 2013; torch's slope."""
+    return np.where(z > 0, z, slope * z)
 
+
+def elu(z: np.ndarray) -> np.ndarray:
+    """f(z) = z for z > 0, else exp(z) - 1. Source: Clevert et al. 2016."""
+    return np.where(z > 0, z, np.expm1(np.minimum(z, 0)))
+
+
+# Those for which mean 0 and variance 1 are a fixed point of a layer
+SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+
+
+def selu(z: np.ndarray) -> np.ndarray:
+    """f(z) = scale z for z > 0, else scale alpha (exp(z) - 1). Source: Klambauer et al. 2017."""
+    return np.where(z > 0, SELU_SCALE * z, SELU_SCALE * SELU_ALPHA * np.expm1(np.minimum(z, 0)))
+
+
+def selu_derivative(z: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """scale for z > 0, else scale alpha exp(z) = a + scale alpha."""
+    return np.where(z > 0, z.dtype.type(SELU_SCALE), a + SELU_SCALE * SELU_ALPHA)
+
+
+erf = np.vectorize(math.erf, otypes=[np.float64])      # NumPy has none
+
+
+def normal_cdf(z: np.ndarray) -> np.ndarray:
+    """Phi(z) = (1 + erf(z / sqrt 2)) / 2: the probability that a standard normal is below z."""
+    return (0.5 * (1 + erf(z / math.sqrt(2)))).astype(z.dtype)
+
+
+def gelu(z: np.ndarray) -> np.ndarray:
+    """f(z) = z Phi(z), exactly, not by tanh. Source: Hendrycks and Gimpel 2016."""
+    return z * normal_cdf(z)
+
+
+def gelu_derivative(z: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """Phi(z) + z phi(z), with the normal density phi(z) = exp(-z^2 / 2) / sqrt(2 pi)."""
+    return normal_cdf(z) + z * np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+
+
+def silu(z: np.ndarray) -> np.ndarray:
+    """f(z) = z sigmoid(z), also called swish. Source: Elfwing et al. 2018."""
+    return z * sigmoid(z)
+
+
+def silu_derivative(z: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """sigmoid(z) (1 + z (1 - sigmoid(z))) = sigmoid(z) + a (1 - sigmoid(z))."""
+    s = sigmoid(z)
+    return s + a * (1 - s)
+
+
+def softplus(z: np.ndarray) -> np.ndarray:
+    """f(z) = log(1 + exp(z)), written so that exp cannot overflow. f(0) = log 2."""
+    return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
+
+
+ACTIVATIONS = {
+    "relu": Activation(relu, lambda z, a: (z > 0).astype(z.dtype)),
+    "sigmoid": Activation(sigmoid, lambda z, a: a * (1 - a)),
+    "tanh": Activation(np.tanh, lambda z, a: 1 - a * a),
+    "identity": Activation(lambda z: z, lambda z, a: np.ones_like(z)),
+    "leaky_relu": Activation(leaky_relu, lambda z, a: np.where(z > 0, 1, 0.01).astype(z.dtype)),
+    "elu": Activation(elu, lambda z, a: np.where(z > 0, 1, a + 1).astype(z.dtype)),
+    "selu": Activation(selu, selu_derivative),
+    "gelu": Activation(gelu, gelu_derivative),
+    "silu": Activation(silu, silu_derivative),
+    "softplus": Activation(softplus, lambda z, a: sigmoid(z)),
+    # f(z) - f(0), written so that it is exact where z is small
+    "zero_centred_sigmoid": Activation(lambda z: np.tanh(z / 2) / 2, lambda z, a: 0.25 - a * a),
+    "zero_centred_softplus": Activation(
+        lambda z: np.maximum(z, 0) + np.log1p(np.expm1(-np.abs(z)) / 2), lambda z, a: sigmoid(z)),
+}
 BUILT_IN = tuple(ACTIVATIONS)
+HIDDEN_ACTIVATIONS = ("relu", "sigmoid", "tanh", "leaky_relu", "elu", "selu", "gelu", "silu",
+                      "softplus")      # the choices for hidden layers, on the command line too
 
 
 def at_zero(name: str) -> float:
-    """f(0) of the activation called `name`: what a neuron says whose inputs add up to nothing."""
+    """f(0) of the activation called `name`: the output of a neuron whose inputs sum to nothing."""
     return float(ACTIVATIONS[name].f(np.zeros(1))[0])
 
 
 def zero_centred_name(name: str) -> str:
-    """The name of f(z) - f(0); of one of yours it is put into ACTIVATIONS, as f is now."""
+    """The name of f(z) - f(0), which is put into ACTIVATIONS if it is not there."""
     shift, centred = at_zero(name), f"zero_centred_{name}"
     f, derivative = ACTIVATIONS[name]
     if shift == 0:
         return name
-    if centred not in BUILT_IN:
-        ACTIVATIONS[centred] = Activation(lambda z: f(z) - shift, lambda a: derivative(a + shift))
+    if centred not in BUILT_IN:     # one of your own may have changed since: it is made anew
+        ACTIVATIONS[centred] = Activation(lambda z: f(z) - shift,
+                                          lambda z, a: derivative(z, a + shift))
     return centred
 
 

@@ -1,8 +1,8 @@
-"""Models of torch, keras and scikit-learn, and folders of arrays -> what a network is made of.
+"""Networks from models of torch, keras and scikit-learn, and from folders of arrays.
 
-None of these libraries is imported: a model is known by the names of its classes, and read by the
-attributes that it documents. What is here is called by `Network.from_torch`, `MLP.from_keras`,
-`MLP.from_sklearn` and `MLP.from_folder`; see there.
+Each function returns an MLP where all layers are Dense, else a Network. The weights are copied, in
+their type. None of these libraries is imported: a model is known by the names of its classes, and
+read by the attributes that it documents.
 
 Layers are counted as the model counts them, from 0; "1.0" is the first one of the model inside that
 stands as number 1.
@@ -15,7 +15,8 @@ import numpy as np
 
 from lrp_numpy.utils.files import read_array
 from lrp_numpy.utils.types import FilePath, Shape
-from lrp_numpy.layers.base import (AvgPool2D, Conv2D, Dense, Flatten, Layer, MaxPool2D, Unflatten)
+from lrp_numpy.layers import AvgPool2D, Conv2D, Dense, Flatten, Layer, MaxPool2D, Unflatten
+from lrp_numpy.network import MLP, Network
 
 ONLY_AT_THE_END = ("softmax", "log_softmax")
 NO_EFFECT = ("Identity", "Dropout", "Dropout1d", "Dropout2d", "InputLayer")  # when predicting
@@ -48,15 +49,27 @@ class Step(NamedTuple):
     ours: object    # a Layer, or the name of an activation
 
 
-def layers_of_torch(sequential: Any, shape: Shape | None = None) -> list[Layer]:
-    """The layers of a torch.nn.Sequential, behind an Unflatten if a shape (C, H, W) is given."""
+def from_torch(sequential: Any, shape: Shape | None = None) -> Network:
+    """A network that computes what a torch.nn.Sequential computes.
+
+    Linear, Conv2d, MaxPool2d, AvgPool2d, Flatten, ReLU, Sigmoid and Tanh, also in Sequentials
+    inside. shape: (C, H, W) of one image if the network takes images (they enter as rows all the
+    same), None if it takes rows; a Flatten that meets rows is then left out, and so are Dropout and
+    Identity, which change nothing when a network predicts. So is a Softmax, LogSoftmax or Sigmoid
+    at the very end: what is explained is the logit before it. An activation behind MaxPool2d is
+    taken before it, which gives the same.
+
+    float32 and float64 are kept. Raises ValueError, naming the layer by its place in the
+    Sequential, for anything else: other layers, options that ours do not have (dilation, groups,
+    ...), types, activations without a layer.
+    """
     if type(sequential).__name__ != "Sequential":
         raise ValueError("sequential must be a torch.nn.Sequential, got "
                          f"{type(sequential).__name__}; make one of its layers, in the order in "
                          "which its forward calls them")
     steps = [Step(place, type(module).__name__, _of_torch(place, module))
              for place, module in _flat(sequential, list)]
-    return _joined(steps, [] if shape is None else [Unflatten(shape)])
+    return _network(_joined(steps, [] if shape is None else [Unflatten(shape)]))
 
 
 def _of_torch(place, module):
@@ -79,8 +92,15 @@ def _of_torch(place, module):
                   _integer(place, module, "stride"), _integer(place, module, "padding"))
 
 
-def layers_of_keras(model: Any) -> list[Layer]:
-    """The layers of a keras Sequential, or of a Model that is a chain."""
+def from_keras(model: Any) -> Network:
+    """A network that computes what a keras Sequential, or a Model that is a chain, computes.
+
+    Dense with or without an activation, Activation, ReLU: relu, sigmoid, tanh, linear. Flatten and
+    Dropout are left out, as rows enter and a network that predicts drops nothing; so is a softmax
+    or sigmoid at the very end: what is explained is the logit before it.
+
+    Raises ValueError, naming the layer by its place in model.layers, for anything else.
+    """
     kind = type(model).__name__
     if kind not in ("Sequential", "Functional"):
         raise ValueError(f"model must be a keras Sequential, or a Model made of a chain of layers, "
@@ -88,8 +108,8 @@ def layers_of_keras(model: Any) -> list[Layer]:
     if kind == "Functional" and not _is_chain(model):
         raise ValueError("model must be a chain, each layer taking what the one before it in "
                          "model.layers gives, got one with branches or shared layers")
-    return _joined([step for place, layer in _flat(model, lambda inner: inner.layers)
-                    for step in _of_keras(place, layer)], [])
+    return _network(_joined([step for place, layer in _flat(model, lambda inner: inner.layers)
+                             for step in _of_keras(place, layer)], []))
 
 
 def _is_chain(model):
@@ -127,8 +147,16 @@ def _keras_activation(place, function):
     return Step(place, name, KERAS_ACTIVATIONS[name])
 
 
-def arrays_of_sklearn(model: Any) -> tuple[list[np.ndarray], list[np.ndarray], str]:
-    """(weights, biases, activation) of a fitted MLPClassifier or MLPRegressor."""
+def from_sklearn(model: Any) -> Network:
+    """A network that computes what a fitted MLPClassifier or MLPRegressor computes.
+
+    Of a classifier the logits, without the softmax or logistic function at its end: for two classes
+    one logit, which is positive for classes_[1]. Of a regressor its predictions, one output for
+    each column of y.
+
+    Raises ValueError for other models, one that is not fitted, and out_activation_ 'exp' (of
+    loss='poisson').
+    """
     kind = type(model).__name__
     if kind not in ("MLPClassifier", "MLPRegressor"):
         hint = "; give its last step" if kind == "Pipeline" else ""
@@ -141,11 +169,15 @@ def arrays_of_sklearn(model: Any) -> tuple[list[np.ndarray], list[np.ndarray], s
     if model.out_activation_ not in ("identity", "softmax", "logistic"):
         raise ValueError("out_activation_ must be 'identity', 'softmax' or 'logistic', got "
                          f"{model.out_activation_!r}")
-    return model.coefs_, model.intercepts_, SKLEARN_ACTIVATIONS[model.activation]
+    return MLP.from_arrays(model.coefs_, model.intercepts_, SKLEARN_ACTIVATIONS[model.activation])
 
 
-def arrays_of_folder(path: FilePath) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """(weights, biases) from the files W1.npy, b1.npy, W2.npy, b2.npy, ... of a folder."""
+def from_folder(path: FilePath, activation: str) -> Network:
+    """`MLP.from_arrays` of the files W1.npy (D, K), b1.npy (K,), W2.npy, b2.npy, ... in a folder.
+
+    They are what numpy.save writes. Raises ValueError for a file that is missing or is none, and
+    for what `MLP.from_arrays` refuses.
+    """
     path = Path(path)
     arrays: dict[str, list[np.ndarray]] = {"W": [], "b": []}
     layers = len(list(path.glob("W*.npy")))
@@ -159,7 +191,11 @@ def arrays_of_folder(path: FilePath) -> tuple[list[np.ndarray], list[np.ndarray]
             except FileNotFoundError as error:
                 raise ValueError(f"path must hold {file.name}, because there are {layers} files "
                                  f"W*.npy, got {path} without it") from error
-    return arrays["W"], arrays["b"]
+    return MLP.from_arrays(arrays["W"], arrays["b"], activation)
+
+
+def _network(layers):
+    return (MLP if all(type(layer) is Dense for layer in layers) else Network)(layers)
 
 
 def _flat(model, children, above=""):
@@ -190,8 +226,7 @@ def _joined(steps, layers):
             if type(ours) is Flatten and takes_rows:
                 continue
             if not layers and not isinstance(ours, Dense):
-                raise ValueError(f"shape must be (C, H, W), the sides of one image, for layer "
-                                 f"{place} takes pictures: Network.from_torch(sequential, "
+                raise ValueError(f"shape must be (C, H, W), the sides of one image, for 
                                  f"shape=(1, 28, 28)), say; got None for a {name}")
             layers.append(ours)
         elif ours in ONLY_AT_THE_END:

@@ -1,8 +1,9 @@
-"""The hot loops in numba, each beside the equation it computes; lesson 11 builds them step by step.
+"""The equations of reference.py as loops in numba: the same names, the same arguments.
 
-Four of five pixels of a digit are 0, and what is 0 adds nothing to a sum. So the loops over j visit
-only the places where a_j is not 0. Otherwise a kernel is its equation, image by image, the images
-shared out among the cores.
+Four of five pixels of a digit are 0, and a 0 adds nothing to a sum. So the loops over j visit only
+the places where a_j is not 0. Otherwise a kernel is its equation, image by image, the images shared
+out among the cores. Lesson 11 builds them step by step. Where no loop is faster than NumPy, the
+function of reference.py stands here.
 
 A loop is fast if its innermost index runs along a row of memory, far. W (D, K) has rows of K
 numbers, W.T has rows of D. Where K is below 32 (the ten logits) the kernels therefore go along W.T,
@@ -21,13 +22,21 @@ import numba
 import numpy as np
 from numba import prange
 
+from lrp_numpy.ops.reference import (average_pool, average_pool_transpose, log_softmax,
+                                     output_size, shifted, zero_pad)
+from lrp_numpy.ops.remembering import Remembering, once
 from lrp_numpy.utils.types import Shape
+from lrp_numpy.utils.validation import check_shape
 
-Triple = tuple[np.ndarray, np.ndarray, np.ndarray]      # weights, and Adam's m and v of them
+__all__ = ["adam_step", "average_pool", "average_pool_transpose", "convolve", "convolve_transpose",
+           "cross_entropy", "dense_adam_step", "gradients", "kernel_gradient", "linear",
+           "log_softmax", "loops", "max_pool", "max_pool_backward", "output_size", "shifted",
+           "transpose", "zero_pad"]
 
 # A sum may be taken in any order, and a * w + z in one rounding. Nothing else is loosened: NaN and
 # infinity stay what they are.
 SUMS = {"reassoc", "contract"}
+LONG = 32       # numbers in a row of W from which on it pays to go along it
 
 
 def compiled(**options: Any) -> Callable[[Callable], Callable]:
@@ -40,13 +49,13 @@ def compiled(**options: Any) -> Callable[[Callable], Callable]:
     return later
 
 
-def alike(*arrays: np.ndarray) -> list[np.ndarray]:
+def as_contiguous_floats(*arrays: np.ndarray) -> list[np.ndarray]:
     """The arrays as the kernels take them, copied where they are not: C-contiguous, writeable, and
     all float32 or all float64. So there are two versions of each kernel to compile, not dozens."""
     real = np.dtype(np.float32 if all(array.dtype == np.float32 for array in arrays)
                     else np.float64)
-    return [array if array.dtype == real and array.flags.carray
-            else np.require(array, real, ["C", "W"]) for array in arrays]
+    return [array if type(array) is np.ndarray and array.dtype == real and array.flags.carray
+            else np.array(array, real, order="C") for array in arrays]
 
 
 def as_rows(a: np.ndarray) -> np.ndarray:
@@ -54,14 +63,8 @@ def as_rows(a: np.ndarray) -> np.ndarray:
     return a.reshape(len(a), math.prod(a.shape[1:]))
 
 
-def check_shape(name: str, array: np.ndarray, shape: Shape) -> None:
-    """Raise ValueError unless array.shape is `shape`: a loop would run out of the array."""
-    if array.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
-
-
 def check_fit(a: np.ndarray, W: np.ndarray, b: np.ndarray) -> None:
-    """Raise ValueError unless a @ W + b can be formed; W may be `padded`."""
+    """Raise ValueError unless a @ W + b can be formed; W may be from `pad_rows`."""
     check_shape("a", a, (len(a), len(W)))
     beyond = W.shape[1] - b.size
     if b.ndim != 1 or beyond and not (W.shape[1] % 8 == 0 and 0 < beyond < 16):
@@ -71,10 +74,10 @@ def check_fit(a: np.ndarray, W: np.ndarray, b: np.ndarray) -> None:
 
 def has_long_rows(W: np.ndarray) -> bool:
     """Whether the kernels go along the rows of W (D, K), and not along those of W.T."""
-    return W.shape[1] >= 32
+    return W.shape[1] >= LONG
 
 
-def padded(W: np.ndarray) -> np.ndarray:
+def pad_rows(W: np.ndarray) -> np.ndarray:
     """A copy of W (D, K) whose rows begin where cache lines begin: zeros fill them up.
 
     A row read across cache lines costs twice. Short rows are left as they are.
@@ -92,7 +95,7 @@ def padded(W: np.ndarray) -> np.ndarray:
 # The two sums that everything is made of
 
 @compiled()
-def places_of_nonzero(a: np.ndarray, places: np.ndarray) -> int:
+def nonzero_places(a: np.ndarray, places: np.ndarray) -> int:
     """Writes every j with a_j != 0 into `places`, which is longer than a; returns how many.
 
     A NaN is not 0, so it is not lost.
@@ -166,52 +169,52 @@ def dot_rows(c: np.ndarray, rows: np.ndarray, starts: np.ndarray, s: np.ndarray,
 
 
 @compiled()
-def flat(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def as_line(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The rows of W (D, K), C-contiguous, as one line of numbers, and where each of them begins."""
     return W.reshape(W.size), np.arange(len(W)) * W.shape[1]
 
 
 # Forward and backward
 
-def affine(a: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """layers.affine: z = a @ W + b, (N, D) to (N, K), skipping the a_j that are 0.
+def linear(a: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """reference.linear: z = a @ W + b, (N, D) to (N, K), skipping the a_j that are 0.
 
-    W may be `padded`. It must be finite: 0 times infinity is not seen.
+    W must be finite: 0 times infinity is not seen.
     """
-    a, W, b = alike(a, W, b)
+    a, W, b = as_contiguous_floats(a, once(pad_rows, W) if isinstance(W, Remembering) else W, b)
     check_fit(a, W, b)
-    return _affine_rows(a, W, b) if has_long_rows(W) else _affine_dots(a, W.T.copy(), b)
+    return _linear_rows(a, W, b) if has_long_rows(W) else _linear_dots(a, W.T.copy(), b)
 
 
-def backward(dz: np.ndarray, W: np.ndarray) -> np.ndarray:
-    """Dense.transposed: da = dz @ W.T, (N, K) to (N, D)."""
-    dz, W = alike(dz, W)
-    check_shape("dz", dz, (len(dz), W.shape[1]))
+def transpose(s: np.ndarray, W: np.ndarray, shape: Shape | None = None) -> np.ndarray:
+    """reference.transpose: c = s @ W.T, (N, K) to (N, D)."""
+    s, W = as_contiguous_floats(s, W)
+    check_shape("s", s, (len(s), W.shape[1]))
     zero = np.zeros(W.shape[0], W.dtype)
-    return _affine_dots(dz, W, zero) if has_long_rows(W) else _affine_rows(dz, W.T.copy(), zero)
+    return _linear_dots(s, W, zero) if has_long_rows(W) else _linear_rows(s, W.T.copy(), zero)
 
 
 @compiled(parallel=True)
-def _affine_rows(a, W, b):
+def _linear_rows(a, W, b):
     """z_k = b_k + sum_j a_j w_jk for each image, along the rows of W."""
     N, D = a.shape
     z = np.empty((N, b.size), a.dtype)
-    rows, starts = flat(W)
+    rows, starts = as_line(W)
     for n in prange(N):
         row, places = np.zeros(W.shape[1], a.dtype), np.empty(D + 1, np.int64)
         row[:b.size] = b
-        add_rows(row, a[n], rows, starts, places, places_of_nonzero(a[n], places))
+        add_rows(row, a[n], rows, starts, places, nonzero_places(a[n], places))
         z[n] = row[:b.size]
     return z
 
 
 @compiled(parallel=True)
-def _affine_dots(a, W_T, b):
+def _linear_dots(a, W_T, b):
     """The same along the rows of W_T (K, D)."""
     N, K = len(a), b.size
     z = np.empty((N, K), a.dtype)
     every = np.arange(K)
-    rows, starts = flat(W_T)
+    rows, starts = as_line(W_T)
     for n in prange(N):
         dot_rows(z[n], rows, starts, a[n], every, K)
         z[n] += b
@@ -220,99 +223,111 @@ def _affine_dots(a, W_T, b):
 
 # Layer-wise Relevance Propagation
 
-def propagate(a: np.ndarray, W: np.ndarray, b: np.ndarray, epsilon: float, R: np.ndarray,
-              z: np.ndarray | None = None, out: np.ndarray | None = None,
-              signed: bool = True) -> tuple[np.ndarray, np.ndarray]:
+def loops(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray, epsilon: float | np.ndarray,
+          layer: Any, ledger: list | None) -> np.ndarray:
     """rules.propagate: relevance R (N, K) of the outputs to that of the inputs (N, D).
 
         z = a @ W + b;   s = R / (z + epsilon sign(z));   c = s @ W.T;   R = a * c
 
-    W may be `padded`; z: the first line, where the caller has it already; out (N, D): where to
-    write R, C-contiguous; signed=False: z + epsilon instead.
-    Returns R (N, D) and the ledger (N, 5), its columns in the order of rules.LedgerRow. Where a_j
-    is 0, R_j is 0, or NaN if an s_k is not finite; a c_j that overflows there is not seen.
+    layer: a layers.base.LinearPart. To `ledger` a tuple in the order of rules.LedgerRow is appended.
+    Where a_j is 0, R_j is 0, or NaN if an s_k is not finite; a c_j that overflows there is not seen.
     Raises ValueError for shapes that do not fit.
     """
-    unknown = np.empty((0, 0), R.dtype)
-    a, W, b, R, z = alike(a, W, b, R, unknown if z is None else z)
-    out = np.empty(a.shape, a.dtype) if out is None else out
+    if layer.is_dense:
+        R_inputs, rows = propagate_dense(a, once(pad_rows, W), b, R, epsilon, layer.known(a, W, b))
+    else:
+        s, rows = divide(R, layer.linear(a, W, b), b, epsilon)
+        R_inputs, rows[:, 1] = times_input(a, layer.transpose(s, W, a.shape))
+    if ledger is not None:
+        ledger.append(tuple(rows.T))
+    return R_inputs
+
+
+def propagate_dense(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
+                    epsilon: float | np.ndarray = 0.0,
+                    z: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The four lines for a Dense layer; W may be from `pad_rows`; z: the first line, where it is
+    known already. Returns R (N, D) and the ledger (N, 5)."""
+    a, W, b, R, z = as_contiguous_floats(a, W, b, R, np.empty((0, 0), R.dtype) if z is None else z)
     check_fit(a, W, b)
     check_shape("R", R, (len(a), b.size))
     if z.size > 0:
         check_shape("z", z, R.shape)
-    check_shape("out", out, a.shape)
-    above, below = stabilizers(epsilon, signed)
+    epsilon = stabilizers(epsilon, R)
     if has_long_rows(W):
-        return out, _propagate_dots(a, W, b, above, below, R, z, out)
+        return _propagate_dots(a, W, b, epsilon, R, z)
     W_T = W.T.copy()
-    z = z if z.size > 0 else _affine_dots(a, W_T, b)
-    return out, _propagate_rows(a, W_T, b, above, below, R, z, out)
+    return _propagate_rows(a, W_T, b, epsilon, R, z if z.size > 0 else _linear_dots(a, W_T, b))
 
 
-def stabilizers(epsilon: float, signed: bool) -> tuple[float, float]:
-    """What is added to z where z >= 0, and what where it is below."""
-    return float(epsilon), -float(epsilon) if signed else float(epsilon)
+def stabilizers(epsilon: float | np.ndarray, R: np.ndarray) -> np.ndarray:
+    """epsilon for each output (N or 1, K), of R's type; R is (N, ...)."""
+    epsilon = np.asarray(epsilon, R.dtype)
+    rows = len(R) if epsilon.ndim == R.ndim and len(epsilon) > 1 else 1
+    return np.array(np.broadcast_to(epsilon, (rows, *R.shape[1:])).reshape(
+        rows, math.prod(R.shape[1:])))
 
 
 @compiled(parallel=True)
-def _propagate_dots(a, W, b, above, below, R, z, out):
+def _propagate_dots(a, W, b, epsilon, R, z):
     """z_k, if z is empty, and c_j along the rows of W, for the j with a_j != 0 only."""
     N, D = a.shape
-    ledger = np.empty((N, 5))
-    rows, starts = flat(W)
+    R_inputs, ledger = np.empty(a.shape, a.dtype), np.empty((N, 5))
+    rows, starts = as_line(W)
     for n in prange(N):
         places = np.empty(D + 1, np.int64)
-        count = places_of_nonzero(a[n], places)
+        count = nonzero_places(a[n], places)
         s, z_n = np.zeros(W.shape[1], a.dtype), np.zeros(W.shape[1], a.dtype)
         if z.size > 0:
             z_n[:b.size] = z[n]
         else:
             z_n[:b.size] = b
             add_rows(z_n, a[n], rows, starts, places, count)
-        worth(s, R[n], z_n, above, below)
+        epsilon_n = epsilon[n % len(epsilon)]
+        divide_row(s, R[n], z_n, epsilon_n)
         c = np.empty(D, a.dtype)
-        c[:] = tally(ledger[n], s, b, R[n], z_n, above, below)
+        c[:] = ledger_row(ledger[n], s, b, R[n], z_n, epsilon_n)
         dot_rows(c, rows, starts, s, places, count)
-        ledger[n, 1] = earn(out[n], a[n], c)
-    return ledger
+        ledger[n, 1] = times_input_row(R_inputs[n], a[n], c)
+    return R_inputs, ledger
 
 
 @compiled(parallel=True)
-def _propagate_rows(a, W_T, b, above, below, R, z, out):
+def _propagate_rows(a, W_T, b, epsilon, R, z):
     """The same along the rows of W_T (K, D), for the k with s_k != 0 only."""
     N, D = a.shape
-    ledger = np.empty((N, 5))
-    rows, starts = flat(W_T)
+    R_inputs, ledger = np.empty(a.shape, a.dtype), np.empty((N, 5))
+    rows, starts = as_line(W_T)
     for n in prange(N):
         s, c = np.empty(b.size, a.dtype), np.zeros(D, a.dtype)
         places = np.empty(b.size + 1, np.int64)
-        worth(s, R[n], z[n], above, below)
-        tally(ledger[n], s, b, R[n], z[n], above, below)
-        add_rows(c, s, rows, starts, places, places_of_nonzero(s, places))
-        ledger[n, 1] = earn(out[n], a[n], c)
-    return ledger
+        epsilon_n = epsilon[n % len(epsilon)]
+        divide_row(s, R[n], z[n], epsilon_n)
+        ledger_row(ledger[n], s, b, R[n], z[n], epsilon_n)
+        add_rows(c, s, rows, starts, places, nonzero_places(s, places))
+        ledger[n, 1] = times_input_row(R_inputs[n], a[n], c)
+    return R_inputs, ledger
 
 
 @compiled()
-def worth(s: np.ndarray, R: np.ndarray, z: np.ndarray, above: float, below: float) -> None:
+def divide_row(s: np.ndarray, R: np.ndarray, z: np.ndarray, epsilon: np.ndarray) -> None:
     """s_k = R_k / (z_k + epsilon sign(z_k)); 0 where that would divide by 0, and NaN where it would
     divide by infinity, so that no R_k is lost unseen."""
-    zero, above, below = s.dtype.type(0), s.dtype.type(above), s.dtype.type(below)
+    zero = s.dtype.type(0)
     for k in range(R.size):
-        denominator = z[k] + (above if z[k] >= 0 else below)
+        denominator = z[k] + (epsilon[k] if z[k] >= 0 else -epsilon[k])
         s[k] = zero if denominator == 0 else R[k] / denominator + 0 * denominator
 
 
 @compiled(fastmath=SUMS)
-def tally(ledger: np.ndarray, s: np.ndarray, b: np.ndarray, R: np.ndarray, z: np.ndarray,
-          above: float, below: float) -> float:
-    """Writes what was received and where it went; returns what a_j = 0 earns: 0, or NaN if an s_k
-    is not finite."""
-    above, below = s.dtype.type(above), s.dtype.type(below)
+def ledger_row(ledger: np.ndarray, s: np.ndarray, b: np.ndarray, R: np.ndarray, z: np.ndarray,
+               epsilon: np.ndarray) -> float:
+    """Writes what was received and where it went; returns c_j where a_j = 0: 0, or NaN if an s_k is
+    not finite."""
     received = of_bias = of_epsilon = dropped = 0.0
     nothing = s.dtype.type(0)
     for k in range(R.size):
-        stabilizer = above if z[k] >= 0 else below
+        stabilizer = epsilon[k] if z[k] >= 0 else -epsilon[k]
         received += R[k]
         of_bias += b[k] * s[k]
         of_epsilon += stabilizer * s[k]
@@ -323,7 +338,7 @@ def tally(ledger: np.ndarray, s: np.ndarray, b: np.ndarray, R: np.ndarray, z: np
 
 
 @compiled(fastmath=SUMS)
-def earn(R: np.ndarray, a: np.ndarray, c: np.ndarray) -> float:
+def times_input_row(R: np.ndarray, a: np.ndarray, c: np.ndarray) -> float:
     """R_j = a_j c_j; returns their sum."""
     total = 0.0
     for j in range(a.size):
@@ -332,53 +347,54 @@ def earn(R: np.ndarray, a: np.ndarray, c: np.ndarray) -> float:
     return total
 
 
-def worths(R: np.ndarray, z: np.ndarray, b: np.ndarray, epsilon: float,
-           signed: bool = True) -> tuple[np.ndarray, np.ndarray]:
+def divide(R: np.ndarray, z: np.ndarray, b: np.ndarray,
+           epsilon: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The second of the four lines for any layer: s = R / (z + epsilon sign(z)), and the ledger.
 
     R and z (N, ...) of one shape; b: what of each z_k is the bias, broadcast to it. Returns s and
     the ledger (N, 5), in which the inputs' column is still to be filled.
     """
+    check_shape("R", R, z.shape)
     b = np.broadcast_to(b, z.shape[1:]).ravel()
-    R_rows, z_rows, b = alike(as_rows(R), as_rows(z), b)
-    s, ledger = _worths(R_rows, z_rows, b, *stabilizers(epsilon, signed))
+    R_rows, z_rows, b = as_contiguous_floats(as_rows(R), as_rows(z), b)
+    s, ledger = _divide(R_rows, z_rows, b, stabilizers(epsilon, R_rows.reshape(R.shape)))
     return s.reshape(R.shape), ledger
 
 
 @compiled(parallel=True)
-def _worths(R, z, b, above, below):
+def _divide(R, z, b, epsilon):
     s, ledger = np.empty_like(R), np.zeros((len(R), 5))
     for n in prange(len(R)):
-        worth(s[n], R[n], z[n], above, below)
-        tally(ledger[n], s[n], b, R[n], z[n], above, below)
+        epsilon_n = epsilon[n % len(epsilon)]
+        divide_row(s[n], R[n], z[n], epsilon_n)
+        ledger_row(ledger[n], s[n], b, R[n], z[n], epsilon_n)
     return s, ledger
 
 
-def earnings(a: np.ndarray, c: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """The last of the four lines for any layer, R = a * c, into `out`; returns its sums (N,)."""
-    if not out.flags.c_contiguous:
-        raise ValueError("out must be C-contiguous: another would be filled as a copy")
-    return _earnings(*alike(as_rows(a), as_rows(c)), as_rows(out))
+def times_input(a: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The last of the four lines for any layer, R = a * c, and its sums (N,)."""
+    R, totals = _times_input(*as_contiguous_floats(as_rows(a), as_rows(c)))
+    return R.reshape(a.shape), totals
 
 
 @compiled(parallel=True)
-def _earnings(a, c, R):
-    totals = np.empty(len(a))
+def _times_input(a, c):
+    R, totals = np.empty_like(a), np.empty(len(a))
     for n in prange(len(a)):
-        totals[n] = earn(R[n], a[n], c[n])
-    return totals
+        totals[n] = times_input_row(R[n], a[n], c[n])
+    return R, totals
 
 
-# Convolution and pooling. A picture is one line of numbers, row after row. Shifted, it is the same
+# Convolution and pooling. An image is one line of numbers, row after row. Shifted, it is the same
 # line begun later: each weight of a convolution multiplies one line, and `add_rows` adds them up.
 # What a shift carries over the end of a row lands in columns beyond the output's, and is left out.
-# The way back goes window by window, so that it can skip the outputs that are 0: after the largest
-# of each 2 x 2, three of four.
+# The way back goes place by place, so that it can skip the outputs that are 0: behind a max pooling
+# of 2 x 2, three of four.
 
-def planes(a: np.ndarray, stride: int, padding: int) -> np.ndarray:
-    """Pictures a (N, C, H, W), framed by zeros and sorted by stride: (N, C s s, H', W').
+def space_to_depth(a: np.ndarray, stride: int, padding: int) -> np.ndarray:
+    """Images a (N, C, H, W), padded with zeros and sorted by stride: (N, C s s, H', W').
 
-    With a stride of s, plane (c, p, q) holds every s-th pixel, from row p and column q on: so a
+    With a stride of s, channel (c, p, q) holds every s-th pixel, from row p and column q on: so a
     step of the output is a step of 1 in it.
     """
     N, C, H, W = a.shape
@@ -390,36 +406,31 @@ def planes(a: np.ndarray, stride: int, padding: int) -> np.ndarray:
     return np.ascontiguousarray(a).reshape(N, C * stride**2, rows, columns)
 
 
-def lines_of_weights(C: int, h: int, w: int, stride: int, rows: int, columns: int) -> np.ndarray:
-    """Where in the planes of one image the line begins that each weight (c, i, j) multiplies."""
+def tap_offsets(C: int, h: int, w: int, stride: int, rows: int, columns: int) -> np.ndarray:
+    """Where in the channels of `space_to_depth` the line begins that each weight (c, i, j) meets."""
     c, i, j = (index.ravel() for index in np.indices((C, h, w)))
-    plane = (c * stride + i % stride) * stride + j % stride
-    return (plane * rows + i // stride) * columns + j // stride
-
-
-def sides_out(sides: Shape, size: Shape, stride: int, padding: int = 0) -> Shape:
-    """How often a window of `size` (h, w) fits into a framed picture of `sides`: (H', W')."""
-    return tuple((side + 2 * padding - reach) // stride + 1 for side, reach in zip(sides, size))
+    channel = (c * stride + i % stride) * stride + j % stride
+    return (channel * rows + i // stride) * columns + j // stride
 
 
 def convolve(a: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int = 1,
              padding: int = 0) -> np.ndarray:
-    """pictures.convolve: z_k = b_k + sum over c, i, j of W[c, k, i, j] a_c, shifted by i, j."""
-    a, W, b = alike(a, W, b)
+    """reference.convolve: z_k = b_k + sum over c, i, j of W[c, k, i, j] a_c, shifted by i, j."""
+    a, W, b = as_contiguous_floats(a, W, b)
     C, K, h, w = W.shape
     check_shape("a", a, (len(a), C, *a.shape[2:]))
     check_shape("b", b, (K, 1, 1))
-    size = sides_out(a.shape[2:], (h, w), stride, padding)
-    lines = planes(a, stride, padding)
+    size = output_size(a.shape[2:], (h, w), stride, padding)
+    lines = space_to_depth(a, stride, padding)
     rows, columns = lines.shape[2:]
     W_T = np.ascontiguousarray(W.transpose(1, 0, 2, 3).reshape(K, -1))
     return _convolve(as_rows(lines), W_T, b.ravel(),
-                     lines_of_weights(C, h, w, stride, rows, columns), columns, *size)
+                     tap_offsets(C, h, w, stride, rows, columns), columns, *size)
 
 
 @compiled(parallel=True)
 def _convolve(lines, W_T, b, starts, columns, rows_out, columns_out):
-    """For every image n and map k:  the line z_k = b_k + sum_j W_T[k, j] lines[n, starts[j]:]."""
+    """For every image n and channel k:  the line z_k = b_k + sum_j W_T[k, j] lines[n, starts[j]:]."""
     N, K = len(lines), len(W_T)
     z = np.empty((N, K, rows_out, columns_out), lines.dtype)
     every, length = np.arange(len(starts)), (rows_out - 1) * columns + columns_out
@@ -432,45 +443,45 @@ def _convolve(lines, W_T, b, starts, columns, rows_out, columns_out):
     return z
 
 
-def convolve_transposed(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int = 1,
+def convolve_transpose(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int = 1,
                         padding: int = 0) -> np.ndarray:
-    """pictures.convolve_transposed: to the pixels under a window, the sum of s_k W[:, k] over k."""
-    s, W = alike(s, W)
+    """reference.convolve_transpose: to the pixels under the kernel, the sum of s_k W[:, k] over k."""
+    s, W = as_contiguous_floats(s, W)
     C, K, h, w = W.shape
-    check_shape("s", s, (len(s), K, *sides_out(shape[2:], (h, w), stride, padding)))
+    check_shape("s", s, (len(s), K, *output_size(shape[2:], (h, w), stride, padding)))
     W_k = np.ascontiguousarray(W.transpose(1, 2, 3, 0).reshape(K, -1))
-    return _convolve_transposed(s, W_k, h, w, *shape[2:], stride, padding)
+    return _convolve_transpose(s, W_k, h, w, *shape[2:], stride, padding)
 
 
 @compiled(parallel=True)
-def _convolve_transposed(s, W, h, w, H, width, stride, padding):
-    """For every place y, x of the window, skipping the k with s_k = 0:
+def _convolve_transpose(s, W, h, w, H, width, stride, padding):
+    """For every place y, x of the kernel, skipping the k with s_k = 0:
 
-        patch = sum_k s_k W_k;   what lies under the window += patch
+        patch = sum_k s_k W_k;   what lies under the kernel += patch
 
-    W (K, h w C); the C maps lie side by side, so that a row of the window is one line of numbers.
+    W (K, h w C); the C channels lie side by side, so that a row of the kernel is one line of numbers.
     """
     N, K, rows_out, columns_out = s.shape
     C = W.shape[1] // (h * w)
     c = np.empty((N, C, H, width), s.dtype)
-    rows, starts = flat(W)
+    rows, starts = as_line(W)
     for n in prange(N):
-        framed = np.zeros((H + 2 * padding, (width + 2 * padding) * C), s.dtype)
+        padded = np.zeros((H + 2 * padding, (width + 2 * padding) * C), s.dtype)
         patch, of_place = np.empty(W.shape[1], s.dtype), np.empty(K, s.dtype)
         places = np.empty(K + 1, np.int64)
         for y in range(rows_out):
             for x in range(columns_out):
                 of_place[:] = s[n, :, y, x]
-                count = places_of_nonzero(of_place, places)
+                count = nonzero_places(of_place, places)
                 if count > 0:
                     patch[:] = 0
                     add_rows(patch, of_place, rows, starts, places, count)
                     for i in range(h):
-                        line = framed[y * stride + i, x * stride * C:(x * stride + w) * C]
+                        line = padded[y * stride + i, x * stride * C:(x * stride + w) * C]
                         part = patch[i * w * C:(i + 1) * w * C]
                         for m in range(line.size):
                             line[m] += part[m]
-        inside = framed[padding:padding + H, padding * C:(padding + width) * C]
+        inside = padded[padding:padding + H, padding * C:(padding + width) * C]
         for y in range(H):
             for x in range(width):
                 c[n, :, y, x] = inside[y, x * C:(x + 1) * C]
@@ -479,26 +490,26 @@ def _convolve_transposed(s, W, h, w, H, width, stride, padding):
 
 def kernel_gradient(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: int = 1,
                     padding: int = 0) -> np.ndarray:
-    """pictures.kernel_gradient: dW[:, k] = the sum of dz_k times what lies under the window.
+    """reference.kernel_gradient: dW[:, k] = the sum of dz_k times what lies under the kernel.
 
-    Where little lies under a window (one map), the lines of `_convolve` are longer.
+    Where little lies under the kernel (one channel), the lines of `_convolve` are longer.
     """
-    a, dz = alike(a, dz)
+    a, dz = as_contiguous_floats(a, dz)
     C, K = a.shape[1], dz.shape[1]
-    check_shape("dz", dz, (len(a), K, *sides_out(a.shape[2:], (h, w), stride, padding)))
+    check_shape("dz", dz, (len(a), K, *output_size(a.shape[2:], (h, w), stride, padding)))
     if C * h * w >= 64:
         dW = _kernel_gradient(a, dz, h, w, stride, padding)
         return dW.reshape(K, h, w, C).transpose(3, 0, 1, 2).copy()
-    lines = planes(a, stride, padding)
+    lines = space_to_depth(a, stride, padding)
     rows, columns = lines.shape[2:]
     dW_T = _kernel_gradient_lines(as_rows(lines), dz,
-                                  lines_of_weights(C, h, w, stride, rows, columns), columns)
+                                  tap_offsets(C, h, w, stride, rows, columns), columns)
     return dW_T.reshape(K, C, h, w).transpose(1, 0, 2, 3).copy()
 
 
 @compiled(parallel=True)
 def _kernel_gradient_lines(lines, dz, starts, columns):
-    """For every map k and image n:  dW_T[k, j] += lines[n, starts[j]:] times the line dz_k."""
+    """For every channel k and image n:  dW_T[k, j] += lines[n, starts[j]:] times the line dz_k."""
     N, K, rows_out, columns_out = dz.shape
     dW_T = np.zeros((K, starts.size), dz.dtype)
     every, length = np.arange(starts.size), (rows_out - 1) * columns + columns_out
@@ -513,9 +524,9 @@ def _kernel_gradient_lines(lines, dz, starts, columns):
 
 @compiled(parallel=True)
 def _kernel_gradient(a, dz, h, w, stride, padding):
-    """For every image and place y, x of the window, skipping the k with dz_k = 0:
+    """For every image and place y, x of the kernel, skipping the k with dz_k = 0:
 
-        dW_k += dz_k patch,   patch: what lies under the window, its C maps side by side
+        dW_k += dz_k patch,   patch: what lies under the kernel, its C channels side by side
 
     The images go in eight shares, so that the sum does not depend on how many threads there are.
     """
@@ -524,11 +535,11 @@ def _kernel_gradient(a, dz, h, w, stride, padding):
     shares = 8
     dW = np.zeros((shares, K, h * w * C), dz.dtype)
     for share in prange(shares):
-        framed = np.zeros((H + 2 * padding, (width + 2 * padding) * C), a.dtype)
+        padded = np.zeros((H + 2 * padding, (width + 2 * padding) * C), a.dtype)
         patch = np.empty(h * w * C, a.dtype)
         for n in range(N * share // shares, N * (share + 1) // shares):
             for y in range(H):
-                line = framed[y + padding, padding * C:(padding + width) * C]
+                line = padded[y + padding, padding * C:(padding + width) * C]
                 for x in range(width):
                     line[x * C:(x + 1) * C] = a[n, :, y, x]
             for y in range(rows_out):
@@ -539,7 +550,7 @@ def _kernel_gradient(a, dz, h, w, stride, padding):
                         if of_k != 0:
                             if not is_filled:
                                 for i in range(h):
-                                    patch[i * w * C:(i + 1) * w * C] = framed[
+                                    patch[i * w * C:(i + 1) * w * C] = padded[
                                         y * stride + i, x * stride * C:(x * stride + w) * C]
                                 is_filled = True
                             row = dW[share, k]
@@ -550,7 +561,7 @@ def _kernel_gradient(a, dz, h, w, stride, padding):
 
 @compiled(parallel=True)
 def max_pool(a: np.ndarray, size: int, stride: int) -> np.ndarray:
-    """pictures.max_pool: z[n, c, y, x] = the largest of a window of a (N, C, H, W); NaN is larger
+    """reference.max_pool: z[n, c, y, x] = the largest of a square of a (N, C, H, W); NaN is larger
     than all. First down the columns, then along the row of their largest."""
     N, C, H, W = a.shape
     z = np.empty((N, C, (H - size) // stride + 1, (W - size) // stride + 1), a.dtype)
@@ -575,7 +586,7 @@ def max_pool(a: np.ndarray, size: int, stride: int) -> np.ndarray:
 
 @compiled(parallel=True)
 def max_pool_backward(a: np.ndarray, dz: np.ndarray, size: int, stride: int) -> np.ndarray:
-    """pictures.max_pool_backward: each dz goes to the pixel that won its window, found as above; of
+    """reference.max_pool_backward: each dz goes to the largest pixel of its square, found as above; of
     equals to the first; NaN wins nothing. No branch asks who wins: nobody could guess which way it
     goes."""
     da = np.zeros(a.shape, dz.dtype)
@@ -608,7 +619,7 @@ def max_pool_backward(a: np.ndarray, dz: np.ndarray, size: int, stride: int) -> 
 
 @compiled()
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
-    """training.cross_entropy: -1/N sum_n log p[n, labels[n]], and its derivative (N, K)."""
+    """reference.cross_entropy: -1/N sum_n log p[n, labels[n]], and its derivative (N, K)."""
     N, K = logits.shape
     dlogits, loss = np.empty((N, K), logits.dtype), 0.0
     for n in range(N):
@@ -625,9 +636,8 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.nda
 
 
 def adam_step(w: np.ndarray, gradient: np.ndarray, m: np.ndarray, v: np.ndarray, t: int,
-              learning_rate: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999,
-              epsilon: float = 1e-8) -> None:
-    """training.adam_step: changes w, m and v in place, C-contiguous arrays of one shape."""
+              learning_rate: float, beta1: float, beta2: float, epsilon: float) -> None:
+    """reference.adam_step: changes w, m and v in place, C-contiguous arrays of one shape."""
     check_shape("gradient", gradient, w.shape)
     if not all(array.flags.c_contiguous for array in (w, m, v)):
         raise ValueError("w, m and v must be C-contiguous: others would be changed as copies")
@@ -657,27 +667,34 @@ def _adam_row(w, gradient, m, v, t, learning_rate, beta1, beta2, epsilon):
         w[i] -= rate * (m[i] * correction1) / (np.sqrt(v[i] * correction2) + tiny)
 
 
-def descend(a: np.ndarray, dz: np.ndarray, W: Triple, b: Triple, t: int,
-            learning_rate: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999,
-            epsilon: float = 1e-8) -> None:
-    """One layer's gradients and its step of Adam, number t: Dense.gradients, then adam_step.
+def gradients(a: np.ndarray, dz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """reference.gradients: dW = a.T @ dz (D, K), skipping zeros, and db (K,)."""
+    a, dz = as_contiguous_floats(a, dz)
+    check_shape("dz", dz, (len(a), dz.shape[1]))
+    dW = _gradient_T(dz, a) if dz.shape[1] >= LONG else _gradient_T(a, dz).T.copy()
+    return dW, dz.sum(axis=0)
+
+
+def dense_adam_step(a: np.ndarray, dz: np.ndarray, W: tuple, b: tuple, t: int,
+                    learning_rate: float, beta1: float, beta2: float, epsilon: float) -> None:
+    """reference.dense_adam_step: the gradients of a Dense layer and its step of Adam, in one pass.
 
         dW = a.T @ dz;   db = sum of dz over the batch;   W, b <- Adam
 
-    a (N, D), dz (N, K); W and b are triples (w, m, v) of arrays (D, K) and (K,), changed in place.
+    a (N, D), dz (N, K); W and b are (w, m, v), arrays (D, K) and (K,), changed in place.
     """
-    a, dz = alike(a, dz)
+    a, dz = as_contiguous_floats(a, dz)
     check_shape("dz", dz, (len(a), W[0].shape[1]))
     check_shape("a", a, (len(dz), len(W[0])))
     if has_long_rows(W[0]):
-        _descend_rows(a, dz, *W, *b, t, learning_rate, beta1, beta2, epsilon)
+        _dense_adam_rows(a, dz, *W, *b, t, learning_rate, beta1, beta2, epsilon)
     else:
-        for (w, m, v), gradient in ((W, _gradient_T(a, dz).T.copy()), (b, dz.sum(axis=0))):
+        for (w, m, v), gradient in zip((W, b), gradients(a, dz)):
             adam_step(w, gradient, m, v, t, learning_rate, beta1, beta2, epsilon)
 
 
 @compiled(parallel=True)
-def _descend_rows(a, dz, W, m, v, b, m_b, v_b, t, learning_rate, beta1, beta2, epsilon):
+def _dense_adam_rows(a, dz, W, m, v, b, m_b, v_b, t, learning_rate, beta1, beta2, epsilon):
     """A row of dW is used while it is in the cache; all of dW is never stored.
 
         for every j:  dW_jk = sum_n a_nj dz_nk;  then Adam changes w_jk, for every k
@@ -686,11 +703,11 @@ def _descend_rows(a, dz, W, m, v, b, m_b, v_b, t, learning_rate, beta1, beta2, e
     """
     N, D = a.shape
     always_1 = np.ones((N, 1), a.dtype)
-    rows, starts = flat(dz)
+    rows, starts = as_line(dz)
     for j in prange(D + 1):
         dW, places = np.zeros(W.shape[1], W.dtype), np.empty(N + 1, np.int64)
         a_j = a[:, j] if j < D else always_1[:, 0]
-        add_rows(dW, a_j, rows, starts, places, places_of_nonzero(a_j, places))
+        add_rows(dW, a_j, rows, starts, places, nonzero_places(a_j, places))
         if j < D:
             _adam_row(W[j], dW, m[j], v[j], t, learning_rate, beta1, beta2, epsilon)
         else:
@@ -702,9 +719,9 @@ def _gradient_T(a, dz):
     """dW.T (K, D), along the rows of a: dW_kj = sum_n dz_nk a_nj."""
     N, K = dz.shape
     dW_T = np.zeros((K, a.shape[1]), a.dtype)
-    rows, starts = flat(a)
+    rows, starts = as_line(a)
     for k in prange(K):
         places = np.empty(N + 1, np.int64)
         add_rows(dW_T[k], dz[:, k], rows, starts, places,
-                 places_of_nonzero(dz[:, k], places))
+                 nonzero_places(dz[:, k], places))
     return dW_T

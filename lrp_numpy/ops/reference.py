@@ -1,48 +1,74 @@
-"""Convolution and pooling of pictures, forward and back, as equations.
+"""Every equation of the networks and their training in NumPy, as it stands on paper.
 
-A picture is an array (N, C, H, W): N images of C maps, H rows, W columns. All that these functions
-do, they do shifted picture by shifted picture: `window` is the part of a that one weight meets on
-its way. kernels.py has the same as fast loops.
+kernels.py has the same functions, by the same names and with the same arguments, as loops; `ops.choose`
+decides which of the two runs. (LRP's own equations stand in rules.py.)
+
+Rows of numbers are (N, D). Images are (N, C, H, W): N images of C channels, H rows, W columns. What is
+done to images is done shifted image by shifted image: `shifted` is the part of a that one weight of
+a kernel meets.
 """
 import numpy as np
 
-from lrp_numpy.ops.kernels import sides_out
 from lrp_numpy.utils.types import Shape
+from lrp_numpy.utils.validation import check_shape
 
+loops = None    # rules.propagate runs its four lines as they stand
+
+
+# Dense layers
+
+def linear(a: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """z = a @ W + b: from (N, D) to (N, K). Raises ValueError for shapes that do not fit."""
+    check_shape("a", a, (len(a), len(W)))
+    check_shape("b", b, W.shape[1:])
+    return a @ W + b
+
+
+def transpose(s: np.ndarray, W: np.ndarray, shape: Shape | None = None) -> np.ndarray:
+    """c = s @ W.T: back from (N, K) to (N, D)."""
+    return s @ W.T
+
+
+def gradients(a: np.ndarray, dz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """dW = a.T @ dz (D, K) and db = sum of dz over the batch (K,)."""
+    return a.T @ dz, dz.sum(axis=0)
+
+
+# Convolutions
 
 def convolve(a: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int = 1,
              padding: int = 0) -> np.ndarray:
-    """A sum of shifted pictures, each times one weight: from (N, C, H, W) to (N, K, H', W').
+    """A sum of shifted images, each times one weight: from (N, C, H, W) to (N, K, H', W').
 
         z[n, k, y, x] = sum_{c, i, j} a[n, c, s y + i - p, s x + j - p] W[c, k, i, j] + b[k]
 
-    W (C, K, h, w): W[c, k] is the little picture that map k looks for in map c; b (K, 1, 1); s the
-    stride, p the padding: a is taken as 0 outside of the picture. H' = (H + 2 p - h) // s + 1.
+    W (C, K, h, w): W[c, k] is the pattern that channel k looks for in channel c; b (K, 1, 1); s the
+    stride, p the padding: a is taken as 0 outside of the image. H' = (H + 2 p - h) // s + 1.
     """
     h, w = W.shape[2:]
-    a, z = framed(a, padding), b
+    a, z = zero_pad(a, padding), b
     for i in range(h):
         for j in range(w):
-            part = window(a, i, j, (h, w), stride)
+            part = shifted(a, i, j, (h, w), stride)
             z = z + np.einsum("ncyx,ck->nkyx", part, W[:, :, i, j], optimize=True)
     return z
 
 
-def convolve_transposed(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int = 1,
-                        padding: int = 0) -> np.ndarray:
-    """The way back: along each weight that led from a pixel to an output, s of that output returns.
+def convolve_transpose(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int = 1,
+                       padding: int = 0) -> np.ndarray:
+    """The way back: s of each output returns along each weight that led from a pixel to it.
 
         c[n, c, s y + i - p, s x + j - p] += s[n, k, y, x] W[c, k, i, j]    for all c, k, i, j, y, x
 
-    From s (N, K, H', W') to `shape` (N, C, H, W), that of what `convolve` was given. Were the
+    From s (N, K, H', W') to `shape` (N, C, H, W), that of the input of `convolve`. Were the
     convolution written as one matrix M, z = a @ M, this is s @ M.T.
     """
     h, w = W.shape[2:]
-    c = framed(np.zeros((len(s), *shape[1:]), np.result_type(s, W)), padding)
+    c = zero_pad(np.zeros((len(s), *shape[1:]), np.result_type(s, W)), padding)
     for i in range(h):
         for j in range(w):
-            window(c, i, j, (h, w), stride)[...] += np.einsum("nkyx,ck->ncyx", s, W[:, :, i, j],
-                                                              optimize=True)
+            shifted(c, i, j, (h, w), stride)[...] += np.einsum("nkyx,ck->ncyx", s, W[:, :, i, j],
+                                                               optimize=True)
     return c[:, :, padding:padding + shape[2], padding:padding + shape[3]]
 
 
@@ -52,54 +78,108 @@ def kernel_gradient(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: int =
 
         dW[c, k, i, j] = sum_{n, y, x} a[n, c, s y + i - p, s x + j - p] dz[n, k, y, x]
     """
-    a, dW = framed(a, padding), np.empty((a.shape[1], dz.shape[1], h, w), dz.dtype)
+    a, dW = zero_pad(a, padding), np.empty((a.shape[1], dz.shape[1], h, w), dz.dtype)
     for i in range(h):
         for j in range(w):
-            part = window(a, i, j, (h, w), stride)
+            part = shifted(a, i, j, (h, w), stride)
             dW[:, :, i, j] = np.einsum("ncyx,nkyx->ck", part, dz, optimize=True)
     return dW
 
 
+# Pooling
+
 def average_pool(a: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int) -> np.ndarray:
-    """z[n, c, y, x] = sum_{i, j} a[n, c, s y + i, s x + j] W[i, j] + b: each map by itself."""
+    """z[n, c, y, x] = sum_{i, j} a[n, c, s y + i, s x + j] W[i, j] + b: each channel by itself."""
     W = W.astype(a.dtype)
-    return sum(window(a, i, j, W.shape, stride) * W[i, j] for i, j in np.ndindex(W.shape)) + b
+    return sum(shifted(a, i, j, W.shape, stride) * W[i, j] for i, j in np.ndindex(W.shape)) + b
 
 
-def average_pool_transposed(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int) -> np.ndarray:
+def average_pool_transpose(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int) -> np.ndarray:
     """The way back: c[n, c, s y + i, s x + j] += s[n, c, y, x] W[i, j]."""
     c, W = np.zeros((len(s), *shape[1:]), s.dtype), W.astype(s.dtype)
     for i, j in np.ndindex(W.shape):
-        window(c, i, j, W.shape, stride)[...] += s * W[i, j]
+        shifted(c, i, j, W.shape, stride)[...] += s * W[i, j]
     return c
 
 
 def max_pool(a: np.ndarray, size: int, stride: int) -> np.ndarray:
     """z[n, c, y, x] = max over i, j < size of a[n, c, s y + i, s x + j]."""
     square = (size, size)
-    return np.max([window(a, i, j, square, stride) for i, j in np.ndindex(square)], axis=0)
+    return np.max([shifted(a, i, j, square, stride) for i, j in np.ndindex(square)], axis=0)
 
 
 def max_pool_backward(a: np.ndarray, dz: np.ndarray, size: int, stride: int) -> np.ndarray:
-    """dz goes to the pixel that was the largest of its window; of equals, to the first."""
+    """dz goes to the largest pixel of its square; of equals, to the first."""
     z, da, square = max_pool(a, size, stride), np.zeros(a.shape, dz.dtype), (size, size)
-    open_still = np.ones(z.shape, bool)
+    is_open = np.ones(z.shape, bool)
     for i, j in np.ndindex(square):
-        won = open_still & (window(a, i, j, square, stride) == z)
-        window(da, i, j, square, stride)[...] += np.where(won, dz, 0)
-        open_still &= ~won
+        is_largest = is_open & (shifted(a, i, j, square, stride) == z)
+        shifted(da, i, j, square, stride)[...] += np.where(is_largest, dz, 0)
+        is_open &= ~is_largest
     return da
 
 
-def framed(a: np.ndarray, padding: int) -> np.ndarray:
-    """Pictures a (N, C, H, W) with `padding` rows and columns of zeros on every side."""
+def zero_pad(a: np.ndarray, padding: int) -> np.ndarray:
+    """Images a (N, C, H, W) with `padding` rows and columns of zeros on every side."""
     return np.pad(a, [(0, 0), (0, 0), (padding, padding), (padding, padding)]) if padding else a
 
 
-def window(a: np.ndarray, i: int, j: int, size: Shape, stride: int) -> np.ndarray:
-    """What the weight at i, j of a window of `size` (h, w) meets on its way over pictures a.
+def shifted(a: np.ndarray, i: int, j: int, size: Shape, stride: int) -> np.ndarray:
+    """What the weight at i, j of a kernel of `size` (h, w) meets on its way over images a.
 
-    A view: (N, C, H', W'), the pixels of a from row i and column j on, every stride-th.
+    A view (N, C, H', W'): the pixels of a from row i and column j on, every stride-th.
     """
-    rows, columns = sides_out(a.shape[2:], size, stride)
+    rows, columns = output_size(a.shape[2:], size, stride)
     return a[:, :, i:i + stride * rows:stride, j:j + stride * columns:stride]
+
+
+def output_size(sides: Shape, size: Shape, stride: int, padding: int = 0) -> Shape:
+    """How often a kernel of `size` (h, w) fits into a padded image of `sides` (H, W): (H', W')."""
+    return tuple((side + 2 * padding - reach) // stride + 1 for side, reach in zip(sides, size))
+
+
+# Training
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """log p_k = logit_k - log sum_k' exp(logit_k'), row by row (N, K)."""
+    shifted_logits = logits - logits.max(axis=1, keepdims=True)     # the same p; exp cannot overflow
+    return shifted_logits - np.log(np.exp(shifted_logits).sum(axis=1, keepdims=True))
+
+
+def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+    """The loss of a batch and its derivative, from logits (N, K) and labels (N,) in 0..K-1.
+
+        loss    = -1/N sum_n log p[n, labels[n]]                (nats)
+        dlogits = 1/N (p - one_hot(labels))                     (N, K)
+    """
+    log_p = log_softmax(logits)
+    rows = np.arange(len(labels))
+    loss = -log_p[rows, labels].mean()
+    dlogits = np.exp(log_p)
+    dlogits[rows, labels] -= 1
+    return loss, dlogits / len(labels)
+
+
+def adam_step(w: np.ndarray, gradient: np.ndarray, m: np.ndarray, v: np.ndarray, t: int,
+              learning_rate: float, beta1: float, beta2: float, epsilon: float) -> None:
+    """Step t = 1, 2, ... of Adam; changes w, m and v (arrays of one shape) in place.
+
+        m <- beta1 m + (1 - beta1) g            running mean of the gradient
+        v <- beta2 v + (1 - beta2) g^2          and of its square
+        m^ = m / (1 - beta1^t),  v^ = v / (1 - beta2^t)
+        w <- w - learning_rate m^ / (sqrt(v^) + epsilon)
+
+    Source: Kingma and Ba 2015, "Adam: A Method for Stochastic Optimization", algorithm 1.
+    """
+    m[...] = beta1 * m + (1 - beta1) * gradient
+    v[...] = beta2 * v + (1 - beta2) * gradient**2
+    m_hat = m / (1 - beta1**t)
+    v_hat = v / (1 - beta2**t)
+    w -= learning_rate * m_hat / (np.sqrt(v_hat) + epsilon)
+
+
+def dense_adam_step(a: np.ndarray, dz: np.ndarray, W: tuple, b: tuple, t: int,
+                    learning_rate: float, beta1: float, beta2: float, epsilon: float) -> None:
+    """`gradients` of a Dense layer, then `adam_step` for each: W and b are (w, m, v)."""
+    for gradient, (w, m, v) in zip(gradients(a, dz), (W, b)):
+        adam_step(w, gradient, m, v, t, learning_rate, beta1, beta2, epsilon)

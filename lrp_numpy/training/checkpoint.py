@@ -1,8 +1,8 @@
-"""Training that can be stopped and go on: what it has come to, in a file.
+"""Training that can be stopped and go on: its state in a file.
 
-A checkpoint holds the weights, Adam's moments, the losses and accuracies so far, and an `identity`:
-what must be the same for the run to go on as if it had never stopped. How far the random generator
-has come is not kept, since it follows: each epoch draws one order of the images from it.
+A checkpoint holds the weights, Adam's moments, the losses and accuracies so far, and a
+`run_fingerprint`: what must be the same for the run to go on as if it had never stopped. The state of
+the random generator is not kept, since it follows: each epoch draws one order of the images from it.
 """
 import hashlib
 import json
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -20,34 +20,25 @@ from lrp_numpy.datasets.mnist import Digits
 from lrp_numpy.utils.files import read_arrays, why, written_whole
 from lrp_numpy.utils.types import FilePath
 from lrp_numpy.network import Network
+from lrp_numpy.training.adam import State
 
 DIGITS = ("train_images", "train_labels", "test_images", "test_labels")
 FIRST_WEIGHTS = "first weights"     # those with which a run began
-MOST_BYTES = 1 << 20        # of the identity in a file; a longer one is not believed
+MAX_BYTES = 1 << 20        # of the fingerprint in a file; a longer one is refused
 
 
-class Parameter(NamedTuple):
-    """An array of weights and Adam's memory of it, all of one shape and changed in place."""
-    w: np.ndarray
-    m: np.ndarray       # running mean of the gradient
-    v: np.ndarray       # running mean of its square
-
-
-Parameters = list[tuple[Parameter, ...]]    # of each layer, such as (W, b)
-
-
-def identity(net: Network, digits: Digits, rng: np.random.Generator,
-             **settings: Any) -> dict[str, str]:
+def run_fingerprint(net: Network, digits: Digits, rng: np.random.Generator,
+                    **settings: Any) -> dict[str, str]:
     """{what: a text}: two runs with the same texts take the same steps."""
     weights = [np.ascontiguousarray(getattr(layer, name))
                for layer in net.layers for name in layer.parameters]
-    return {"network": described(net), FIRST_WEIGHTS: _hash(*weights)} | {
+    return {"network": architecture(net), FIRST_WEIGHTS: _hash(*weights)} | {
         name: fingerprint(getattr(digits, name)) for name in DIGITS} | {
         "rng": f"{type(rng.bit_generator).__name__} {_hash(_state_of(rng))}"} | {
         name: repr(value) for name, value in settings.items()}
 
 
-def described(net: Network) -> str:
+def architecture(net: Network) -> str:
     """The layers of a network without their numbers: "Dense W (784, 500) b (500,) relu ..."."""
     words = [str(net.dtype)]
     for layer in net.layers:
@@ -76,42 +67,50 @@ def _hash(*contents):
     return digest.hexdigest()[:16]
 
 
-def save(path: FilePath, parameters: Parameters, losses: list[float], accuracies: list[float],
+def save(path: FilePath, state: State, losses: list[float], accuracies: list[float],
          of: dict[str, str]) -> None:
     """Write a checkpoint to `path` (.npz, no pickle): whole, or not at all (OSError).
 
-    of: an `identity`.
+    of: a `run_fingerprint`.
     """
     with written_whole(path) as file:
         np.savez(file, losses=np.array(losses, np.float64),
                  accuracies=np.array(accuracies, np.float64),
-                 identity=np.array(json.dumps(of)), **dict(_named(parameters)))
+                 identity=np.array(json.dumps(of)), **dict(_named(state)))
 
 
-def _named(parameters):
+def engine_of(path: FilePath) -> str | None:
+    """The engine of the run that a checkpoint belongs to, or None if it cannot be told."""
+    try:
+        return json.loads(str(read_arrays(path)["identity"]))["engine"].strip("'")
+    except Exception:       # `load` says what is wrong with the file
+        return None
+
+
+def _named(state):
     """[("w_0_1", array), ...]: the weights and moments of number 1 of layer 0, and so on."""
-    return [(f"{name}_{layer}_{number}", array) for layer, of_layer in enumerate(parameters)
-            for number, one in enumerate(of_layer) for name, array in one._asdict().items()]
+    return [(f"{name}_{layer}_{number}", array) for layer, of_layer in enumerate(state)
+            for number, one in enumerate(of_layer) for name, array in zip("wmv", one)]
 
 
-def load(path: FilePath, parameters: Parameters, of: dict[str, str], steps: int,
+def load(path: FilePath, state: State, of: dict[str, str], steps: int,
          epochs: int) -> tuple[list[float], list[float], dict[str, str]]:
-    """Fill `parameters` from a checkpoint; returns (losses, accuracies, identity).
+    """Fill `state` from a checkpoint; returns (losses, accuracies, fingerprint).
 
-    of: the `identity` of this run; steps: in an epoch; epochs: that are to be trained in all.
+    of: the `run_fingerprint` of this run; steps: in an epoch; epochs: to be trained in all.
 
-    The network must be as it was when the run began, or as the checkpoint has it: the identity that
-    is returned knows the former. Returns ([], [], of) if there is no file yet. Raises ValueError,
-    naming the file, for one that is no checkpoint, one whose identity differs, and one that has
-    begun more epochs: what differs is named, and nothing has been changed.
+    The network must be as it was when the run began, or as the checkpoint has it: the fingerprint
+    that is returned is that of the beginning. Returns ([], [], of) if there is no file yet. Raises ValueError,
+    naming the file, for one that is no checkpoint, one whose fingerprint differs, and one that
+    has begun more epochs: what differs is named, and nothing has been changed.
     """
     path = Path(path)
     if not path.exists():
         return [], [], of
     try:
         file = read_arrays(path)
-        if file["identity"].nbytes > MOST_BYTES:
-            raise ValueError(f"its identity must have at most {MOST_BYTES} bytes, got "
+        if file["identity"].nbytes > MAX_BYTES:
+            raise ValueError(f"its identity must have at most {MAX_BYTES} bytes, got "
                              f"{file['identity'].nbytes}")
         saved = json.loads(str(file["identity"]))
         if not isinstance(saved, dict):
@@ -120,7 +119,7 @@ def load(path: FilePath, parameters: Parameters, of: dict[str, str], steps: int,
             if name != FIRST_WEIGHTS and saved.get(name) != of.get(name):
                 raise ValueError(f"it is of a run with another {name}: {saved.get(name)} there, "
                                  f"{of.get(name)} here")
-        arrays = [(name, array, file[name]) for name, array in _named(parameters)]
+        arrays = [(name, array, file[name]) for name, array in _named(state)]
         losses, accuracies = (_checked(file[name], name) for name in ("losses", "accuracies"))
         if len(accuracies) != len(losses) // steps:
             raise ValueError(f"it must hold an accuracy for each of its {len(losses) // steps} "

@@ -81,3 +81,49 @@ def check_labels(labels: np.ndarray, count: int, classes: int, name: str = "labe
     if count and not 0 <= labels.min() <= labels.max() < classes:
         wrong = labels[(labels < 0) | (labels >= classes)][0]
         raise ValueError(f"{name} must lie in 0..{classes - 1}, got {wrong}")
+
+
+def check_shape(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    """array.shape must be `shape`."""
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+
+
+def as_floats(**arrays: np.ndarray) -> list[np.ndarray]:
+    """The arrays, of which integers become float64.
+
+    Raises ValueError unless each is a NumPy array of integers or of finite float32 or float64.
+    """
+    for name, array in arrays.items():
+        dtype = array.dtype if isinstance(array, np.ndarray) else np.dtype(object)
+        if dtype.kind not in "iu" and dtype not in (np.float32, np.float64):
+            raise ValueError(f"{name} must be a NumPy array of integers, float32 or float64, got "
+                             f"{dtype if isinstance(array, np.ndarray) else type(array).__name__}")
+        check_finite(array, name)
+    return [array.astype(np.float64) if array.dtype.kind in "iu" else array
+            for array in arrays.values()]
+
+
+def at_least_0(name: str, value: Any) -> float:
+    """`value` as a float; it must be a finite number of at least 0."""
+    if not 0 <= as_float(value) < np.inf:
+        raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
+    return float(value)     # a NumPy float64 would turn float32 relevance into float64
+
+
+def check_alpha_beta(alpha: Any, beta: Any) -> None:
+    """alpha and beta must be at least 0, and alpha - beta = 1."""
+    if abs(at_least_0("alpha", alpha) - at_least_0("beta", beta) - 1) > 1e-9:
+        raise ValueError(f"alpha - beta must be 1, got alpha={alpha:g}, beta={beta:g}")
+
+
+def check_low_high(low: Any, high: Any, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """low and high as arrays like a (N, ...): a finite number or one for each input, low < high."""
+    try:
+        ends = [np.broadcast_to(np.asarray(end, a.dtype), a.shape[1:]) for end in (low, high)]
+    except (ValueError, TypeError):
+        ends = [np.array(np.nan), np.array(np.nan)]
+    if not (np.isfinite(ends).all() and (ends[0] < ends[1]).all()):
+        raise ValueError("low and high must be finite with low < high, a number or one for each "
+                         f"input {a.shape[1:]}, got {low!r} and {high!r}")
+    return np.full_like(a, ends[0]), np.full_like(a, ends[1])

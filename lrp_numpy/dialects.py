@@ -1,0 +1,156 @@
+"""What other software means by the names of the rules: one equation each.
+
+`lrp.explain(net, x, rule="captum.gamma")` calls them by name, and they are functions like those of
+rules.py, with the same arguments, shapes, units and errors. zennit and captum add a small epsilon to
+the denominator of every rule; here it is a parameter, as they have it by default.
+
+    zennit      Anders et al. 2021, "Software for Dataset-wide XAI: From Local Explanations to Global
+                Insights with Zennit, CoRelAy, and ViRelAy"; version 0.5.1
+    captum      Kokhlikyan et al. 2020, "Captum: A Unified and Generic Model Interpretability Library
+                for PyTorch"; version 0.9.0
+    toolbox     Lapuschkin et al. 2016, "The LRP Toolbox for Artificial Neural Networks"
+    tutorial    Montavon et al., the tutorial "Implementing Layer-Wise Relevance Propagation" that
+                goes with Montavon et al. 2019
+
+TorchLRP's gamma has no equation here: it multiplies W by W+ (W + gamma W W+), which is a slip.
+"""
+from typing import Any
+
+import numpy as np
+
+from lrp_numpy.ops import reference
+from lrp_numpy.rules import (lrp_epsilon, lrp_gamma_generalized, negative, positive, propagate,
+                             propagate_sum, root_mean_square, sign)
+from lrp_numpy.utils.validation import at_least_0, check_alpha_beta, check_low_high
+
+
+# zennit: 1e-6 in every denominator
+
+def zennit_epsilon(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
+                   epsilon: float = 1e-6, **how: Any) -> np.ndarray:
+    """LRP-epsilon with zennit's default: R_j = sum_k a_j w_jk / (z_k + 1e-6 sign(z_k)) R_k."""
+    return lrp_epsilon(a, W, b, R, epsilon, **how)
+
+
+def zennit_gamma(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray, gamma: float = 0.25,
+                 epsilon: float = 1e-6, layer: Any = reference, **how: Any) -> np.ndarray:
+    """The generalized LRP-gamma, whose z_k' = z_k + gamma (...) is stabilized; R_k is dropped where z_k = 0.
+
+        R_j = sum_k  (a_j w_jk + gamma (a_j w_jk)^s) / (z'_k + epsilon sign(z'_k))  R_k
+    """
+    z = layer.linear(a, W, b)
+    return lrp_gamma_generalized(a, W, b, np.where(z == 0, 0, R), gamma,
+                                 epsilon=at_least_0("epsilon", epsilon), layer=layer, **how)
+
+
+def zennit_alpha_beta(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
+                      alpha: float = 2.0, beta: float = 1.0, epsilon: float = 1e-6,
+                      **how: Any) -> np.ndarray:
+    """LRP-alpha-beta with a stabilizer in both denominators.
+
+        R_j = sum_k ( alpha (a_j w_jk)+ / (z+_k + epsilon) - beta (a_j w_jk)- / (z-_k +- epsilon) ) R_k
+
+    z+_k and z-_k are the sums over j with b+_k and b-_k. At z-_k = 0 the sign of epsilon is +.
+    """
+    check_alpha_beta(alpha, beta)
+    R_positive = zennit_z_plus(a, W, b, float(alpha) * R, epsilon, **how)
+    return R_positive + propagate_sum([(positive(a), negative(W)), (negative(a), positive(W))],
+                                      negative(b), -float(beta) * R, epsilon=float(epsilon), **how)
+
+
+def zennit_z_plus(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
+                  epsilon: float = 1e-6, **how: Any) -> np.ndarray:
+    """LRP-z+ with a stabilizer: R_j = sum_k (a_j w_jk)+ / (z+_k + epsilon) R_k."""
+    return propagate_sum([(positive(a), positive(W)), (negative(a), negative(W))], positive(b), R,
+                         epsilon=at_least_0("epsilon", epsilon), **how)
+
+
+def zennit_w_square(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
+                    epsilon: float = 1e-6, **how: Any) -> np.ndarray:
+    """LRP-w-square where the bias takes part: R_j = sum_k w_jk^2 / (sum_j w_jk^2 + b_k^2 + epsilon) R_k."""
+    return propagate(np.ones_like(a), W**2, b**2, R, at_least_0("epsilon", epsilon), **how)
+
+
+def zennit_flat(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray, epsilon: float = 1e-6,
+                **how: Any) -> np.ndarray:
+    """LRP-flat with a stabilizer: R_j = sum_k 1 / (D + epsilon) R_k."""
+    return propagate(np.ones_like(a), W**0, 0 * b, R, at_least_0("epsilon", epsilon), **how)
+
+
+def zennit_z_box(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
+                 low: float | np.ndarray = 0.0, high: float | np.ndarray = 1.0,
+                 epsilon: float = 1e-6, **how: Any) -> np.ndarray:
+    """LRP-z-B with a stabilizer: as rules.lrp_z_box, z_k + epsilon sign(z_k) in the denominator."""
+    low, high = check_low_high(low, high, a)
+    return propagate_sum([(a, W), (low, -positive(W)), (high, -negative(W))], 0 * b, R,
+                         epsilon=at_least_0("epsilon", epsilon), **how)
+
+
+# captum: 1e-9 in every denominator, and biases as they are
+
+def captum_epsilon(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
+                   epsilon: float = 1e-9, **how: Any) -> np.ndarray:
+    """LRP-epsilon with captum's default: R_j = sum_k a_j w_jk / (z_k + 1e-9 sign(z_k)) R_k."""
+    return lrp_epsilon(a, W, b, R, epsilon, **how)
+
+
+def captum_gamma(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray, gamma: float = 0.25,
+                 set_bias_to_zero: bool = False, epsilon: float = 1e-9,
+                 **how: Any) -> np.ndarray:
+    """LRP-gamma that leaves the bias as it is, or out.
+
+        R_j = sum_k  a_j (w_jk + gamma w+_jk) / (z'_k + epsilon sign(z'_k))  R_k,
+              z'_k = sum_j a_j (w_jk + gamma w+_jk) + b_k
+    """
+    return propagate(a, W + at_least_0("gamma", gamma) * positive(W), 0 * b if set_bias_to_zero else b,
+                     R, at_least_0("epsilon", epsilon), **how)
+
+
+def captum_alpha1_beta0(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
+                        set_bias_to_zero: bool = False, epsilon: float = 1e-9,
+                        **how: Any) -> np.ndarray:
+    """z+ by the sign of the weights, not of the contributions; the bias as it is, or left out.
+
+        R_j = sum_k  a_j w+_jk / (z'_k + epsilon sign(z'_k))  R_k,    z'_k = sum_j a_j w+_jk + b_k
+    """
+    return propagate(a, positive(W), 0 * b if set_bias_to_zero else b, R,
+                     at_least_0("epsilon", epsilon), **how)
+
+
+# The LRP toolbox
+
+def toolbox_alpha_beta(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
+                       alpha: float = 2.0, **how: Any) -> np.ndarray:
+    """LRP-alpha-beta with alpha + beta = 1: beta has the other sign. No stabilizer.
+
+        R_j = sum_k ( alpha (a_j w_jk)+ / z+_k + beta (a_j w_jk)- / z-_k ) R_k,    beta = 1 - alpha
+    """
+    alpha = at_least_0("alpha", alpha)
+    R_positive = propagate_sum([(positive(a), positive(W)), (negative(a), negative(W))],
+                               positive(b), alpha * R, **how)
+    return R_positive + propagate_sum([(positive(a), negative(W)), (negative(a), positive(W))],
+                                      negative(b), (1 - alpha) * R, **how)
+
+
+# The tutorial of Montavon et al.
+
+def tutorial_epsilon(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
+                     epsilon: float = 0.25, layer: Any = reference, **how: Any) -> np.ndarray:
+    """LRP-epsilon whose epsilon is relative to the size of z, and added without the sign of z.
+
+        R_j = sum_k  a_j w_jk / (z_k + epsilon sqrt(mean_k z_k^2))  R_k
+
+    A negative z_k can meet the pole. The mean is over the outputs of an example.
+    """
+    z = layer.linear(a, W, b)
+    increment = at_least_0("epsilon", epsilon) * root_mean_square(z)
+    return propagate(a, W, b, R, increment * sign(z), layer, **how)     # sign(z) cancels sign(z)
+
+
+DIALECTS = {
+    "zennit.epsilon": zennit_epsilon, "zennit.gamma": zennit_gamma,
+    "zennit.alpha_beta": zennit_alpha_beta, "zennit.z_plus": zennit_z_plus,
+    "zennit.w_square": zennit_w_square, "zennit.flat": zennit_flat, "zennit.z_box": zennit_z_box,
+    "captum.epsilon": captum_epsilon, "captum.gamma": captum_gamma,
+    "captum.alpha1_beta0": captum_alpha1_beta0, "toolbox.alpha_beta": toolbox_alpha_beta,
+    "tutorial.epsilon": tutorial_epsilon}

@@ -1,0 +1,122 @@
+"""Dense layers, and the two that turn images into rows and back."""
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import Callable
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from lrp_numpy.layers.activations import at_zero, check_activation
+from lrp_numpy.layers.base import Layer, uniform
+from lrp_numpy.ops import reference
+from lrp_numpy.utils.types import Seed, Shape
+from lrp_numpy.utils.validation import check_integer
+
+
+@dataclass(frozen=True, eq=False)
+class Dense(Layer):
+    """a -> f(z) with z = a @ W + b: every input leads to every output."""
+    W: np.ndarray       # (D, K): W[j, k] leads from lower neuron j to upper neuron k
+    b: np.ndarray       # (K,)
+    activation: str     # a name in ACTIVATIONS
+    parameters = ("W", "b")
+    is_dense = True
+
+    @classmethod
+    def random(cls, D: int, K: int, activation: str, rng: Seed,
+               dtype: DTypeLike = np.float32) -> "Dense":
+        """W and b uniform in [-1/sqrt(D), 1/sqrt(D)]: the start that torch gives Linear layers."""
+        for name, value in (("D", D), ("K", K)):
+            check_integer(name, value)
+        W, b = uniform((D, K), (K,), D, rng, dtype)
+        return cls(W, b, activation)
+
+    @property
+    def in_shape(self) -> Shape:
+        return np.shape(self.W)[:1]
+
+    def out_shape(self, shape: Shape) -> Shape:
+        check_activation(self.activation)
+        if np.ndim(self.W) != 2 or 0 in self.W.shape:
+            raise ValueError(f"W must have shape (D, K), both at least 1, got {np.shape(self.W)}")
+        if len(shape) != 1:
+            raise ValueError(f"it takes rows of numbers, but the layer before it gives {shape}; "
+                             "Flatten makes rows of them")
+        if shape != self.W.shape[:1]:
+            raise ValueError(f"W must have {shape[0]} rows, one for each output of the layer "
+                             f"before it, got shape {self.W.shape}")
+        if self.b.shape != self.W.shape[1:]:
+            raise ValueError(f"b must have shape {self.W.shape[1:]}, one for each column of W, got "
+                             f"{self.b.shape}")
+        return self.b.shape
+
+    def linear(self, a: np.ndarray, W: np.ndarray, b: np.ndarray,
+               ops: ModuleType = reference) -> np.ndarray:
+        """z = a @ W + b (N, K)."""
+        return ops.linear(a, W, b)
+
+    def transpose(self, s: np.ndarray, W: np.ndarray, shape: Shape | None = None,
+                  ops: ModuleType = reference) -> np.ndarray:
+        """c = s @ W.T (N, D)."""
+        return ops.transpose(s, W)
+
+    def gradients(self, a: np.ndarray, dz: np.ndarray,
+                  ops: ModuleType = reference) -> tuple[np.ndarray, ...]:
+        """dW = a.T @ dz (D, K) and db = sum of dz over the batch (K,)."""
+        return ops.gradients(a, dz)
+
+    def adam_step(self, a: np.ndarray, dz: np.ndarray, state: Sequence[tuple], adam: tuple,
+                  ops: ModuleType = reference) -> None:
+        W, b = state
+        ops.dense_adam_step(a, dz, W, b, *adam)
+
+    def fold_into_bias(self, shift: float | np.ndarray) -> tuple[Layer, float | np.ndarray]:
+        b = self.b + shift * self.W.sum(axis=0)
+        return replace(self, b=b.astype(self.b.dtype)), at_zero(self.activation)
+
+
+@dataclass(frozen=True, eq=False)
+class Flatten(Layer):
+    """Images (N, C, H, W) written as rows (N, C H W). Relevance goes back to where it was."""
+    takes_rule = False
+
+    def out_shape(self, shape: Shape) -> Shape:
+        return (math.prod(shape),)
+
+    def preactivation(self, a: np.ndarray, ops: ModuleType = reference) -> np.ndarray:
+        return a.reshape(len(a), math.prod(a.shape[1:]))
+
+    def backward(self, a: np.ndarray, dz: np.ndarray, ops: ModuleType = reference) -> np.ndarray:
+        return dz.reshape(a.shape)
+
+    def relevance(self, rule: Callable | None, a: np.ndarray, z: np.ndarray, R: np.ndarray,
+                  ops: ModuleType = reference, ledger: list | None = None) -> np.ndarray:
+        return self.by_backward(a, R, ops, ledger)
+
+    def fold_into_bias(self, shift: float | np.ndarray) -> tuple[Layer, float | np.ndarray]:
+        return self, shift
+
+
+@dataclass(frozen=True, eq=False)
+class Unflatten(Flatten):
+    """Rows (N, C H W) written as images (N, *shape): what a network of images begins with."""
+    shape: tuple        # (C, H, W)
+
+    @property
+    def in_shape(self) -> Shape:
+        sides = self.shape
+        if not isinstance(sides, tuple) or len(sides) != 3 or any(
+                not isinstance(side, (int, np.integer)) or side < 1 for side in sides):
+            raise ValueError("shape must be (C, H, W), three integers of at least 1, got "
+                             f"{sides!r}")
+        return (math.prod(sides),)
+
+    def out_shape(self, shape: Shape) -> Shape:
+        if shape != self.in_shape:
+            raise ValueError(f"shape must hold {math.prod(shape)} numbers, got {self.shape}")
+        return self.shape
+
+    def preactivation(self, a: np.ndarray, ops: ModuleType = reference) -> np.ndarray:
+        return a.reshape(len(a), *self.shape)

@@ -1,0 +1,81 @@
+"""Weights that remember what was made of them.
+
+A rule such as lrp_gamma computes W + gamma * positive(W), and `explain` calls it for one batch of
+images after another. So `explain` hands it a `remember(W)`: an array for which a computation of
+weights and numbers alone is done once and looked up from then on. Whatever meets other arrays, such as
+a @ W, is computed as ever, and gives a plain array. A rule knows nothing of it.
+"""
+from typing import Any, Callable
+
+import numpy as np
+
+
+class Remembering(np.ndarray):
+    """A read-only array with a memo {computation: its result}, which its results share."""
+    memo: dict | None
+
+    def __array_finalize__(self, source: Any) -> None:
+        self.memo = None        # a view, such as W.T, is an array like any other
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        return _recall(getattr(ufunc, method), (ufunc, method), inputs, options)
+
+    def __array_function__(self, function: Any, types: Any, inputs: Any, options: Any) -> Any:
+        return _recall(function, function, inputs, options)
+
+
+def remember(array: np.ndarray, memo: dict) -> Remembering:
+    """A read-only copy of `array` whose computations are kept in `memo`."""
+    return _as_remembering(np.array(array), memo)
+
+
+def once(function: Callable, array: np.ndarray) -> Any:
+    """function(array), as a plain array; kept in the memo if the array has one."""
+    if not isinstance(array, Remembering) or array.memo is None:
+        return function(_plain(array))
+    key = (function, id(array))
+    if key not in array.memo:
+        array.memo[key] = function(_plain(array)), array
+    return array.memo[key][0]
+
+
+def _recall(function, name, inputs, options):
+    try:
+        if "out" in options:
+            raise TypeError
+        memos: list[dict] = []
+        key = name, _key(inputs, memos), _key(tuple(options.items()), memos)
+        memo = memos[0]
+        hash(key)
+    except (TypeError, IndexError):     # other arrays take part, or nothing that remembers
+        return function(*map(_plain, inputs), **{word: _plain(value)
+                                                 for word, value in options.items()})
+    if key not in memo:
+        result = function(*map(_plain, inputs), **options)
+        # the inputs are kept with it, so that no other array can get their identity
+        memo[key] = (_as_remembering(result, memo) if type(result) is np.ndarray else result), inputs
+    return memo[key][0]
+
+
+def _key(value, memos):
+    if isinstance(value, (tuple, list)):
+        return tuple(_key(one, memos) for one in value)
+    if isinstance(value, np.ndarray):
+        if not isinstance(value, Remembering) or value.memo is None:
+            raise TypeError
+        memos.append(value.memo)
+        return id(value)
+    return type(value), value
+
+
+def _plain(value):
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(_plain, value))
+    return value.view(np.ndarray) if isinstance(value, Remembering) else value
+
+
+def _as_remembering(array, memo):
+    array.flags.writeable = False
+    remembering = array.view(Remembering)
+    remembering.memo = memo
+    return remembering
