@@ -57,8 +57,8 @@ def epsilon_plus_flat(net: Network) -> list[tuple[str, dict]]:
 def epsilon_gamma_box(net: Network) -> list[tuple[str, dict]]:
     """z-B for the pixels, gamma for convolutions, epsilon for Dense layers.
 
-    As `epsilon_plus_flat`, but gamma keeps some negative evidence in the convolutions, and z-B keeps
-    the pixels apart. Source: the composite of this name in Anders et al. 2021, "Software for
+    As `epsilon_plus_flat`, but gamma keeps some negative evidence in the convolutions, and z-B
+    keeps the pixels apart. Source: the composite of this name in Anders et al. 2021, "Software for
     Dataset-wide XAI: From Local Explanations to Global Insights with Zennit, CoRelAy, and ViRelAy";
     its epsilon is 1e-6, ours 0.25 unless you give another.
     """
@@ -90,7 +90,8 @@ def layers_with_rule(net: Network) -> list[Layer]:
 
 def find_rule(rule: str | Callable) -> Callable:
     """The function for the name of a rule or dialect; a function is returned as it is."""
-    return {**RULES, **DIALECTS}.get(rule, rule) if isinstance(rule, str) else rule
+    known: dict[Any, Any] = {**RULES, **DIALECTS}
+    return known.get(rule, rule) if isinstance(rule, str) else rule
 
 
 def parameters_of(rule: str | Callable) -> list[str]:
@@ -100,8 +101,9 @@ def parameters_of(rule: str | Callable) -> list[str]:
             and one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)]
 
 
-def rules_of_layers(rule: Rule, net: Network, parameters: dict[str, Any]) -> list[Callable | None]:
-    """For each layer of `net`, its rule with its parameters: a function (a, W, b, R, layer, ledger);
+def rules_of_layers(rule: Rule, net: Network,
+                    parameters: dict[str, Any]) -> list[Callable | None]:
+    """For each layer of `net`, its rule with its parameters: a function (a, W, b, R, **how);
     None for a layer that takes none.
 
     rule and parameters: as `explain` takes them. Raises ValueError for what does not fit.

@@ -1,13 +1,13 @@
 """What other software means by the names of the rules: one equation each.
 
 `lrp.explain(net, x, rule="captum.gamma")` calls them by name, and they are functions like those of
-rules.py, with the same arguments, shapes, units and errors. zennit and captum add a small epsilon to
-the denominator of every rule; here it is a parameter, as they have it by default.
+rules.py, with the same arguments, shapes, units and errors. zennit and captum add a small epsilon
+to the denominator of every rule; here it is a parameter, as they have it by default.
 
-    zennit      Anders et al. 2021, "Software for Dataset-wide XAI: From Local Explanations to Global
-                Insights with Zennit, CoRelAy, and ViRelAy"; version 0.5.1
-    captum      Kokhlikyan et al. 2020, "Captum: A Unified and Generic Model Interpretability Library
-                for PyTorch"; version 0.9.0
+    zennit      Anders et al. 2021, "Software for Dataset-wide XAI: From Local Explanations to
+                Global Insights with Zennit, CoRelAy, and ViRelAy"; version 0.5.1
+    captum      Kokhlikyan et al. 2020, "Captum: A Unified and Generic Model Interpretability
+                Library for PyTorch"; version 0.9.0
     toolbox     Lapuschkin et al. 2016, "The LRP Toolbox for Artificial Neural Networks"
     tutorial    Montavon et al., the tutorial "Implementing Layer-Wise Relevance Propagation" that
                 goes with Montavon et al. 2019
@@ -21,21 +21,23 @@ import numpy as np
 from lrp_numpy.ops import reference
 from lrp_numpy.rules import (lrp_epsilon, lrp_gamma_generalized, negative, positive, propagate,
                              propagate_sum, root_mean_square, sign)
+from lrp_numpy.utils.types import Array
 from lrp_numpy.utils.validation import at_least_0, check_alpha_beta, check_low_high
 
 
 # zennit: 1e-6 in every denominator
 
-def zennit_epsilon(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
-                   epsilon: float = 1e-6, **how: Any) -> np.ndarray:
+def zennit_epsilon(a: Array, W: Array, b: Array, R: Array, epsilon: float = 1e-6,
+                   **how: Any) -> Array:
     """LRP-epsilon with zennit's default: R_j = sum_k a_j w_jk / (z_k + 1e-6 sign(z_k)) R_k."""
     return lrp_epsilon(a, W, b, R, epsilon, **how)
 
 
-def zennit_gamma(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray, gamma: float = 0.25,
-                 epsilon: float = 1e-6, layer: Any = reference, **how: Any) -> np.ndarray:
-    """The generalized LRP-gamma, whose z_k' = z_k + gamma (...) is stabilized; R_k is dropped where z_k = 0.
+def zennit_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25, epsilon: float = 1e-6,
+                 layer: Any = reference, **how: Any) -> Array:
+    """The generalized LRP-gamma with a stabilizer; where z_k = 0 exactly, R_k is left out.
 
+        z'_k = z_k + gamma sum_j (a_j w_jk)^s + gamma b_k^s,    ^s as in lrp_gamma_generalized
         R_j = sum_k  (a_j w_jk + gamma (a_j w_jk)^s) / (z'_k + epsilon sign(z'_k))  R_k
     """
     z = layer.linear(a, W, b)
@@ -43,12 +45,12 @@ def zennit_gamma(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray, gam
                                  epsilon=at_least_0("epsilon", epsilon), layer=layer, **how)
 
 
-def zennit_alpha_beta(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
-                      alpha: float = 2.0, beta: float = 1.0, epsilon: float = 1e-6,
-                      **how: Any) -> np.ndarray:
+def zennit_alpha_beta(a: Array, W: Array, b: Array, R: Array, alpha: float = 2.0, beta: float = 1.0,
+                      epsilon: float = 1e-6, **how: Any) -> Array:
     """LRP-alpha-beta with a stabilizer in both denominators.
 
-        R_j = sum_k ( alpha (a_j w_jk)+ / (z+_k + epsilon) - beta (a_j w_jk)- / (z-_k +- epsilon) ) R_k
+        R_j = sum_k ( alpha (a_j w_jk)+ / (z+_k + epsilon) - beta (a_j w_jk)- / (z-_k +- epsilon) )
+        R_k
 
     z+_k and z-_k are the sums over j with b+_k and b-_k. At z-_k = 0 the sign of epsilon is +.
     """
@@ -58,28 +60,29 @@ def zennit_alpha_beta(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray
                                       negative(b), -float(beta) * R, epsilon=float(epsilon), **how)
 
 
-def zennit_z_plus(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
-                  epsilon: float = 1e-6, **how: Any) -> np.ndarray:
+def zennit_z_plus(a: Array, W: Array, b: Array, R: Array, epsilon: float = 1e-6,
+                  **how: Any) -> Array:
     """LRP-z+ with a stabilizer: R_j = sum_k (a_j w_jk)+ / (z+_k + epsilon) R_k."""
     return propagate_sum([(positive(a), positive(W)), (negative(a), negative(W))], positive(b), R,
                          epsilon=at_least_0("epsilon", epsilon), **how)
 
 
-def zennit_w_square(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
-                    epsilon: float = 1e-6, **how: Any) -> np.ndarray:
-    """LRP-w-square where the bias takes part: R_j = sum_k w_jk^2 / (sum_j w_jk^2 + b_k^2 + epsilon) R_k."""
+def zennit_w_square(a: Array, W: Array, b: Array, R: Array, epsilon: float = 1e-6,
+                    **how: Any) -> Array:
+    """LRP-w-square where the bias takes part.
+
+        R_j = sum_k  w_jk^2 / (sum_j w_jk^2 + b_k^2 + epsilon)  R_k
+    """
     return propagate(np.ones_like(a), W**2, b**2, R, at_least_0("epsilon", epsilon), **how)
 
 
-def zennit_flat(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray, epsilon: float = 1e-6,
-                **how: Any) -> np.ndarray:
+def zennit_flat(a: Array, W: Array, b: Array, R: Array, epsilon: float = 1e-6, **how: Any) -> Array:
     """LRP-flat with a stabilizer: R_j = sum_k 1 / (D + epsilon) R_k."""
     return propagate(np.ones_like(a), W**0, 0 * b, R, at_least_0("epsilon", epsilon), **how)
 
 
-def zennit_z_box(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
-                 low: float | np.ndarray = 0.0, high: float | np.ndarray = 1.0,
-                 epsilon: float = 1e-6, **how: Any) -> np.ndarray:
+def zennit_z_box(a: Array, W: Array, b: Array, R: Array, low: float | Array = 0.0,
+                 high: float | Array = 1.0, epsilon: float = 1e-6, **how: Any) -> Array:
     """LRP-z-B with a stabilizer: as rules.lrp_z_box, z_k + epsilon sign(z_k) in the denominator."""
     low, high = check_low_high(low, high, a)
     return propagate_sum([(a, W), (low, -positive(W)), (high, -negative(W))], 0 * b, R,
@@ -88,27 +91,25 @@ def zennit_z_box(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
 
 # captum: 1e-9 in every denominator, and biases as they are
 
-def captum_epsilon(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
-                   epsilon: float = 1e-9, **how: Any) -> np.ndarray:
+def captum_epsilon(a: Array, W: Array, b: Array, R: Array, epsilon: float = 1e-9,
+                   **how: Any) -> Array:
     """LRP-epsilon with captum's default: R_j = sum_k a_j w_jk / (z_k + 1e-9 sign(z_k)) R_k."""
     return lrp_epsilon(a, W, b, R, epsilon, **how)
 
 
-def captum_gamma(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray, gamma: float = 0.25,
-                 set_bias_to_zero: bool = False, epsilon: float = 1e-9,
-                 **how: Any) -> np.ndarray:
+def captum_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25,
+                 set_bias_to_zero: bool = False, epsilon: float = 1e-9, **how: Any) -> Array:
     """LRP-gamma that leaves the bias as it is, or out.
 
         R_j = sum_k  a_j (w_jk + gamma w+_jk) / (z'_k + epsilon sign(z'_k))  R_k,
               z'_k = sum_j a_j (w_jk + gamma w+_jk) + b_k
     """
-    return propagate(a, W + at_least_0("gamma", gamma) * positive(W), 0 * b if set_bias_to_zero else b,
-                     R, at_least_0("epsilon", epsilon), **how)
+    gamma, b = at_least_0("gamma", gamma), 0 * b if set_bias_to_zero else b
+    return propagate(a, W + gamma * positive(W), b, R, at_least_0("epsilon", epsilon), **how)
 
 
-def captum_alpha1_beta0(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
-                        set_bias_to_zero: bool = False, epsilon: float = 1e-9,
-                        **how: Any) -> np.ndarray:
+def captum_alpha1_beta0(a: Array, W: Array, b: Array, R: Array, set_bias_to_zero: bool = False,
+                        epsilon: float = 1e-9, **how: Any) -> Array:
     """z+ by the sign of the weights, not of the contributions; the bias as it is, or left out.
 
         R_j = sum_k  a_j w+_jk / (z'_k + epsilon sign(z'_k))  R_k,    z'_k = sum_j a_j w+_jk + b_k
@@ -119,8 +120,8 @@ def captum_alpha1_beta0(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarr
 
 # The LRP toolbox
 
-def toolbox_alpha_beta(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
-                       alpha: float = 2.0, **how: Any) -> np.ndarray:
+def toolbox_alpha_beta(a: Array, W: Array, b: Array, R: Array, alpha: float = 2.0,
+                       **how: Any) -> Array:
     """LRP-alpha-beta with alpha + beta = 1: beta has the other sign. No stabilizer.
 
         R_j = sum_k ( alpha (a_j w_jk)+ / z+_k + beta (a_j w_jk)- / z-_k ) R_k,    beta = 1 - alpha
@@ -134,8 +135,8 @@ def toolbox_alpha_beta(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarra
 
 # The tutorial of Montavon et al.
 
-def tutorial_epsilon(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
-                     epsilon: float = 0.25, layer: Any = reference, **how: Any) -> np.ndarray:
+def tutorial_epsilon(a: Array, W: Array, b: Array, R: Array, epsilon: float = 0.25,
+                     layer: Any = reference, **how: Any) -> Array:
     """LRP-epsilon whose epsilon is relative to the size of z, and added without the sign of z.
 
         R_j = sum_k  a_j w_jk / (z_k + epsilon sqrt(mean_k z_k^2))  R_k

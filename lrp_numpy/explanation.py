@@ -22,8 +22,9 @@ BATCH_BYTES = 2**24     # what the arrays of one batch take, roughly: small enou
 
 
 class Explanation(NamedTuple):
-    """The relevance of every neuron for one output of each of N images, in units of that output:
-    of the logit, if the network is a classifier; of what it predicts, if it is a regression.
+    """The relevance of every neuron for one output of each of N images.
+
+    In units of that output: of the logit of a classifier, of the prediction of a regression.
     """
     relevance: list         # arrays (N, *shape), input first, logits last; or the input's alone
     ledger: list            # one LedgerRow a layer, input side first: see rules.LedgerRow
@@ -36,7 +37,7 @@ class Explanation(NamedTuple):
         return self.relevance[0]
 
     def unassigned(self, n: int) -> dict[str, float]:
-        """The relevance of image n that no input got: {"bias": ..., "epsilon": ..., "dropped": ...}.
+        """The relevance of image n that no input got, as {"bias": ..., "epsilon": ..., ...}.
 
         Each is its column of the ledger, all layers added up. With `input[n]` they add up to the
         output that is explained.
@@ -126,7 +127,8 @@ def explain_batches(net: Network, x: np.ndarray | Iterable[np.ndarray], rule: Ru
         arrays, count = [x], len(x)
     elif not isinstance(x, Iterable):
         raise ValueError(f"x must be an array or an iterable of arrays, got {x!r}")
-    for name, value, one in (("target", target, "class"), ("start", start, "number")):
+    each: tuple[Any, ...] = (("target", target, "class"), ("start", start, "number"))
+    for name, value, one in each:
         if count is None and np.ndim(value) != 0:
             raise ValueError(f"{name} must be None or one {one} if x is not an array, got "
                              f"{np.shape(value)}")
@@ -158,9 +160,10 @@ class _Job:
         self.net, self.ops, self.intermediate = net, ops, intermediate
         for name in {layer.activation for layer in net.layers}:
             if at_zero(name) != 0:
-                warnings.warn(f"{name}(0) is {at_zero(name):g}, so neurons near z = 0 get relevance "
-                              "that they cannot share out sensibly; explain zero_centred(net) "
-                              "instead, which has the same outputs", stacklevel=3)
+                warnings.warn(f"{name}(0) is {at_zero(name):g}, so neurons near z = 0 get "
+                              "relevance that they cannot redistribute sensibly; explain "
+                              "zero_centred(net) instead, which has the same outputs",
+                              stacklevel=3)
 
     def room(self, N, dtype):
         """Room for the relevance of N images: of every neuron, or of the pixels alone."""
@@ -177,11 +180,11 @@ class _Job:
         _check_forward(x, z, first_row)
         logits = a[-1]
         target = logits.argmax(axis=1) if target is None else np.full(len(x), target, np.int64)
-        R, ledger = relevance_of_logits(logits, target, start), []
+        R, ledger = relevance_of_logits(logits, target, start), list[LedgerRow]()
         for number, (layer, rule) in reversed(list(enumerate(zip(self.layers, self.rules)))):
             if self.intermediate:
                 kept[number + 1][...] = R
-            rows, above = [], R
+            above, rows = R, list[LedgerRow]()
             R = layer.relevance(rule, a[number], z[number], R, self.ops, rows)
             ledger.insert(0, _ledger_row(rows, above, R, a[number], number, first_row))
         kept[0][...] = R
@@ -189,7 +192,7 @@ class _Job:
 
 
 def relevance_of_logits(logits: np.ndarray, target: np.ndarray,
-                        start: float | np.ndarray | None = None) -> np.ndarray:
+                        start: Any = None) -> np.ndarray:
     """R at the logits (N, K): `start`, or the logit, of class target (N,) and 0 elsewhere; or, if
     `start` is an array (N, K), that."""
     if np.ndim(start) == 2:
@@ -236,7 +239,7 @@ def _check_target(target, N, net):
 
 
 def _ledger_row(rows, R, R_inputs, a, number, first_row):
-    """The LedgerRow of layer `number`: the sum of what its rule noted for each use of the four lines.
+    """The LedgerRow of layer `number`: the sum over each use that its rule made of the four lines.
 
     The relevance must have the shape of a, and finite sums, one for each image.
     """
@@ -244,7 +247,8 @@ def _ledger_row(rows, R, R_inputs, a, number, first_row):
         raise ValueError(f"rule must return relevance of the shape of a, {a.shape}, got "
                          f"{np.shape(R_inputs)}")
     unknown = np.full(len(R), np.nan)
-    row = LedgerRow(*map(sum, zip(*rows or [(total(R), total(R_inputs), *[unknown] * 3)])))
+    rows = rows or [(total(R), total(R_inputs), *[unknown] * 3)]
+    row = LedgerRow(*[sum(parts) for parts in zip(*rows)])
     if not np.isfinite(row.inputs).all():
         image = int(np.argmin(np.isfinite(row.inputs)))
         raise FloatingPointError(

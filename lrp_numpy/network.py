@@ -71,7 +71,7 @@ class Network:
 
     @property
     def multiplications(self) -> int:
-        """How many multiplications the forward pass of one image takes: D K for each Dense layer, and
+        """The multiplications in the forward pass of one image: D K for each Dense layer, and
         for a convolution every weight as often as its kernel has places."""
         return sum(layer.W.size * math.prod(shape[1:])
                    for layer, shape in zip(self.layers, self.shapes[1:]) if layer.parameters)
@@ -97,7 +97,8 @@ class Network:
         """Logits (N, K) for inputs x (N, D).
 
         engine: None, "numpy" or "numba", as in `ops`. Raises ValueError for another, and unless x
-        fits the network; FloatingPointError if x or a weight is so large that a logit is not finite.
+        fits the network; FloatingPointError if x or a weight is so large that a logit is not
+        finite.
         """
         check_inputs(x, self.sizes[0])
         chosen, a = self.choose_ops(engine, len(x)), x
@@ -117,8 +118,9 @@ class Network:
     def backward(self, forward_pass: Pass, dlogits: np.ndarray) -> list[tuple[np.ndarray, ...]]:
         """Gradients [(dW, db), ...], input side first; () for a layer that has nothing to train.
 
-        forward_pass: what `forward_pass(x)` returned; dlogits (N, K): the derivative of the loss with
-        respect to the logits. From the last layer to the first, with da = dlogits to begin with:
+        forward_pass: what `forward_pass(x)` returned; dlogits (N, K): the derivative of the loss
+        with respect to the logits. From the last layer to the first, with da = dlogits to begin
+        with:
 
             dz = da * f'(z);   dW = a.T @ dz;   db = sum dz;   da = dz @ W.T
 
@@ -196,10 +198,9 @@ class MLP(Network):
         """An untrained network: W and b uniform in [-1/sqrt(D), 1/sqrt(D)], D inputs to a layer.
 
         sizes: neurons from input to output, such as [784, 500, 10]; activation: a name in
-        layers.activations.ACTIVATIONS, such as "relu", for all layers but the last; rng: a seed or a
-        numpy.random.Generator.
-        This start is the one that torch gives its Linear layers.
-        Raises ValueError for sizes below 1, fewer than two sizes, or an unknown activation.
+        layers.activations.ACTIVATIONS, such as "relu", for all layers but the last; rng: a seed or
+        a numpy.random.Generator. This start is the one that torch gives its Linear layers. Raises
+        ValueError for sizes below 1, fewer than two sizes, or an unknown activation.
         """
         sizes = list(sizes)
         if len(sizes) < 2 or any(not isinstance(s, (int, np.integer)) or s < 1 for s in sizes):

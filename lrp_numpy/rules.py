@@ -5,39 +5,39 @@ are the same four lines, `propagate`, with other weights, other inputs or a larg
 
 Notation: a (N, D) activations entering the layer, W (D, K), b (K,), z = a @ W + b (N, K); j counts
 inputs, k outputs; w+ = max(w, 0), w- = min(w, 0). Relevance is in units of the logit that is
-explained. In a convolution, a is (N, C, H, W), W (C, K, h, w) and b (K, 1, 1); `layer` then supplies
-the maps that Dense layers write as a @ W + b and s @ W.T.
+explained. In a convolution, a is (N, C, H, W), W (C, K, h, w) and b (K, 1, 1).
 
-Every rule takes two more keywords, `how`, and hands them to `propagate`: `layer`, an object with
-linear(a, W, b) and transpose(s, W, shape), such as a lrp_numpy.Conv2D; and `ledger`, a list to which
-it appends a LedgerRow. A rule of your own is a function of this kind:
+Every rule hands two more keywords, `how`, to `propagate`: `layer`, which supplies a @ W + b and
+s @ W.T as linear(a, W, b) and transpose(s, W, shape), such as a Conv2D (default: Dense layers); and
+`ledger`, a list to which it appends a LedgerRow. A rule of your own is a function of this kind:
 
     def lrp_cube(a, W, b, R, **how):
         return propagate(a, W**3, b, R, **how)
 
-Every rule raises ValueError for arrays whose shapes do not fit one another, for arrays that are not
-numbers, and for NaN or infinity in them, with the place of the first. Where z overflows, relevance
-is NaN. What other software means by the same names is in dialects.py.
+Every rule raises ValueError for arrays whose shapes do not fit one another, that are no numbers, or
+that hold NaN or infinity, with the place of the first. Where z overflows, relevance is NaN. What
+other software means by the same names is in dialects.py.
 
 Sources:
-    Bach et al. 2015, "On Pixel-Wise Explanations for Non-Linear Classifier Decisions by
-        Layer-Wise Relevance Propagation", PLOS ONE 10(7), doi:10.1371/journal.pone.0130140
+    Bach et al. 2015, "On Pixel-Wise Explanations for Non-Linear Classifier Decisions by Layer-Wise
+        Relevance Propagation", doi:10.1371/journal.pone.0130140
     Montavon et al. 2017, "Explaining Nonlinear Classification Decisions with Deep Taylor
-        Decomposition", Pattern Recognition 65, doi:10.1016/j.patcog.2016.11.008
-    Montavon et al. 2019, "Layer-Wise Relevance Propagation: An Overview", in "Explainable AI:
-        Interpreting, Explaining and Visualizing Deep Learning", doi:10.1007/978-3-030-28954-6_10
+        Decomposition", doi:10.1016/j.patcog.2016.11.008
+    Montavon et al. 2019, "Layer-Wise Relevance Propagation: An Overview",
+        doi:10.1007/978-3-030-28954-6_10
     Lapuschkin et al. 2019, "Unmasking Clever Hans Predictors and Assessing What Machines Really
-        Learn", Nature Communications 10, doi:10.1038/s41467-019-08987-4
+        Learn", doi:10.1038/s41467-019-08987-4
     Andeol et al. 2021, "Learning Domain Invariant Representations by Joint Wasserstein Distance
         Minimization"
 """
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lrp_numpy.ops import reference
-from lrp_numpy.utils.validation import as_floats, at_least_0, check_alpha_beta, check_low_high
+from lrp_numpy.utils.types import Array
+from lrp_numpy.utils.validation import (as_floats, at_least_0, check_alpha_beta, check_low_high,
+                                        check_shape, warn_if_negative)
 
 
 class LedgerRow(NamedTuple):
@@ -45,47 +45,47 @@ class LedgerRow(NamedTuple):
 
     received = inputs + bias + epsilon + dropped, to rounding.
     """
-    received: np.ndarray    # (N,) relevance that came from above
-    inputs: np.ndarray      # (N,) relevance of the layer's inputs: what the next layer down receives
-    bias: np.ndarray        # (N,) relevance of the bias, which is a part of z
-    epsilon: np.ndarray     # (N,) relevance that the stabilizer absorbed; like R, of either sign
-    dropped: np.ndarray     # (N,) relevance of outputs with z = 0, which has nowhere to go
+    received: Array    # (N,) relevance that came from above
+    inputs: Array      # (N,) relevance of the layer's inputs, which the layer below receives
+    bias: Array        # (N,) relevance of the bias, which is a part of z
+    epsilon: Array     # (N,) relevance that the stabilizer absorbed; like R, of either sign
+    dropped: Array     # (N,) relevance of outputs with z = 0, which has nowhere to go
 
 
-def positive(x: np.ndarray) -> np.ndarray:
+def positive(x: Array) -> Array:
     """x+ = max(x, 0), element by element."""
     return np.maximum(x, 0)
 
 
-def negative(x: np.ndarray) -> np.ndarray:
+def negative(x: Array) -> Array:
     """x- = min(x, 0), element by element."""
     return np.minimum(x, 0)
 
 
-def sign(z: np.ndarray) -> np.ndarray:
+def sign(z: Array) -> Array:
     """+1 where z >= 0, else -1: unlike numpy.sign, never 0."""
     return np.where(z >= 0, 1, -1).astype(z.dtype)
 
 
-def stabilize(z: np.ndarray, epsilon: float | np.ndarray) -> np.ndarray:
+def stabilize(z: Array, epsilon: float | Array) -> Array:
     """z + epsilon * sign(z), with sign(0) = +1: at least epsilon from 0, and never across it."""
     return z + epsilon * sign(z)
 
 
-def divide(R: np.ndarray, z: np.ndarray) -> np.ndarray:
+def divide(R: Array, z: Array) -> Array:
     """R / z; 0 where z = 0, and NaN where z is infinite, so that no R is lost unseen."""
+    check_shape("R", R, z.shape)
     return np.where(z == 0, 0, R / np.where(z == 0, 1, z)) + 0 * z
 
 
-def total(R: np.ndarray) -> np.ndarray:
+def total(R: Array) -> Array:
     """The sum over everything but the images: (N, ...) to (N,), in float64."""
     return R.sum(axis=tuple(range(1, R.ndim)), dtype=np.float64)
 
 
-def propagate(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
-              epsilon: float | np.ndarray = 0.0, layer: Any = reference,
-              ledger: list[LedgerRow] | None = None) -> np.ndarray:
-    """The four lines of every rule: from the relevance R (N, K) of the outputs to that of the inputs.
+def propagate(a: Array, W: Array, b: Array, R: Array, epsilon: float | Array = 0.0,
+              layer: Any = reference, ledger: list[LedgerRow] | None = None) -> Array:
+    """The four lines of every rule: from the outputs' relevance R (N, K) to that of the inputs.
 
         R_j = a_j sum_k w_jk R_k / (z_k + epsilon sign(z_k)),    z = a @ W + b
 
@@ -107,25 +107,24 @@ def propagate(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
     return R_inputs
 
 
-def ledger_row(b: np.ndarray, z: np.ndarray, s: np.ndarray, R: np.ndarray, R_inputs: np.ndarray,
-               epsilon: float | np.ndarray) -> LedgerRow:
-    """Where R went in the four lines: z is a sum of inputs and bias, its denominator has epsilon."""
+def ledger_row(b: Array, z: Array, s: Array, R: Array, R_inputs: Array,
+               epsilon: float | Array) -> LedgerRow:
+    """Where R went in the four lines: to inputs and bias, which make up z, or to epsilon."""
     return LedgerRow(received=total(R), inputs=total(R_inputs), bias=total(b * s),
                      epsilon=total(epsilon * sign(z) * s),
                      dropped=total(np.where(stabilize(z, epsilon) == 0, R, 0)))
 
 
-def propagate_sum(terms: list[tuple[np.ndarray, np.ndarray]], b: np.ndarray, R: np.ndarray,
-                  **how: Any) -> np.ndarray:
+def propagate_sum(terms: list[tuple[Array, Array]], b: Array, R: Array, **how: Any) -> Array:
     """The four lines for a z of several terms (a, W): z = a1 @ W1 + a2 @ W2 + ... + b.
 
     It is one layer with all the inputs side by side; each input gets the sum of its parts.
     """
     a, W = (np.concatenate(parts, axis) for parts, axis in zip(zip(*terms), (1, 0)))
-    return sum(np.split(propagate(a, W, b, R, **how), len(terms), axis=1))
+    return np.sum(np.split(propagate(a, W, b, R, **how), len(terms), axis=1), axis=0)
 
 
-def lrp_0(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray, **how: Any) -> np.ndarray:
+def lrp_0(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
     """LRP-0: in proportion to the contribution of each input to z.
 
         R_j = sum_k  a_j w_jk / (sum_j a_j w_jk + b_k)  R_k
@@ -136,45 +135,45 @@ def lrp_0(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray, **how: Any
     return propagate(a, W, b, R, **how)
 
 
-def lrp_epsilon(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray, epsilon: float = 0.25,
-                relative: bool = False, layer: Any = reference, **how: Any) -> np.ndarray:
+def lrp_epsilon(a: Array, W: Array, b: Array, R: Array, epsilon: float = 0.25,
+                relative: bool = False, layer: Any = reference, **how: Any) -> Array:
     """LRP-epsilon: as LRP-0, but the stabilizer absorbs relevance where z is small.
 
         R_j = sum_k  a_j w_jk / (z_k + epsilon sign(z_k))  R_k,    z_k = sum_j a_j w_jk + b_k
 
     Shapes as in `propagate`; epsilon >= 0 is in units of z. relative=True: epsilon is a multiple of
     sqrt(mean_k z_k^2), the root mean square of an example's z. epsilon = 0 is LRP-0.
-    Raises ValueError for a negative epsilon. Source: Bach et al. 2015; relative: Montavon et al. 2019.
+    Raises ValueError for a negative epsilon. Source: Bach et al. 2015; relative: Montavon et al.
+    2019.
     """
     epsilon = at_least_0("epsilon", epsilon)
-    if relative:
-        epsilon = epsilon * root_mean_square(layer.linear(a, W, b))
-    return propagate(a, W, b, R, epsilon, layer, **how)
+    size = root_mean_square(layer.linear(a, W, b)) if relative else 1
+    return propagate(a, W, b, R, epsilon * size, layer, **how)
 
 
-def lrp_gamma(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray, gamma: float = 0.25,
-              **how: Any) -> np.ndarray:
+def lrp_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25, **how: Any) -> Array:
     """LRP-gamma: positive weights and biases count 1 + gamma times.
 
         R_j = sum_k  a_j (w_jk + gamma w+_jk) / (sum_j a_j (w_jk + gamma w+_jk) + b_k + gamma b+_k)
               R_k
 
     Shapes as in `propagate`; gamma >= 0 has no unit. gamma = 0 is LRP-0; the larger gamma, the less
-    negative evidence remains. Assumes a >= 0, and warns if it is not: `lrp_gamma_generalized` is the
-    rule for both signs. Assumes z_k > 0 where R_k is not 0: a negative z_k may grow to 0 and past it,
-    with huge R_j near there. Raises ValueError for a negative gamma.
-    Source: Montavon et al. 2019, section 10.2.1.
+    negative evidence remains. Assumes a >= 0, and warns if it is not: `lrp_gamma_generalized` is
+    the rule for both signs. Assumes z_k > 0 where R_k is not 0: a negative z_k may grow to 0 and
+    past it, with huge R_j near there. Raises ValueError for a negative gamma. Source: Montavon et
+    al. 2019, section 10.2.1.
     """
     gamma = at_least_0("gamma", gamma)
     warn_if_negative(a, gamma)
     return propagate(a, W + gamma * positive(W), b + gamma * positive(b), R, **how)
 
 
-def lrp_gamma_generalized(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
-                          gamma: float = 0.25, layer: Any = reference, **how: Any) -> np.ndarray:
+def lrp_gamma_generalized(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25,
+                          layer: Any = reference, **how: Any) -> Array:
     """LRP-gamma for a and z of any sign: contributions with the sign of z count 1 + gamma times.
 
-        R_j = sum_k  (a_j w_jk + gamma (a_j w_jk)^s) / (z_k + gamma sum_j (a_j w_jk)^s + gamma b_k^s)
+        R_j = sum_k  (a_j w_jk + gamma (a_j w_jk)^s) / (z_k + gamma sum_j (a_j w_jk)^s + gamma
+        b_k^s)
               R_k,   where x^s is x+ if z_k >= 0, else x-
 
     Shapes and gamma as in `lrp_gamma`, which it equals where a >= 0 and z >= 0. The denominator is
@@ -187,8 +186,8 @@ def lrp_gamma_generalized(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.nda
             + favour_positive(a, -W, -b, R_down, gamma, layer=layer, **how))
 
 
-def lrp_alpha_beta(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray, alpha: float = 2.0,
-                   beta: float = 1.0, **how: Any) -> np.ndarray:
+def lrp_alpha_beta(a: Array, W: Array, b: Array, R: Array, alpha: float = 2.0, beta: float = 1.0,
+                   **how: Any) -> Array:
     """LRP-alpha-beta: positive and negative contributions to z are treated apart.
 
         R_j = sum_k ( alpha (a_j w_jk)+ / (sum_j (a_j w_jk)+ + b+_k)
@@ -204,8 +203,7 @@ def lrp_alpha_beta(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray, a
                                       negative(b), -float(beta) * R, **how)
 
 
-def lrp_z_plus(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
-               **how: Any) -> np.ndarray:
+def lrp_z_plus(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
     """LRP-z+: positive contributions only; alpha-beta with alpha = 1, beta = 0.
 
         R_j = sum_k  (a_j w_jk)+ / (sum_j (a_j w_jk)+ + b+_k)  R_k
@@ -216,8 +214,7 @@ def lrp_z_plus(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
                          **how)
 
 
-def lrp_w_square(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
-                 **how: Any) -> np.ndarray:
+def lrp_w_square(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
     """LRP-w-square: in proportion to the squared weights, whatever the input is; no bias.
 
         R_j = sum_k  w_jk^2 / (sum_j w_jk^2)  R_k
@@ -227,7 +224,7 @@ def lrp_w_square(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
     return propagate(np.ones_like(a), W**2, 0 * b, R, **how)
 
 
-def lrp_flat(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray, **how: Any) -> np.ndarray:
+def lrp_flat(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
     """LRP-flat: the same share for every input that leads to k; no bias.
 
         R_j = sum_k  1 / D  R_k,    D inputs to k
@@ -237,10 +234,9 @@ def lrp_flat(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray, **how: 
     return propagate(np.ones_like(a), W**0, 0 * b, R, **how)
 
 
-def lrp_z_box(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
-              low: float | np.ndarray = 0.0, high: float | np.ndarray = 1.0,
-              **how: Any) -> np.ndarray:
-    """LRP-z-B, for pixels in [low, high]: how far each is from the end of its range that lowers z_k.
+def lrp_z_box(a: Array, W: Array, b: Array, R: Array, low: float | Array = 0.0,
+              high: float | Array = 1.0, **how: Any) -> Array:
+    """LRP-z-B, for pixels in [low, high]: by the distance from the end that lowers z_k.
 
         R_j = sum_k  (a_j w_jk - low_j w+_jk - high_j w-_jk)
                      / (sum_j a_j w_jk - low_j w+_jk - high_j w-_jk)  R_k
@@ -252,24 +248,15 @@ def lrp_z_box(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
     return propagate_sum([(a, W), (low, -positive(W)), (high, -negative(W))], 0 * b, R, **how)
 
 
-def favour_positive(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray, gamma: float,
-                    **how: Any) -> np.ndarray:
+def favour_positive(a: Array, W: Array, b: Array, R: Array, gamma: float, **how: Any) -> Array:
     """The four lines where contributions above 0 count 1 + gamma times, for a of any sign."""
-    return propagate_sum([(positive(a), W + gamma * positive(W)),
-                          (negative(a), W + gamma * negative(W))], b + gamma * positive(b), R, **how)
+    terms = [(positive(a), W + gamma * positive(W)), (negative(a), W + gamma * negative(W))]
+    return propagate_sum(terms, b + gamma * positive(b), R, **how)
 
 
-def root_mean_square(z: np.ndarray) -> np.ndarray:
+def root_mean_square(z: Array) -> Array:
     """sqrt(mean z^2) over the outputs of each example: (N, ...) to (N, 1, ...)."""
     return np.sqrt(np.mean(z**2, axis=tuple(range(1, z.ndim)), keepdims=True))
-
-
-def warn_if_negative(a: np.ndarray, gamma: float) -> None:
-    """LRP-gamma turns around where an activation is negative: warn once."""
-    if gamma > 0 and a.size and a.min() < 0:
-        warnings.warn("gamma is made for activations of at least 0, and some here are negative: it "
-                      "then favours negative evidence; use 'gamma_generalized', the rule for both "
-                      "signs", stacklevel=3)
 
 
 RULES = {"0": lrp_0, "epsilon": lrp_epsilon, "gamma": lrp_gamma,

@@ -1,4 +1,4 @@
-"""The layers of a network, one file a family. One of your own is a subclass of Layer: see base.py."""
+"""The layers of a network, one file a family. For one of your own, see Layer in base.py."""
 from typing import Any
 
 from lrp_numpy.layers.base import Layer

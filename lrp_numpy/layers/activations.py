@@ -2,8 +2,8 @@
 
 A derivative is a function of z and of a = f(z), which the forward pass has at hand: for some
 functions a is the shorter way (sigmoid: a (1 - a)), for those that are not injective only z will do
-(GELU, SiLU). Relevance passes an activation unchanged; it is f(0) = 0 that LRP relies on. For sigmoid
-and softplus, see models.canonize.zero_centred.
+(GELU, SiLU). Relevance passes an activation unchanged; it is f(0) = 0 that LRP relies on. For
+sigmoid and softplus, see models.canonize.zero_centred.
 """
 import math
 from typing import Callable, NamedTuple

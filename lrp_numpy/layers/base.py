@@ -19,8 +19,10 @@ from lrp_numpy.utils.types import Seed, Shape
 
 
 class Layer:
-    """A layer of your own is a dataclass (@dataclass(frozen=True, eq=False), as all are), with W and b
-    as fields, that overrides:
+    """What every layer does; a layer of your own is a subclass.
+
+    It is a dataclass (@dataclass(frozen=True, eq=False), as all are) with W and b as fields, that
+    overrides:
 
         out_shape(shape)                the shape of one output for that of one input; ValueError if
                                         it cannot take such an input
@@ -29,8 +31,8 @@ class Layer:
                                         to, times the weight; shape: that of a
         gradients(a, dz, ops)           the derivatives of the loss for each of `parameters`
 
-    That is enough to be trained and to be explained under every rule. A layer that is not linear, such
-    as MaxPool2D, overrides `preactivation`, `backward` and `relevance` instead.
+    That is enough to be trained and to be explained under every rule. A layer that is not linear,
+    such as MaxPool2D, overrides `preactivation`, `backward` and `relevance` instead.
     """
     W: Any      # both only where there are weights; their shape depends on the layer
     b: Any
@@ -38,7 +40,7 @@ class Layer:
     parameters: tuple[str, ...] = ()    # the arrays that training changes, such as ("W", "b")
     activation: str = "identity"        # a name in ACTIVATIONS
     takes_rule = True                   # whether the rule of `explain` is for this layer
-    is_dense = False                    # whether linear is a @ W + b itself, for which there is a loop
+    is_dense = False                    # whether linear is a @ W + b itself, which has a loop
     in_shape: Shape | None = None       # of one input; the first layer of a network must know it
     loops = None                        # see rules.propagate
 
@@ -95,7 +97,7 @@ class Layer:
 
     def relevance(self, rule: Callable | None, a: np.ndarray, z: np.ndarray, R: np.ndarray,
                   ops: ModuleType = reference, ledger: list | None = None) -> np.ndarray:
-        """The relevance R of what leaves the layer, redistributed to what entered it, by `rule`.
+        """The relevance R of what leaves the layer, redistributed to what entered it.
 
         a, z: of the forward pass; R is of z's shape, what is returned of a's. To `ledger`, at least
         one row is appended.
@@ -104,7 +106,7 @@ class Layer:
 
     def by_rule(self, rule: Any, a: np.ndarray, z: np.ndarray | None, R: np.ndarray,
                 ops: ModuleType, ledger: list | None) -> np.ndarray:
-        """`relevance` of the linear part, W and b, by a rule of rules.py; z of that part, or None."""
+        """`relevance` of the linear part, W and b, by a rule; z: of that part, or None."""
         return rule(a, self.W, self.b, R, layer=LinearPart(self, ops, a, z), ledger=ledger)
 
     def by_backward(self, a: np.ndarray, R: np.ndarray, ops: ModuleType,
@@ -116,7 +118,7 @@ class Layer:
         return R_inputs
 
     def fold_into_bias(self, shift: float | np.ndarray) -> tuple["Layer", float | np.ndarray]:
-        """(a layer that gives for a - shift what this one gives for a, the shift of its own output).
+        """(the layer that gives for a - shift what this one gives for a, the shift of its output).
 
         Raises ValueError if there is none.
         """
@@ -157,7 +159,8 @@ class LinearPart(NamedTuple):
         return self.layer.transpose(s, W, shape, self.ops)
 
 
-def uniform(shape_W: Shape, shape_b: Shape, D: int, rng: Seed, dtype: DTypeLike) -> list[np.ndarray]:
+def uniform(shape_W: Shape, shape_b: Shape, D: int, rng: Seed,
+            dtype: DTypeLike) -> list[np.ndarray]:
     """W and b uniform in [-1/sqrt(D), 1/sqrt(D)], D inputs to an output: the start that torch gives
     its Linear and Conv2d layers."""
     rng, bound = np.random.default_rng(rng), 1 / np.sqrt(D)

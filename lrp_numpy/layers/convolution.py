@@ -80,7 +80,7 @@ class Conv2D(Layer):
 
 @dataclass(frozen=True, eq=False)
 class AvgPool2D(Layer):
-    """The mean of each square of size x size pixels, channel by channel; stride=None: stride = size.
+    """The mean of each square of size x size pixels, channel by channel; stride=None: size.
 
     Pixels share relevance as they share in the mean: by LRP-0, whatever the rule of the others.
     """
@@ -126,8 +126,9 @@ class AvgPool2D(Layer):
 class MaxPool2D(AvgPool2D):
     """The largest of each square of size x size pixels, channel by channel; stride=None: size.
 
-    rule: of its own. "winner": all relevance goes back to the pixel that was the largest; "average": it
-    is shared by LRP-0 as if the layer had taken the mean. Source of both: Montavon et al. 2019.
+    rule: of its own. "winner": all relevance goes back to the pixel that was the largest;
+    "average": it is shared by LRP-0 as if the layer had taken the mean. Source of both: Montavon et
+    al. 2019.
     """
     rule: str = "winner"
 

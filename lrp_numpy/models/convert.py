@@ -226,8 +226,9 @@ def _joined(steps, layers):
             if type(ours) is Flatten and takes_rows:
                 continue
             if not layers and not isinstance(ours, Dense):
-                raise ValueError(f"shape must be (C, H, W), the sides of one image, for 
-                                 f"shape=(1, 28, 28)), say; got None for a {name}")
+                raise ValueError(f"shape must be (C, H, W), the sides of one image, for layer "
+                                 f"{place} takes images: from_torch(sequential, shape=(1, 28, "
+                                 f"28)), say; got None for a {name}")
             layers.append(ours)
         elif ours in ONLY_AT_THE_END:
             raise ValueError(f"layer {place} must be the last to be {name}, got more behind it")

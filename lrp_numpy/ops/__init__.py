@@ -1,7 +1,8 @@
-"""The two engines: the equations in NumPy (reference.py) and the same as loops in numba (kernels.py).
+"""The two engines: the equations in NumPy (reference.py), the same as loops in numba (kernels.py).
 
-Both modules have the same functions with the same names and arguments. Layers, networks and training
-are handed one of them as `ops`. The choice is made here, once for each public call, by its `engine`:
+Both modules have the same functions with the same names and arguments. Layers, networks and
+training are handed one of them as `ops`. The choice is made here, once for each public call, by its
+`engine`:
 
     "numpy"     the equations
     "numba"     the loops, which compile at their first call, some 20 to 40 seconds in all, and are

@@ -229,9 +229,9 @@ def loops(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray, epsilon: f
 
         z = a @ W + b;   s = R / (z + epsilon sign(z));   c = s @ W.T;   R = a * c
 
-    layer: a layers.base.LinearPart. To `ledger` a tuple in the order of rules.LedgerRow is appended.
-    Where a_j is 0, R_j is 0, or NaN if an s_k is not finite; a c_j that overflows there is not seen.
-    Raises ValueError for shapes that do not fit.
+    layer: a layers.base.LinearPart. To `ledger` a tuple in the order of rules.LedgerRow is
+    appended. Where a_j is 0, R_j is 0, or NaN if an s_k is not finite; a c_j that overflows there
+    is not seen. Raises ValueError for shapes that do not fit.
     """
     if layer.is_dense:
         R_inputs, rows = propagate_dense(a, once(pad_rows, W), b, R, epsilon, layer.known(a, W, b))
@@ -407,7 +407,7 @@ def space_to_depth(a: np.ndarray, stride: int, padding: int) -> np.ndarray:
 
 
 def tap_offsets(C: int, h: int, w: int, stride: int, rows: int, columns: int) -> np.ndarray:
-    """Where in the channels of `space_to_depth` the line begins that each weight (c, i, j) meets."""
+    """Where in the channels of `space_to_depth` the line of each weight (c, i, j) begins."""
     c, i, j = (index.ravel() for index in np.indices((C, h, w)))
     channel = (c * stride + i % stride) * stride + j % stride
     return (channel * rows + i // stride) * columns + j // stride
@@ -430,7 +430,7 @@ def convolve(a: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int = 1,
 
 @compiled(parallel=True)
 def _convolve(lines, W_T, b, starts, columns, rows_out, columns_out):
-    """For every image n and channel k:  the line z_k = b_k + sum_j W_T[k, j] lines[n, starts[j]:]."""
+    """For every image n and channel k:  z_k = b_k + sum_j W_T[k, j] lines[n, starts[j]:]."""
     N, K = len(lines), len(W_T)
     z = np.empty((N, K, rows_out, columns_out), lines.dtype)
     every, length = np.arange(len(starts)), (rows_out - 1) * columns + columns_out
@@ -444,8 +444,8 @@ def _convolve(lines, W_T, b, starts, columns, rows_out, columns_out):
 
 
 def convolve_transpose(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int = 1,
-                        padding: int = 0) -> np.ndarray:
-    """reference.convolve_transpose: to the pixels under the kernel, the sum of s_k W[:, k] over k."""
+                       padding: int = 0) -> np.ndarray:
+    """reference.convolve_transpose: to the pixels under the kernel, the sum over k of s_k W_k."""
     s, W = as_contiguous_floats(s, W)
     C, K, h, w = W.shape
     check_shape("s", s, (len(s), K, *output_size(shape[2:], (h, w), stride, padding)))
@@ -459,7 +459,8 @@ def _convolve_transpose(s, W, h, w, H, width, stride, padding):
 
         patch = sum_k s_k W_k;   what lies under the kernel += patch
 
-    W (K, h w C); the C channels lie side by side, so that a row of the kernel is one line of numbers.
+    W (K, h w C); the C channels lie side by side, so that a row of the kernel is one line of
+    numbers.
     """
     N, K, rows_out, columns_out = s.shape
     C = W.shape[1] // (h * w)
@@ -586,9 +587,9 @@ def max_pool(a: np.ndarray, size: int, stride: int) -> np.ndarray:
 
 @compiled(parallel=True)
 def max_pool_backward(a: np.ndarray, dz: np.ndarray, size: int, stride: int) -> np.ndarray:
-    """reference.max_pool_backward: each dz goes to the largest pixel of its square, found as above; of
-    equals to the first; NaN wins nothing. No branch asks who wins: nobody could guess which way it
-    goes."""
+    """reference.max_pool_backward: each dz goes to the largest pixel of its square, found as above;
+    of equals to the first; NaN wins nothing. No branch asks which is the largest: a processor could
+    not predict the answer."""
     da = np.zeros(a.shape, dz.dtype)
     N, C, H, W = a.shape
     for n in prange(N):

@@ -1,11 +1,11 @@
 """Every equation of the networks and their training in NumPy, as it stands on paper.
 
-kernels.py has the same functions, by the same names and with the same arguments, as loops; `ops.choose`
-decides which of the two runs. (LRP's own equations stand in rules.py.)
+kernels.py has the same functions, by the same names and with the same arguments, as loops;
+`ops.choose` decides which of the two runs. (LRP's own equations stand in rules.py.)
 
-Rows of numbers are (N, D). Images are (N, C, H, W): N images of C channels, H rows, W columns. What is
-done to images is done shifted image by shifted image: `shifted` is the part of a that one weight of
-a kernel meets.
+Rows of numbers are (N, D). Images are (N, C, H, W): N images of C channels, H rows, W columns. What
+is done to images is done shifted image by shifted image: `shifted` is the part of a that one weight
+of a kernel meets.
 """
 import numpy as np
 
@@ -142,8 +142,8 @@ def output_size(sides: Shape, size: Shape, stride: int, padding: int = 0) -> Sha
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
     """log p_k = logit_k - log sum_k' exp(logit_k'), row by row (N, K)."""
-    shifted_logits = logits - logits.max(axis=1, keepdims=True)     # the same p; exp cannot overflow
-    return shifted_logits - np.log(np.exp(shifted_logits).sum(axis=1, keepdims=True))
+    lowered = logits - logits.max(axis=1, keepdims=True)    # the same p, and exp cannot overflow
+    return lowered - np.log(np.exp(lowered).sum(axis=1, keepdims=True))
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:

@@ -2,8 +2,8 @@
 
 A rule such as lrp_gamma computes W + gamma * positive(W), and `explain` calls it for one batch of
 images after another. So `explain` hands it a `remember(W)`: an array for which a computation of
-weights and numbers alone is done once and looked up from then on. Whatever meets other arrays, such as
-a @ W, is computed as ever, and gives a plain array. A rule knows nothing of it.
+weights and numbers alone is done once and looked up from then on. Whatever meets other arrays, such
+as a @ W, is computed as ever, and gives a plain array. A rule knows nothing of it.
 """
 from typing import Any, Callable
 
@@ -53,7 +53,9 @@ def _recall(function, name, inputs, options):
     if key not in memo:
         result = function(*map(_plain, inputs), **options)
         # the inputs are kept with it, so that no other array can get their identity
-        memo[key] = (_as_remembering(result, memo) if type(result) is np.ndarray else result), inputs
+        if type(result) is np.ndarray:
+            result = _as_remembering(result, memo)
+        memo[key] = result, inputs
     return memo[key][0]
 
 

@@ -15,9 +15,9 @@ class Adam:
         m^ = m / (1 - beta1^t),  v^ = v / (1 - beta2^t)
         w <- w - learning_rate m^ / (sqrt(v^) + epsilon)
 
-    `state` holds (w, m, v) for each array that training changes, in a list for each layer; `t` counts
-    the steps. The equations stand in ops/reference.py; both engines take the numbers from here.
-    Source: Kingma and Ba 2015, "Adam: A Method for Stochastic Optimization", algorithm 1.
+    `state` holds (w, m, v) for each array that training changes, in a list for each layer; `t`
+    counts the steps. The equations stand in ops/reference.py; both engines take the numbers from
+    here. Source: Kingma and Ba 2015, "Adam: A Method for Stochastic Optimization", algorithm 1.
     """
 
     def __init__(self, net: Network, learning_rate: float = 1e-3, beta1: float = 0.9,

@@ -1,8 +1,9 @@
 """Training that can be stopped and go on: its state in a file.
 
 A checkpoint holds the weights, Adam's moments, the losses and accuracies so far, and a
-`run_fingerprint`: what must be the same for the run to go on as if it had never stopped. The state of
-the random generator is not kept, since it follows: each epoch draws one order of the images from it.
+`run_fingerprint`: what must be the same for the run to go on as if it had never stopped. The state
+of the random generator is not kept, since it follows: each epoch draws one order of the images from
+it.
 """
 import hashlib
 import json
@@ -100,9 +101,9 @@ def load(path: FilePath, state: State, of: dict[str, str], steps: int,
     of: the `run_fingerprint` of this run; steps: in an epoch; epochs: to be trained in all.
 
     The network must be as it was when the run began, or as the checkpoint has it: the fingerprint
-    that is returned is that of the beginning. Returns ([], [], of) if there is no file yet. Raises ValueError,
-    naming the file, for one that is no checkpoint, one whose fingerprint differs, and one that
-    has begun more epochs: what differs is named, and nothing has been changed.
+    that is returned is that of the beginning. Returns ([], [], of) if there is no file yet. Raises
+    ValueError, naming the file, for one that is no checkpoint, one whose fingerprint differs, and
+    one that has begun more epochs: what differs is named, and nothing has been changed.
     """
     path = Path(path)
     if not path.exists():

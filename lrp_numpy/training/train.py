@@ -31,7 +31,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return np.exp(log_softmax(logits))
 
 
-def accuracy(net: Network, images: np.ndarray, labels: np.ndarray, engine: str | None = None) -> float:
+def accuracy(net: Network, images: np.ndarray, labels: np.ndarray,
+             engine: str | None = None) -> float:
     """The fraction of images (N, D) whose largest logit is that of the label (N,).
 
     Raises ValueError for no images at all, labels that do not fit, and what `forward` refuses.
@@ -44,10 +45,10 @@ def accuracy(net: Network, images: np.ndarray, labels: np.ndarray, engine: str |
 
 def training_step(net: Network, adam: Adam, x: np.ndarray, labels: np.ndarray,
                   ops: ModuleType = reference) -> float:
-    """One step of training: forward, loss, backward and Adam. Changes the weights, returns the loss.
+    """One step of training: forward, loss, backward and Adam, on the weights. Returns the loss.
 
-    x (N, D), labels (N,): a batch, x of the network's type; ops: the engine, see `ops`. From the last
-    layer to the first; a layer's W is changed as soon as dz has been handed down through it.
+    x (N, D), labels (N,): a batch, x of the network's type; ops: the engine, see `ops`. From the
+    last layer to the first; a layer's W is changed as soon as dz has been handed down through it.
     """
     a, z = run(net.layers, x, ops)
     loss, da = ops.cross_entropy(a[-1], labels)

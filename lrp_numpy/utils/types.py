@@ -4,6 +4,7 @@ from typing import Any, Callable
 
 import numpy as np
 
+Array = np.ndarray
 FilePath = str | Path
 Seed = int | np.random.Generator
 Shape = tuple[int, ...]         # of one image, as it enters or leaves a layer

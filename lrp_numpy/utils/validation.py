@@ -2,6 +2,7 @@
 
 The error names the argument, what is allowed and what it is.
 """
+import warnings
 from collections.abc import Collection, Sequence
 from numbers import Real
 from typing import Any
@@ -127,3 +128,11 @@ def check_low_high(low: Any, high: Any, a: np.ndarray) -> tuple[np.ndarray, np.n
         raise ValueError("low and high must be finite with low < high, a number or one for each "
                          f"input {a.shape[1:]}, got {low!r} and {high!r}")
     return np.full_like(a, ends[0]), np.full_like(a, ends[1])
+
+
+def warn_if_negative(a: np.ndarray, gamma: float) -> None:
+    """LRP-gamma turns around where an activation a is negative."""
+    if gamma > 0 and a.size and a.min() < 0:
+        warnings.warn("gamma is made for activations of at least 0, and some here are negative: it "
+                      "then favours negative evidence; use 'gamma_generalized', the rule for both "
+                      "signs", stacklevel=3)
