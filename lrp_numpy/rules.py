@@ -121,7 +121,8 @@ def propagate_sum(terms: list[tuple[Array, Array]], b: Array, R: Array, **how: A
     It is one layer with all the inputs side by side; each input gets the sum of its parts.
     """
     a, W = (np.concatenate(parts, axis) for parts, axis in zip(zip(*terms), (1, 0)))
-    return np.sum(np.split(propagate(a, W, b, R, **how), len(terms), axis=1), axis=0)
+    first, *others = np.split(propagate(a, W, b, R, **how), len(terms), axis=1)
+    return sum(others, first)
 
 
 def lrp_0(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
@@ -142,9 +143,8 @@ def lrp_epsilon(a: Array, W: Array, b: Array, R: Array, epsilon: float = 0.25,
         R_j = sum_k  a_j w_jk / (z_k + epsilon sign(z_k))  R_k,    z_k = sum_j a_j w_jk + b_k
 
     Shapes as in `propagate`; epsilon >= 0 is in units of z. relative=True: epsilon is a multiple of
-    sqrt(mean_k z_k^2), the root mean square of an example's z. epsilon = 0 is LRP-0.
-    Raises ValueError for a negative epsilon. Source: Bach et al. 2015; relative: Montavon et al.
-    2019.
+    sqrt(mean_k z_k^2), the root mean square of an example's z. epsilon = 0 is LRP-0. Raises
+    ValueError for a negative epsilon. Source: Bach et al. 2015; relative: Montavon et al. 2019.
     """
     epsilon = at_least_0("epsilon", epsilon)
     size = root_mean_square(layer.linear(a, W, b)) if relative else 1
@@ -158,10 +158,9 @@ def lrp_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25, **how
               R_k
 
     Shapes as in `propagate`; gamma >= 0 has no unit. gamma = 0 is LRP-0; the larger gamma, the less
-    negative evidence remains. Assumes a >= 0, and warns if it is not: `lrp_gamma_generalized` is
-    the rule for both signs. Assumes z_k > 0 where R_k is not 0: a negative z_k may grow to 0 and
-    past it, with huge R_j near there. Raises ValueError for a negative gamma. Source: Montavon et
-    al. 2019, section 10.2.1.
+    negative evidence remains. Assumes a >= 0, and warns if it is not; and z_k > 0 where R_k is not
+    0: a negative z_k may grow past 0, with huge R_j near there. `lrp_gamma_generalized` is for both
+    signs. Raises ValueError for a negative gamma. Source: Montavon et al. 2019, section 10.2.1.
     """
     gamma = at_least_0("gamma", gamma)
     warn_if_negative(a, gamma)
@@ -172,13 +171,11 @@ def lrp_gamma_generalized(a: Array, W: Array, b: Array, R: Array, gamma: float =
                           layer: Any = reference, **how: Any) -> Array:
     """LRP-gamma for a and z of any sign: contributions with the sign of z count 1 + gamma times.
 
-        R_j = sum_k  (a_j w_jk + gamma (a_j w_jk)^s) / (z_k + gamma sum_j (a_j w_jk)^s + gamma
-        b_k^s)
+        R_j = sum_k  (a_j w_jk + gamma (a_j w_jk)^s) / (z_k + gamma (sum_j (a_j w_jk)^s + b_k^s))
               R_k,   where x^s is x+ if z_k >= 0, else x-
 
     Shapes and gamma as in `lrp_gamma`, which it equals where a >= 0 and z >= 0. The denominator is
-    never nearer to 0 than z. Raises ValueError for a negative gamma.
-    Source: Andeol et al. 2021, there for z > 0 and z < 0.
+    never nearer to 0 than z. Raises ValueError for a negative gamma. Source: Andeol et al. 2021.
     """
     gamma, is_up = at_least_0("gamma", gamma), layer.linear(a, W, b) >= 0
     R_up, R_down = np.where(is_up, R, 0), np.where(is_up, 0, R)
@@ -194,8 +191,7 @@ def lrp_alpha_beta(a: Array, W: Array, b: Array, R: Array, alpha: float = 2.0, b
                      - beta (a_j w_jk)- / (sum_j (a_j w_jk)- + b-_k) ) R_k,    alpha - beta = 1
 
     Shapes as in `propagate`. Where z_k has no positive (or no negative) contribution, that part of
-    R_k is dropped. Raises ValueError unless alpha >= 1, beta >= 0 and alpha - beta = 1.
-    Source: Bach et al. 2015.
+    R_k is dropped. Raises ValueError unless beta >= 0, alpha - beta = 1. Source: Bach et al. 2015.
     """
     check_alpha_beta(alpha, beta)
     R_positive = lrp_z_plus(a, W, b, float(alpha) * R, **how)
