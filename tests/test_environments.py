@@ -46,7 +46,9 @@ def lrp_numpy(*arguments, package, cwd, **environment):
 def test_a_home_that_cannot_be_written(tmp_path, bad_home):
     """numba keeps nothing, matplotlib a folder for the moment, and MNIST's lack is named."""
     package = copied(tmp_path / "package")
-    (package / "lrp_numpy" / "__pycache__").touch()     # nor can anything be kept beside the code
+    caches = {path.with_name("__pycache__") for path in package.rglob("*.py")}
+    for cache in caches:        # a file, so that no cache can be written beside the code either
+        cache.touch()
     work = tmp_path / "work"
     work.mkdir()
     home = {"HOME": str(bad_home)}
@@ -54,7 +56,7 @@ def test_a_home_that_cannot_be_written(tmp_path, bad_home):
                      **home)
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
     assert (work / "out" / "explain_heatmaps.png").is_file()
-    assert (package / "lrp_numpy" / "__pycache__").is_file() and not list(tmp_path.rglob("*.nbi"))
+    assert all(cache.is_file() for cache in caches) and not list(tmp_path.rglob("*.nbi"))
 
     lacking = lrp_numpy("train", "--data", "mnist", package=package, cwd=work, **home)
     *_, said = lacking.stderr.splitlines()
@@ -78,7 +80,7 @@ def test_an_odd_path(tmp_path):
         assert done.returncode == 0 and "Warning" not in done.stderr, done.stderr
     assert {"network.npz", "loss.csv", "explain_heatmaps.png"} <= {
         path.name for path in (work / ODD).iterdir()}
-    assert list((package / "lrp_numpy" / "__pycache__").glob("*.nbi"))      # numba's cache works
+    assert list((package / "lrp_numpy").rglob("*.nbi"))     # numba's cache works
     missing = lrp_numpy("explain", "--network", network, package=package, cwd=work)
     assert missing.returncode == 2
     assert missing.stderr.strip() == (f"lrp_numpy: error: {network} is not a network saved by "
