@@ -15,35 +15,35 @@ from PIL import Image
 
 import lrp_numpy as lrp
 from lrp_numpy.datasets.mnist import read_idx
-from lrp_numpy.utils.files import MOST_ARRAYS, read_array, read_arrays, written_whole
+from lrp_numpy.utils.files import MAX_ARRAYS, atomic_write, read_array, read_arrays
 
 
-def test_written_whole(tmp_path):
+def test_atomic_write(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(b"new")
         file.flush()
         assert path.read_bytes() == b"old"
     assert path.read_bytes() == b"new"
     for error in (OSError, KeyboardInterrupt):
         with pytest.raises(error):
-            with written_whole(path) as file:
+            with atomic_write(path) as file:
                 file.write(b"half")
                 raise error
         assert path.read_bytes() == b"new" and [one.name for one in tmp_path.iterdir()] == ["file"]
     with pytest.raises(OSError, match="No space left on device: '.*file'"):
-        with written_whole(path) as file:
+        with atomic_write(path) as file:
             raise OSError(28, "No space left on device")
     with pytest.raises(OSError, match="^another message$"):
-        with written_whole(path) as file:
+        with atomic_write(path) as file:
             raise OSError("another message")
 
 
 def test_the_name_changes_when_all_lies_on_the_disk(tmp_path, monkeypatch):
     kept = []       # how many bytes the file had each time it was brought to the disk
     monkeypatch.setattr(os, "fsync", lambda number: kept.append(os.fstat(number).st_size))
-    with written_whole(tmp_path / "file") as file:
+    with atomic_write(tmp_path / "file") as file:
         file.write(b"new")
     assert kept == [3]
 
@@ -64,34 +64,35 @@ def test_arrays_are_read_as_numpy_writes_them(tmp_path):
 
 
 @pytest.mark.parametrize("name", readers())
-def test_what_has_no_end_is_not_read(tmp_path, name):
+def test_endless_files_are_refused(tmp_path, name):
     """A pipe, in which nothing comes, a device that never ends, a folder, a link to itself."""
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "zeros").symlink_to("/dev/zero")
     os.mkfifo(tmp_path / "pipe")
     keep = os.open(tmp_path / "pipe", os.O_RDWR)        # who opens it does not wait for a writer
+    refused = "(not a regular file|a directory|symbolic)"
     # who trains may make a checkpoint of a link that leads nowhere
     for path in ["pipe", "zeros", ""] + ["loop"] * (name != "checkpoint"):
-        with pytest.raises(ValueError, match=f"{tmp_path / path}.*(ordinary|directory|symbolic)"):
+        with pytest.raises(ValueError, match=f"{tmp_path / path}.*{refused}"):
             readers()[name].read(tmp_path / path)
     os.close(keep)
 
 
-def test_only_ordinary_files_are_replaced(tmp_path):
+def test_only_regular_files_are_replaced(tmp_path):
     """And what may read them stays as it was."""
     path, folder = tmp_path / "file", tmp_path / "folder"
     path.touch(mode=0o600)
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(b"new")
     assert path.stat().st_mode & 0o777 == 0o600
     os.mkfifo(tmp_path / "pipe")
     folder.mkdir()
-    for name, what in (("pipe", "no ordinary file"), ("folder", "a directory")):
+    for name, what in (("pipe", "not a regular file"), ("folder", "a directory")):
         with pytest.raises(OSError, match=f"{tmp_path / name} is {what}"):
-            with written_whole(tmp_path / name) as file:
+            with atomic_write(tmp_path / name) as file:
                 file.write(b"new")
     longest = tmp_path / ("x" * 255)
-    with written_whole(longest) as file:
+    with atomic_write(longest) as file:
         file.write(b"new")
     assert len(list(tmp_path.iterdir())) == 4 and not list(folder.iterdir())
 
@@ -99,7 +100,7 @@ def test_only_ordinary_files_are_replaced(tmp_path):
 def test_a_link_stays_one(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to("folder/file")
-    with written_whole(tmp_path / "link") as file:
+    with atomic_write(tmp_path / "link") as file:
         file.write(b"new")
     assert (tmp_path / "link").is_symlink() and (tmp_path / "folder/file").read_bytes() == b"new"
 
@@ -117,22 +118,22 @@ def npy(shape, dtype="<f8", data=b"", version=(1, 0)):
 
 
 @pytest.mark.parametrize("content, message", [
-    (npy((10**12,)), "x0 promises 1000000000000 times 8 bytes, and 0 lie there"),
-    (npy((-1,), data=bytes(8)), "x0 promises"),
-    (npy((2,), data=bytes(24)), "x0 promises 2 times 8 bytes, and 24 lie there"),
+    (npy((10**12,)), "x0 declares 1000000000000 x 8 bytes but contains 0$"),
+    (npy((-1,), data=bytes(8)), "x0 declares"),
+    (npy((2,), data=bytes(24)), "x0 declares 2 x 8 bytes but contains 24$"),
     (npy((1,), "|O", bytes(8)), "got Python objects"),
-    (npy((2**40, 2**40), data=bytes(8)), "x0 promises"),
+    (npy((2**40, 2**40), data=bytes(8)), "x0 declares"),
     (npy((1,), data=bytes(8), version=(2, 0)), "version 1.0"),
-    (npy("(" * 50), "cannot parse|can be read"),
-    (b"\x93NUMPY\x01\x00\x10\x00{'descr': (", "can be read"),
-    (b"not an array", "can be read")])
+    (npy("(" * 50), "cannot parse|readable"),
+    (b"\x93NUMPY\x01\x00\x10\x00{'descr': (", "not a readable .npz file"),
+    (b"not an array", "not a readable .npz file")])
 def test_arrays_that_promise_something_else(tmp_path, content, message):
     """In an .npz file, and alone."""
     with pytest.raises(ValueError, match=message):
         read_arrays(npz(tmp_path / "x.npz", content))
     (tmp_path / "x.npy").write_bytes(content)
     with pytest.raises(ValueError, match="x.npy is not an array saved by numpy.save: .*" + (
-            message.replace("x0", "it") if "read" not in message else "")):
+            message.replace("x0", "it") if "readable" not in message else "")):
         read_array(tmp_path / "x.npy")
 
 
@@ -143,11 +144,11 @@ def test_what_python_2_wrote(tmp_path):
 
 def test_bombs_are_not_unpacked(tmp_path, monkeypatch):
     bomb = npy((10**7,), data=bytes(8 * 10**7))
-    with pytest.raises(ValueError, match="x0 must be stored as it is, uncompressed"):
+    with pytest.raises(ValueError, match="x0 must be stored uncompressed"):
         read_arrays(npz(tmp_path / "bomb.npz", bomb, zipfile.ZIP_DEFLATED))
-    many = npz(tmp_path / "many.npz", b"", count=MOST_ARRAYS + 1)
+    many = npz(tmp_path / "many.npz", b"", count=MAX_ARRAYS + 1)
     monkeypatch.setattr(zipfile, "ZipFile", None)       # they are counted before it is asked
-    with pytest.raises(ValueError, match=f"at most {MOST_ARRAYS} arrays, got {MOST_ARRAYS + 1}"):
+    with pytest.raises(ValueError, match=f"at most {MAX_ARRAYS} arrays, got {MAX_ARRAYS + 1}"):
         read_arrays(many)
 
 
@@ -160,7 +161,7 @@ def test_headers_of_any_kind(tmp_path_factory, shape, content, dtype):
     try:
         array = read_arrays(path)["x0"]
     except ValueError as error:
-        assert "not an .npz file that can be read" in str(error)
+        assert "not a readable .npz file" in str(error)
     else:
         assert array.shape == tuple(shape) and array.nbytes == len(content)
 

@@ -16,7 +16,7 @@ from matplotlib.widgets import Button, RadioButtons, Slider
 from lrp_numpy.plotting import figures as plots
 from lrp_numpy.datasets.mnist import SIDE
 from lrp_numpy.explanation import explain
-from lrp_numpy.utils.files import written_whole
+from lrp_numpy.utils.files import atomic_write
 from lrp_numpy.datasets.handwriting import LEAST_CONTRAST, like_mnist
 from lrp_numpy.utils.types import FilePath, Seed
 from lrp_numpy.network import Network
@@ -224,7 +224,7 @@ class Board:
     def save(self, path: FilePath) -> Path:
         """Write what the window shows as PNG, and close it. Returns the path."""
         self.figure.canvas.draw()
-        with written_whole(path) as file:
+        with atomic_write(path) as file:
             imsave(file, np.asarray(self.figure.canvas.buffer_rgba()), format="png")
         plt.close(self.figure)
         return Path(path)

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from lrp_numpy.datasets.mnist import SIDE
-from lrp_numpy.utils.files import check_ordinary, why
+from lrp_numpy.utils.files import check_regular_file, error_text
 from lrp_numpy.utils.types import FilePath
 
 LONGER_SIDE = 20            # pixels of a digit's box in MNIST
@@ -87,7 +87,7 @@ def read_picture(path: FilePath) -> np.ndarray:
 def _read_grey(path):
     """The brightness (H, W) of a PNG file, float32: 0 is black, 1 is white."""
     try:
-        check_ordinary(path)
+        check_regular_file(path)
         content = Path(path).read_bytes()       # from a file, Pillow reads as much as it promises
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")     # Pillow's own limit: ours is lower, and an error
@@ -104,7 +104,7 @@ def _read_grey(path):
     except FileNotFoundError as error:
         raise ValueError(f"{path} cannot be read as a picture: no such file") from error
     except Exception as error:      # whatever a damaged file makes Pillow stumble over
-        raise ValueError(f"{path} cannot be read as a picture: {why(error)}") from error
+        raise ValueError(f"{path} cannot be read as a picture: {error_text(error)}") from error
 
 
 def _luminance(picture):

@@ -19,7 +19,8 @@ from requests.exceptions import ChunkedEncodingError
 from tqdm import tqdm
 
 from lrp_numpy.utils.validation import check_choice
-from lrp_numpy.utils.files import PIECE, check_ordinary, why, written_whole
+from lrp_numpy.utils.files import (CHUNK_SIZE, atomic_write, check_regular_file, error_text,
+                                   gunzip)
 from lrp_numpy.utils.types import FilePath
 
 SIDE = 28
@@ -138,14 +139,14 @@ def read_idx(path: FilePath) -> np.ndarray:
     not exactly that.
     """
     try:
-        check_ordinary(path)
+        check_regular_file(path)
         with open(path, "rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
             file.seek(0)
-            pieces = iter(partial(file.read, PIECE), b"")
-            return _parse_idx(_unpacked(pieces, MOST_BYTES) if packed else pieces, path)
+            pieces = iter(partial(file.read, CHUNK_SIZE), b"")
+            return _parse_idx(gunzip(pieces, MOST_BYTES) if packed else pieces, path)
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read: {why(error)}") from error
+        raise ValueError(f"{path} cannot be read: {error_text(error)}") from error
 
 
 def _parse_idx(pieces, path):
@@ -214,10 +215,10 @@ def _cached(file):
 
 def _download(url, file, path):
     """Fetch and unpack `url` to `path`, which appears only when it is whole and right."""
-    with written_whole(path) as out, tqdm(
+    with atomic_write(path) as out, tqdm(
             total=file.size, unit="B", unit_scale=True, desc=file.name, delay=1) as bar:
         digest, size = hashlib.sha256(), 0
-        for piece in _unpacked(_fetched(url), limit=file.size):
+        for piece in gunzip(_fetched(url), limit=file.size):
             out.write(piece)
             digest.update(piece)
             size += len(piece)
@@ -225,26 +226,6 @@ def _download(url, file, path):
         if digest.hexdigest() != file.sha256:
             raise DownloadError(f"not the published file: {size} bytes for {file.size}, "
                                 f"SHA-256 {digest.hexdigest()} for {file.sha256}")
-
-
-def _unpacked(pieces, limit):
-    """The bytes of a gzip file that comes in `pieces`, piece by piece: never more than `limit`.
-
-    What comes behind its end is not looked at.
-    """
-    unzip, most = zlib.decompressobj(wbits=31), limit
-    for packed in pieces:
-        while packed and not unzip.eof:
-            piece = unzip.decompress(packed, min(PIECE, limit + 1))
-            packed = unzip.unconsumed_tail
-            limit -= len(piece)
-            if limit < 0:
-                raise DownloadError(f"unpacks to more than {most} bytes")
-            if piece:
-                yield piece
-        if unzip.eof:
-            return
-    raise EOFError("the packed bytes end too early")
 
 
 def _fetched(url):
