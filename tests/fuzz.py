@@ -28,7 +28,7 @@ from PIL import Image
 
 import lrp_numpy as lrp
 from lrp_numpy.training import checkpoint
-from lrp_numpy.datasets import mnist as data
+from lrp_numpy.datasets import download, read_idx
 from lrp_numpy.utils import files
 from lrp_numpy.datasets import handwriting
 from lrp_numpy.training import train as training
@@ -95,7 +95,7 @@ def png_size(content):
 def unpacked_size(content):
     """What a gzip file holds, up to what MNIST's longest has."""
     try:
-        return len(zlib.decompressobj(wbits=31).decompress(content, data.FILES[0].size))
+        return len(zlib.decompressobj(wbits=31).decompress(content, download.FILES[0].size))
     except zlib.error:
         return 0
 
@@ -121,9 +121,9 @@ def readers():
     def go_on(path):
         return checkpoint.load(path, training.trainable(net), identity.copy(), steps=2, epochs=10)
     return {
-        "idx": Reader(data.read_idx, idx, lambda whole: [whole[:4], whole[4:16], whole[16:]],
+        "idx": Reader(read_idx, idx, lambda whole: [whole[:4], whole[4:16], whole[16:]],
                       b"".join, len),
-        "idx.gz": Reader(data.read_idx, gzip.compress(idx), lambda whole: [gzip.decompress(whole)],
+        "idx.gz": Reader(read_idx, gzip.compress(idx), lambda whole: [gzip.decompress(whole)],
                          lambda parts: gzip.compress(parts[0], 1), unpacked_size),
         "network": Reader(lrp.Network.load, network, zip_parts, zip_joined, len),
         "checkpoint": Reader(go_on, run, zip_parts, zip_joined, len),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import lrp_numpy as lrp
-from lrp_numpy.datasets.mnist import read_idx
+from lrp_numpy.datasets import read_idx
 from lrp_numpy.utils.files import MAX_ARRAYS, atomic_write, read_array, read_arrays
 
 
