@@ -89,7 +89,7 @@ def png_joined(parts):
 def png_size(content):
     """A float for each pixel that the header names."""
     sides = struct.unpack(">2I", content[16:24]) if len(content) >= 24 else (0, 0)
-    return 4 * sides[0] * sides[1] if max(sides) <= handwriting.LONGEST_SIDE else 0
+    return 4 * sides[0] * sides[1] if max(sides) <= handwriting.MAX_SIDE else 0
 
 
 def unpacked_size(content):
