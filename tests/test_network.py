@@ -251,9 +251,9 @@ def test_arrays_refused(random_case, change, message):
 
 
 @pytest.mark.parametrize("x, message", [
-    (np.ones((2, 6)), r"x must be an array of shape \(N, 5\), one row an image, got \(2, 6\)"),
-    (np.ones(5), r"one row an image, got \(5,\)"),
-    (np.ones((2, 5, 1)), r"one row an image, got \(2, 5, 1\)"),
+    (np.ones((2, 6)), r"x must be an array of shape \(N, 5\), one row per image, got \(2, 6\)"),
+    (np.ones(5), r"one row per image, got \(5,\)"),
+    (np.ones((2, 5, 1)), r"one row per image, got \(2, 5, 1\)"),
     (np.ones((2, 5), bool), "float32 or float64, got bool$"),
     ([[1.0] * 5], "x must be a NumPy array, got list"),
     (np.ma.masked_array(np.ones((2, 5))), "x must be a NumPy array, got MaskedArray"),

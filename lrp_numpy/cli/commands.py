@@ -22,7 +22,7 @@ from lrp_numpy.cli import report
 from lrp_numpy.cli import tables
 from lrp_numpy.datasets.mnist import Digits, load_mnist
 from lrp_numpy.explanation import explain
-from lrp_numpy.utils.files import write_text, written_whole
+from lrp_numpy.utils.files import atomic_write, write_text
 from lrp_numpy.datasets.handwriting import read_digit
 from lrp_numpy.network import MLP, Network, lenet, zero_centred
 from lrp_numpy.composites import PRESETS
@@ -106,7 +106,7 @@ def run_explain(options: argparse.Namespace) -> None:
                               for e, (rule, _) in zip(explanations, job.rules)}
     written += [plots.save(figure, job.out / "explain_heatmaps.png"),
                 job.out / "explain_relevance.npz"]
-    with written_whole(written[-1]) as file:
+    with atomic_write(written[-1]) as file:
         np.savez(file, images=images, target=target, **known, **arrays)
     _say_written(written)
 

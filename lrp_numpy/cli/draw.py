@@ -16,8 +16,8 @@ from matplotlib.widgets import Button, RadioButtons, Slider
 from lrp_numpy.plotting import figures as plots
 from lrp_numpy.datasets.mnist import SIDE
 from lrp_numpy.explanation import explain
-from lrp_numpy.utils.files import written_whole
-from lrp_numpy.datasets.handwriting import LEAST_CONTRAST, like_mnist
+from lrp_numpy.utils.files import atomic_write
+from lrp_numpy.datasets.handwriting import MIN_CONTRAST, like_mnist
 from lrp_numpy.utils.types import FilePath, Seed
 from lrp_numpy.network import Network
 from lrp_numpy.rules import LedgerRow, parameters_of
@@ -199,7 +199,7 @@ class Board:
 
     def update(self, event: Any = None) -> None:
         """Ask the network, explain its answer, and show both."""
-        image = (like_mnist(self.ink) if self.ink.max() >= LEAST_CONTRAST else
+        image = (like_mnist(self.ink) if self.ink.max() >= MIN_CONTRAST else
                  np.zeros(SIDE * SIDE, np.float32))
         rule, target = self.rule.value_selected, self.target.value_selected
         parameters: dict[str, Any] = {name: slider.val for name, slider in self.sliders.items()
@@ -224,7 +224,7 @@ class Board:
     def save(self, path: FilePath) -> Path:
         """Write what the window shows as PNG, and close it. Returns the path."""
         self.figure.canvas.draw()
-        with written_whole(path) as file:
+        with atomic_write(path) as file:
             imsave(file, np.asarray(self.figure.canvas.buffer_rgba()), format="png")
         plt.close(self.figure)
         return Path(path)

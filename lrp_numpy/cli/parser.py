@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import matplotlib
 
 from lrp_numpy.cli import commands
-from lrp_numpy.utils.files import why
+from lrp_numpy.utils.files import error_text
 from lrp_numpy.composites import PRESETS
 from lrp_numpy.rules import RULES
 
@@ -79,7 +79,7 @@ def _run(arguments):
     except BrokenPipeError:
         raise
     except (ValueError, OSError, FloatingPointError, MemoryError) as error:
-        print(f"lrp_numpy: error: {in_one_line(why(error))}", file=sys.stderr)
+        print(f"lrp_numpy: error: {in_one_line(error_text(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         kept = getattr(options, "checkpoint", None)

@@ -15,7 +15,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from lrp_numpy.utils.validation import check_finite, check_integer
-from lrp_numpy.utils.files import written_whole
+from lrp_numpy.utils.files import atomic_write
 from lrp_numpy.utils.types import FilePath, Table
 from lrp_numpy.evaluation.study import Curves
 
@@ -28,7 +28,7 @@ def save(figure: Figure, path: FilePath) -> Path:
     be, and close it. Returns the path."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         figure.savefig(file, dpi=100, format=path.suffix[1:] or "png")
     plt.close(figure)
     return path

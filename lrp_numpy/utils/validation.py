@@ -1,6 +1,6 @@
-"""What functions ask of their arguments. Each raises ValueError, or returns nothing.
+"""Checks of arguments: each raises ValueError, or returns nothing.
 
-The error names the argument, what is allowed and what it is.
+The error names the argument, what is allowed, and the value.
 """
 import warnings
 from collections.abc import Collection, Sequence
@@ -12,20 +12,20 @@ from numpy.typing import DTypeLike
 
 
 def check_choice(name: str, value: Any, allowed: Collection[str]) -> None:
-    """`value` must be one of these words."""
+    """`value` must be one of the strings in `allowed`."""
     if not isinstance(value, str) or value not in allowed:
         *first, last = map(repr, allowed)
         raise ValueError(f"{name} must be {', '.join(first)} or {last}, got {value!r}")
 
 
-def check_integer(name: str, value: Any, least: int = 1) -> None:
-    """`value` must be an integer of at least `least`; True and False are none."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+def check_integer(name: str, value: Any, minimum: int = 1) -> None:
+    """`value` must be an integer of at least `minimum`; bools are refused."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
+        raise ValueError(f"{name} must be an integer of at least {minimum}, got {value!r}")
 
 
 def as_float(value: Any) -> float:
-    """A number as a float; NaN for what is none, and for an integer that no float can hold."""
+    """`value` as a float; NaN if it is not a number, or an integer too large for a float."""
     try:
         return float(value) if isinstance(value, Real) else np.nan
     except OverflowError:
@@ -39,11 +39,11 @@ def check_inputs(x: Any, width: int | str, name: str = "x") -> None:
 
 
 def check_array(x: Any, width: int | str, name: str = "x", also: Sequence[DTypeLike] = ()) -> None:
-    """x must be an array of shape (N, width), float32, float64 or `also`."""
+    """x must be an array of shape (N, width), of type float32, float64 or one of `also`."""
     if not isinstance(x, np.ndarray) or isinstance(x, (np.matrix, np.ma.MaskedArray)):
         raise ValueError(f"{name} must be a NumPy array, got {type(x).__name__}")
     if x.ndim != 2 or x.shape[1] != width:
-        raise ValueError(f"{name} must be an array of shape (N, {width}), one row an image, got "
+        raise ValueError(f"{name} must be an array of shape (N, {width}), one row per image, got "
                          f"{x.shape}")
     if x.dtype not in (np.float32, np.float64, *also):
         hint = " (divide bytes by 255)" if x.dtype == np.uint8 else ""
@@ -51,12 +51,12 @@ def check_array(x: Any, width: int | str, name: str = "x", also: Sequence[DTypeL
 
 
 def check_finite(x: np.ndarray, name: str = "x", first_row: int = 0) -> None:
-    """All of x must be finite; the first that is not is named.
+    """All of x must be finite; the error names the first value that is not, and its place.
 
-    first_row: the number of x's first row, where x is a part of an array.
+    first_row: the number of x's first row, if x is part of a larger array.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        is_finite = np.isfinite(x.sum())        # cheap, and if so, all are; if not, look closely
+        is_finite = np.isfinite(x.sum())        # cheap: only if it fails, look at each value
     if not is_finite and not np.isfinite(x).all():
         place = np.argwhere(~np.isfinite(x))[0]
         wrong = x[tuple(place)]
@@ -66,7 +66,7 @@ def check_finite(x: np.ndarray, name: str = "x", first_row: int = 0) -> None:
 
 
 def check_overflow(z: np.ndarray, name: str, first_row: int = 0) -> None:
-    """As `check_finite`, but for what was made of finite numbers: raises FloatingPointError."""
+    """`check_finite` for results of finite numbers: raises FloatingPointError instead."""
     try:
         check_finite(z, name, first_row)
     except ValueError as error:
