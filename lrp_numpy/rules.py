@@ -35,6 +35,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lrp_numpy.ops import reference
+from lrp_numpy.ops.terms import Terms
 from lrp_numpy.utils.types import Array
 from lrp_numpy.utils.validation import (as_floats, at_least_0, check_alpha_beta, check_low_high,
                                         check_shape, warn_if_negative)
@@ -115,14 +116,11 @@ def ledger_row(b: Array, z: Array, s: Array, R: Array, R_inputs: Array,
                      dropped=total(np.where(stabilize(z, epsilon) == 0, R, 0)))
 
 
-def propagate_sum(terms: list[tuple[Array, Array]], b: Array, R: Array, **how: Any) -> Array:
-    """The four lines for a z of several terms (a, W): z = a1 @ W1 + a2 @ W2 + ... + b.
-
-    It is one layer with all the inputs side by side; each input gets the sum of its parts.
-    """
-    a, W = (np.concatenate(parts, axis) for parts, axis in zip(zip(*terms), (1, 0)))
-    first, *others = np.split(propagate(a, W, b, R, **how), len(terms), axis=1)
-    return sum(others, first)
+def propagate_sum(terms: list[tuple[Array, Array]], b: Array, R: Array, layer: Any = reference,
+                  **how: Any) -> Array:
+    """The four lines for a z of several terms (a, W): z = a1 @ W1 + a2 @ W2 + ... + b."""
+    a, W = np.stack([a for a, _ in terms], axis=1), np.stack([W for _, W in terms])
+    return propagate(a, W, b, R, layer=Terms(layer), **how).sum(axis=1)
 
 
 def lrp_0(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:

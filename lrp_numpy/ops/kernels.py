@@ -82,6 +82,7 @@ def pad_rows(W: np.ndarray) -> np.ndarray:
 
     A row read across cache lines costs twice. Short rows are left as they are.
     """
+    W = W.reshape(-1, W.shape[-1])
     line = 64 // W.itemsize
     D, K = W.shape
     columns = -(-K // line) * line if has_long_rows(W) else K
@@ -233,8 +234,10 @@ def loops(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray, epsilon: f
     appended. Where a_j is 0, R_j is 0, or NaN if an s_k is not finite; a c_j that overflows there
     is not seen. Raises ValueError for shapes that do not fit.
     """
-    if layer.is_dense:
-        R_inputs, rows = propagate_dense(a, once(pad_rows, W), b, R, epsilon, layer.known(a, W, b))
+    if layer.is_dense:      # several terms (N, T, D), (T, D, K) are one layer of T D inputs
+        R_inputs, rows = propagate_dense(as_rows(a), once(pad_rows, W), b, R, epsilon,
+                                         layer.known(a, W, b))
+        R_inputs = R_inputs.reshape(a.shape)
     else:
         s, rows = divide(R, layer.linear(a, W, b), b, epsilon)
         R_inputs, rows[:, 1] = times_input(a, layer.transpose(s, W, a.shape))

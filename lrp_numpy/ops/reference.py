@@ -13,6 +13,7 @@ from lrp_numpy.utils.types import Shape
 from lrp_numpy.utils.validation import check_shape
 
 loops = None    # rules.propagate runs its four lines as they stand
+is_dense = True
 
 
 # Dense layers
