@@ -31,7 +31,7 @@ from lrp_numpy.training import checkpoint
 from lrp_numpy.datasets import download, read_idx
 from lrp_numpy.utils import files
 from lrp_numpy.datasets import handwriting
-from lrp_numpy.training import train as training
+from lrp_numpy.training import init_state
 
 SECONDS = 1.0
 TIMES = 4
@@ -109,17 +109,17 @@ def readers():
                        lrp.MaxPool2D(2), lrp.Flatten(), lrp.Dense.random(8, 3, "identity", 0)])
     few = SimpleNamespace(train_images=rng.random((8, 36)), train_labels=np.arange(8) % 3,
                           test_images=rng.random((2, 36)), test_labels=np.arange(2))
-    identity = checkpoint.identity(net, few, np.random.default_rng(0), batch_size=4)
+    fingerprint = checkpoint.run_fingerprint(net, few, np.random.default_rng(0), batch_size=4)
     with tempfile.TemporaryDirectory() as folder:
         net.save(f"{folder}/network.npz")
-        checkpoint.save(f"{folder}/run.npz", training.trainable(net), [1.0, 2.0], [0.5], identity)
+        checkpoint.save(f"{folder}/run.npz", init_state(net), [1.0, 2.0], [0.5], fingerprint)
         network, run = (Path(folder, f"{name}.npz").read_bytes() for name in ("network", "run"))
     npy, png = io.BytesIO(), io.BytesIO()
     np.save(npy, rng.random((40, 30)))
     Image.fromarray(rng.integers(0, 255, (30, 20, 4), dtype=np.uint8)).save(png, "png")
 
     def resume(path):
-        return checkpoint.load(path, training.trainable(net), identity.copy(), steps=2, epochs=10)
+        return checkpoint.load(path, init_state(net), fingerprint.copy(), steps=2, epochs=10)
     return {
         "idx": Reader(read_idx, idx, lambda file: [file[:4], file[4:16], file[16:]],
                       b"".join, len),
