@@ -16,11 +16,9 @@ TorchLRP's gamma has no equation here: it multiplies W by W+ (W + gamma W W+), w
 """
 from typing import Any
 
-import numpy as np
-
 from lrp_numpy.ops import reference
-from lrp_numpy.rules import (lrp_epsilon, lrp_gamma_generalized, negative, positive, propagate,
-                             propagate_sum, root_mean_square, sign)
+from lrp_numpy.rules import (lrp_epsilon, lrp_gamma_generalized, negative, only, positive,
+                             propagate, propagate_sum, root_mean_square, sign)
 from lrp_numpy.utils.types import Array
 from lrp_numpy.utils.validation import at_least_0, check_alpha_beta, check_low_high
 
@@ -41,7 +39,7 @@ def zennit_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25, ep
         R_j = sum_k  (a_j w_jk + gamma (a_j w_jk)^s) / (z'_k + epsilon sign(z'_k))  R_k
     """
     z = layer.linear(a, W, b)
-    return lrp_gamma_generalized(a, W, b, np.where(z == 0, 0, R), gamma,
+    return lrp_gamma_generalized(a, W, b, only(R, z != 0), gamma,
                                  epsilon=at_least_0("epsilon", epsilon), layer=layer, **how)
 
 
@@ -73,12 +71,12 @@ def zennit_w_square(a: Array, W: Array, b: Array, R: Array, epsilon: float = 1e-
 
         R_j = sum_k  w_jk^2 / (sum_j w_jk^2 + b_k^2 + epsilon)  R_k
     """
-    return propagate(np.ones_like(a), W**2, b**2, R, at_least_0("epsilon", epsilon), **how)
+    return propagate(0 * a + 1, W**2, b**2, R, at_least_0("epsilon", epsilon), **how)
 
 
 def zennit_flat(a: Array, W: Array, b: Array, R: Array, epsilon: float = 1e-6, **how: Any) -> Array:
     """LRP-flat with a stabilizer: R_j = sum_k 1 / (D + epsilon) R_k."""
-    return propagate(np.ones_like(a), W**0, 0 * b, R, at_least_0("epsilon", epsilon), **how)
+    return propagate(0 * a + 1, 0 * W + 1, 0 * b, R, at_least_0("epsilon", epsilon), **how)
 
 
 def zennit_z_box(a: Array, W: Array, b: Array, R: Array, low: float | Array = 0.0,

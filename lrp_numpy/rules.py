@@ -14,17 +14,15 @@ s @ W.T as linear(a, W, b) and transpose(s, W, shape), such as a Conv2D (default
     def lrp_cube(a, W, b, R, **how):
         return propagate(a, W**3, b, R, **how)
 
-Every rule raises ValueError for arrays whose shapes do not fit one another, that are no numbers, or
-that hold NaN or infinity, with the place of the first. Where z overflows, relevance is NaN. What
-other software means by the same names is in dialects.py.
+Every rule raises ValueError for arrays that do not fit one another or hold NaN or infinity. Where z
+overflows, relevance is NaN. What other software means by the same names is in dialects.py.
 
 Sources:
     Bach et al. 2015, "On Pixel-Wise Explanations for Non-Linear Classifier Decisions by Layer-Wise
         Relevance Propagation", doi:10.1371/journal.pone.0130140
     Montavon et al. 2017, "Explaining Nonlinear Classification Decisions with Deep Taylor
         Decomposition", doi:10.1016/j.patcog.2016.11.008
-    Montavon et al. 2019, "Layer-Wise Relevance Propagation: An Overview",
-        doi:10.1007/978-3-030-28954-6_10
+    Montavon et al. 2019, "LRP: An Overview", doi:10.1007/978-3-030-28954-6_10
     Lapuschkin et al. 2019, "Unmasking Clever Hans Predictors and Assessing What Machines Really
         Learn", doi:10.1038/s41467-019-08987-4
     Andeol et al. 2021, "Learning Domain Invariant Representations by Joint Wasserstein Distance
@@ -77,6 +75,12 @@ def divide(R: Array, z: Array) -> Array:
     """R / z; 0 where z = 0, and NaN where z is infinite, so that no R is lost unseen."""
     check_shape("R", R, z.shape)
     return np.where(z == 0, 0, R / np.where(z == 0, 1, z)) + 0 * z
+
+
+def only(R: Array, where: Array) -> Array:
+    """R where `where` is True, else 0."""
+    check_shape("R", R, where.shape)
+    return np.where(where, R, 0)
 
 
 def total(R: Array) -> Array:
@@ -176,9 +180,8 @@ def lrp_gamma_generalized(a: Array, W: Array, b: Array, R: Array, gamma: float =
     never nearer to 0 than z. Raises ValueError for a negative gamma. Source: Andeol et al. 2021.
     """
     gamma, is_up = at_least_0("gamma", gamma), layer.linear(a, W, b) >= 0
-    R_up, R_down = np.where(is_up, R, 0), np.where(is_up, 0, R)
-    return (favour_positive(a, W, b, R_up, gamma, layer=layer, **how)
-            + favour_positive(a, -W, -b, R_down, gamma, layer=layer, **how))
+    return (favour_positive(a, W, b, only(R, is_up), gamma, layer=layer, **how)
+            + favour_positive(a, -W, -b, only(R, ~is_up), gamma, layer=layer, **how))
 
 
 def lrp_alpha_beta(a: Array, W: Array, b: Array, R: Array, alpha: float = 2.0, beta: float = 1.0,
@@ -215,7 +218,7 @@ def lrp_w_square(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
 
     Shapes as in `propagate`. Source: Montavon et al. 2017.
     """
-    return propagate(np.ones_like(a), W**2, 0 * b, R, **how)
+    return propagate(0 * a + 1, W**2, 0 * b, R, **how)
 
 
 def lrp_flat(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
@@ -225,7 +228,7 @@ def lrp_flat(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
 
     Shapes as in `propagate`. Source: Lapuschkin et al. 2019.
     """
-    return propagate(np.ones_like(a), W**0, 0 * b, R, **how)
+    return propagate(0 * a + 1, 0 * W + 1, 0 * b, R, **how)
 
 
 def lrp_z_box(a: Array, W: Array, b: Array, R: Array, low: float | Array = 0.0,

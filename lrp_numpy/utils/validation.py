@@ -121,18 +121,19 @@ def check_alpha_beta(alpha: Any, beta: Any) -> None:
 def check_low_high(low: Any, high: Any, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """low and high as arrays like a (N, ...): a finite number or one for each input, low < high."""
     try:
-        ends = [np.broadcast_to(np.asarray(end, a.dtype), a.shape[1:]) for end in (low, high)]
+        real = np.result_type(a.dtype, np.float32)
+        ends = [np.broadcast_to(np.asarray(end, real), a.shape[1:]) for end in (low, high)]
     except (ValueError, TypeError):
         ends = [np.array(np.nan), np.array(np.nan)]
     if not (np.isfinite(ends).all() and (ends[0] < ends[1]).all()):
         raise ValueError("low and high must be finite with low < high, a number or one for each "
                          f"input {a.shape[1:]}, got {low!r} and {high!r}")
-    return np.full_like(a, ends[0]), np.full_like(a, ends[1])
+    return np.full_like(a, ends[0], real), np.full_like(a, ends[1], real)
 
 
 def warn_if_negative(a: np.ndarray, gamma: float) -> None:
     """LRP-gamma turns around where an activation a is negative."""
-    if gamma > 0 and a.size and a.min() < 0:
+    if gamma > 0 and np.size(a) and np.min(a) < 0:
         warnings.warn("gamma is made for activations of at least 0, and some here are negative: it "
                       "then favours negative evidence; use 'gamma_generalized', the rule for both "
                       "signs", stacklevel=3)
