@@ -24,6 +24,9 @@ class Terms(NamedTuple):
     def known(self, a: Array, W: Array, b: Array) -> None:
         """No forward pass has met these arrays."""
 
+    def empty(self, shape: Shape, dtype: np.dtype) -> Array:
+        return np.empty(shape, dtype)
+
     def linear(self, a: Array, W: Array, b: Array) -> Array:
         """z = a1 @ W1 + a2 @ W2 + ... + b"""
         return sum(self.layer.linear(a[:, t], W_t, 0 * b) for t, W_t in enumerate(W)) + b
