@@ -10,7 +10,6 @@ from matplotlib.backend_bases import MouseEvent, ResizeEvent
 
 import lrp_numpy as lrp
 from lrp_numpy.cli import draw
-from lrp_numpy.training.train import softmax
 
 SLANTED = [(150, 40), (146, 90), (140, 140), (134, 190), (130, 240)]       # a 1
 
@@ -54,19 +53,21 @@ def explained(board, rule="gamma", target=None, **parameters):
 
 
 def check(board, rule="gamma", target=None, **parameters):
-    """All that is shown is what the library says of the digit that is shown."""
+    """What the window shows is what the library computes for the digit in it."""
     e = explained(board, rule, target, **parameters)
-    p = softmax(e.logits)[0]
+    p = lrp.training.softmax(e.logits)[0]
     limit = np.abs(e.input).max()
     np.testing.assert_allclose(board.heatmap.get_array().ravel(), e.input[0], atol=1e-5 * limit)
     np.testing.assert_allclose(board.heatmap.get_clim(), (-limit, limit), rtol=1e-5)
     np.testing.assert_allclose([bar.get_width() for bar in board.bars], p, atol=1e-5)
-    assert board.answer.get_text() == f"says {p.argmax()} ({p.max():.1%})"
+    assert board.prediction.get_text() == f"predicts {p.argmax()} ({p.max():.1%})"
     title = board.axes["heatmap"].get_title()
-    assert title.startswith(f"why {e.target[0]}?  LRP-{rule}, ±")
-    dots = board.dots.get_offsets()
-    assert len(dots) == (e.input < -limit / 20).sum()
-    assert all(board.heatmap.get_array()[int(row), int(column)] < 0 for column, row in dots)
+    assert title.startswith(f"LRP-{rule} explains {e.target[0]}, ±")
+    colours = board.heatmap.to_rgba(board.heatmap.get_array()).reshape(-1, 4)
+    red, blue = colours[:, 0], colours[:, 2]
+    assert (blue > red)[e.input[0] < -limit / 20].all()
+    assert (red > blue)[e.input[0] > limit / 20].all()
+    assert not board.axes["heatmap"].collections            # no dots
     return e
 
 
@@ -82,8 +83,8 @@ def test_a_stroke_is_a_capsule():
     np.testing.assert_array_equal(draw.stroke(ink, (30, 40), (30, 40), 10), ink)
     turned = draw.stroke(np.zeros((100, 80)), (40, 30), (40, 70), 10)
     np.testing.assert_array_equal(turned, ink.T)
-    rubbed = draw.stroke(ink, (50, 40), (50, 40), 15, rub_out=True)
-    assert rubbed[40, 50] == 0 and rubbed[40, 20:31].sum() == ink[40, 20:31].sum()
+    erased = draw.stroke(ink, (50, 40), (50, 40), 15, erase=True)
+    assert erased[40, 50] == 0 and erased[40, 20:31].sum() == ink[40, 20:31].sum()
     outside = draw.stroke(np.zeros((80, 100)), (-50, 200), (-20, 300), 10)
     assert not outside.any()
 
@@ -102,7 +103,7 @@ def test_a_drawn_1_is_a_1(board):
     assert board.ink is before
 
 
-def test_clear_and_rub_out(board):
+def test_clear_and_erase(board):
     drag(board, SLANTED)
     for settings in ({"button": 3}, {"button": 1, "key": "shift"}):
         drag(board, SLANTED[:2])
@@ -112,7 +113,7 @@ def test_clear_and_rub_out(board):
     click(board, board.buttons["clear"].ax)
     assert not board.ink.any() and not board.seen.get_array().any()
     assert board.line.get_text().startswith("logit") and "pixels 0.00" in board.line.get_text()
-    assert len(board.dots.get_offsets()) == 0 and not board.heatmap.get_array().any()
+    assert not board.axes["heatmap"].collections and not board.heatmap.get_array().any()
     drag(board, SLANTED)
     drag(board, [(150, 0), (140, 140), (130, 280)], button=3)
     drag(board, [(130, 0), (130, 280)], button=3)
@@ -290,6 +291,6 @@ def test_a_real_window(tmp_path, trained, display, monkeypatch):
     result = subprocess.run([sys.executable, "-c", IN_A_WINDOW, str(tmp_path / "network.npz")],
                             cwd=tmp_path, text=True, capture_output=True, timeout=120)
     assert result.returncode == 0 and result.stderr == "", result.stderr
-    *_, drawn, says = result.stdout.splitlines()
-    assert drawn == "FigureCanvasTkAgg 1.0 1.0 0.0" and says.startswith("says 1 (")
+    *_, drawn, prediction = result.stdout.splitlines()
+    assert drawn == "FigureCanvasTkAgg 1.0 1.0 0.0" and prediction.startswith("predicts 1 (")
     assert {path.name for path in tmp_path.iterdir()} == {"network.npz"}
