@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from lrp_numpy.datasets import mnist as data
-from lrp_numpy.cli.parser import main
+from lrp_numpy.cli.main import main
 
 RNG = np.random.default_rng(0)
 IMAGES = [RNG.integers(0, 256, (N, 28, 28), dtype=np.uint8) for N in (7, 3)]
@@ -391,7 +391,7 @@ def test_several_at_once(server, tmp_path):
 
 CHILD = """
 import json, sys
-from lrp_numpy.cli import parser as cli
+from lrp_numpy.cli import main as cli
 from lrp_numpy.datasets import mnist as data
 files, data.MIRRORS, largest, arguments = json.loads(sys.argv[1])
 data.FILES = tuple(data.IDXFile(*file) for file in files)

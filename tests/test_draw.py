@@ -243,7 +243,7 @@ def test_there_is_no_window():
 IN_A_WINDOW = """
 import sys
 import matplotlib.pyplot as plt
-from lrp_numpy.cli import parser as cli
+from lrp_numpy.cli import main as cli
 
 def draw_a_1(figure, widget):
     def send(event, column, row):
