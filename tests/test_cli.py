@@ -164,7 +164,7 @@ def test_the_same_seed_gives_the_same_files(tmp_path):
     (["dance"], "invalid choice: 'dance'"),
     (["--bogus"], "unrecognized arguments: --bogus")])
 def test_wrong_input(tmp_path, capsys, arguments, message):
-    """One line that names the option, exit status 2, and no minute of training before it."""
+    """One line that names the option, and exit status 2, before any training."""
     try:
         status = cli.main([*arguments, "--out", str(tmp_path)])
     except SystemExit as stop:
@@ -209,7 +209,7 @@ def test_the_paper_on_every_test_image(tmp_path, capsys):
 
 
 def test_the_paper_with_a_cnn(tmp_path, capsys):
-    """Both networks in one table and one figure, and the numbers are those of the network."""
+    """Both networks in one table and one figure, with the numbers of the library."""
     assert cli.main(["paper", "--model", "cnn", "--hidden", "20", "--epochs", "1", "--seeds", "3",
                      "--out", str(tmp_path)]) == 0
     assert {path.name for path in tmp_path.iterdir()} == {
@@ -284,8 +284,8 @@ def test_the_galleries(tmp_path, capsys):
 
 
 def test_digits_of_your_own(tmp_path, capsys):
-    """Explained like test digits: one as MNIST has it, and the same large and on white paper. A
-    name that LaTeX would trip over is only a name."""
+    """Explained like test digits: one in MNIST's size, and the same enlarged on white paper. LaTeX's
+    special characters in a file name are harmless."""
     digits = lrp.load_mnist()
     image, label = digits.test_images[0].reshape(28, 28), digits.test_labels[0]
     grey, out = np.rint(255 * image).astype(np.uint8), tmp_path / "out"
@@ -320,10 +320,10 @@ def test_digits_of_your_own(tmp_path, capsys):
 
 
 def test_draw_without_a_window(tmp_path, capsys, monkeypatch):
-    """A picture of it, or one line, before any training; which network, and what is refused."""
+    """It writes a picture instead; errors are one line, before any training."""
     network, picture = str(tmp_path / "network.npz"), str(tmp_path / "new" / "draw.png")
     assert cli.main(["draw", *QUICK, "--picture", picture]) == 0
-    assert "784-20-10 relu" in capsys.readouterr().out          # it reads digits best
+    assert "784-20-10 relu" in capsys.readouterr().out
     lrp.MLP.random([784, 10], rng=0).save(network)
     once = plt.imread(picture)
     assert cli.main(["draw", "--network", network, "--picture", picture]) == 0
@@ -369,7 +369,7 @@ def test_a_checkpoint_is_not_written_over(tmp_path, capsys):
 
 @pytest.mark.parametrize("closed", ["1", "2"])
 def test_closed_streams(tmp_path, closed):
-    """After `>&-` nothing can be printed; the work is done all the same."""
+    """After `>&-` the command does its work and prints nothing."""
     command = f"{shlex.quote(sys.executable)} -m lrp_numpy train --hidden 5 --epochs 1 {closed}>&-"
     done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0 and "Traceback" not in done.stderr

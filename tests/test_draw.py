@@ -1,4 +1,4 @@
-"""The window to draw in, by the events that a mouse makes: every widget, and a real window."""
+"""The window to draw in, driven by mouse events: every widget, and a real window."""
 import shutil
 import subprocess
 import sys
@@ -27,7 +27,7 @@ def send(board, name, x, y, button=1, **settings):
 
 
 def drag(board, path, button=1, **settings):
-    """The mouse goes along `path` on the sheet, (column, row) each, with a button held."""
+    """Move the mouse along `path`, (column, row) on the sheet, with a button held."""
     places = board.axes["sheet"].transData.transform(path)
     send(board, "button_press_event", *places[0], button, **settings)
     for place in places[1:]:
@@ -36,7 +36,7 @@ def drag(board, path, button=1, **settings):
 
 
 def click(board, artist):
-    """In the middle of what has been drawn."""
+    """Click the middle of `artist`."""
     box = artist.get_window_extent()
     for name in ("button_press_event", "button_release_event"):
         send(board, name, (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)
@@ -72,7 +72,7 @@ def check(board, rule="gamma", target=None, **parameters):
 
 
 def test_a_stroke_is_a_capsule():
-    """Its area, its round ends, its soft edge; another stroke on top takes nothing away."""
+    """Its area, its round ends, its soft edge; a second stroke on top removes nothing."""
     ink = draw.stroke(np.zeros((80, 100)), (30, 40), (70, 40), 10)
     assert ink.sum() == pytest.approx(np.pi * 10**2 + 40 * 20, rel=0.01)
     assert ink[40, 30:71].min() == 1 and ink[40, 20] == 0.5 and ink[40, 19] == 0
@@ -121,7 +121,7 @@ def test_clear_and_erase(board):
 
 
 def test_a_test_digit(board, digits):
-    """Those that the seed draws, as the network knows them; and they can be drawn on."""
+    """The test digits that the seed picks are the network's input; strokes can be added."""
     rng = np.random.default_rng(0)
     for _ in range(3):
         click(board, board.buttons["a test digit"].ax)
@@ -159,7 +159,7 @@ def test_the_class_explained(board):
 
 
 def test_the_ledger_in_a_line(board):
-    """What is written adds up to the logit, to its two digits, also of a deeper network."""
+    """Its terms add up to the logit, to two digits, for a deeper network too."""
     board.load()
     choose(board, board.rule, "epsilon")
     e = check(board, "epsilon")
@@ -191,7 +191,7 @@ def test_events_elsewhere_are_ignored(board):
 
 
 def test_a_stroke_that_leaves_the_sheet(board):
-    """Out to the right, over the heatmap, and back in further down: drawn where it is inside."""
+    """Out to the right, over the heatmap, and back in further down: drawn inside only."""
     drag(board, [(200, 100), (400, 120), (600, 200), (240, 200)])
     assert board.ink[100, 200] == 1 and board.ink[108:109, 270].item() == 1
     assert board.ink[200, 245:].min() == 1 and not board.ink[150, 200:].any()
@@ -200,8 +200,8 @@ def test_a_stroke_that_leaves_the_sheet(board):
     check(board)
 
 
-def test_what_is_painted_above_the_background_is_what_a_full_drawing_shows(board):
-    """After strokes, sliders and, with the pen on the sheet, another size of the window."""
+def test_repainting_above_the_background_equals_a_full_drawing(board):
+    """After strokes, sliders and a new size of the window."""
     canvas = board.figure.canvas
     canvas.draw()
 
@@ -273,7 +273,7 @@ sys.exit(cli.main(["draw", "--network", sys.argv[1]]))
 
 @pytest.fixture
 def display():
-    """The name of a display that nobody sees."""
+    """The name of an invisible display."""
     if shutil.which("Xvfb") is None:
         pytest.skip("Xvfb is not installed")
     pytest.importorskip("tkinter")
@@ -284,7 +284,7 @@ def display():
 
 
 def test_a_real_window(tmp_path, trained, display, monkeypatch):
-    """python -m lrp_numpy draw, with a mouse of Tk's."""
+    """python -m lrp_numpy draw, with mouse events from Tk."""
     trained.save(tmp_path / "network.npz")
     monkeypatch.setenv("DISPLAY", display)
     monkeypatch.setenv("MPLBACKEND", "TkAgg")
