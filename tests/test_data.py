@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lrp_numpy.cli.parser import main
+from lrp_numpy.cli.main import main
 from lrp_numpy.datasets import DownloadError, download, load_mnist, read_idx
 
 RNG = np.random.default_rng(0)
@@ -417,7 +417,7 @@ def test_several_at_once(server, tmp_path):
 
 CHILD = """
 import json, sys
-from lrp_numpy.cli import parser as cli
+from lrp_numpy.cli import main as cli
 from lrp_numpy.datasets import download
 files, download.MIRRORS, largest, arguments = json.loads(sys.argv[1])
 download.FILES = tuple(download.IDXFile(*file) for file in files)

@@ -1,9 +1,8 @@
-"""Pixel flipping: the pixels that are flipped, ties, what is measured, and the paper's tables."""
+"""Pixel flipping: the pixels that are flipped, ties, and what is measured."""
 import numpy as np
 import pytest
 
 import lrp_numpy as lrp
-from lrp_numpy.cli import tables
 from lrp_numpy.evaluation import (confidence, first_of_each, flip_ranked, margin, rank,
                                   size_matched_random)
 
@@ -253,46 +252,3 @@ def test_first_of_each():
     assert first_of_each(labels, [1, 0, 3]) == [1, 3, 0]
     with pytest.raises(ValueError, match="digits must be classes that occur.*got 2"):
         first_of_each(labels, [0, 2])
-
-
-def test_tables(trained, digits):
-    x, labels = digits.test_images[:200], digits.test_labels[:200]
-    flipping = lrp.flip_and_measure(trained, x, labels)
-    chosen = first_of_each(labels, [0, 1, 7])
-    numbers = tables.removal_numbers(flipping, labels, chosen)
-    assert [row["digit"] for row in numbers] == [0, 1, 7, "mean", "all"]
-    for name, outcome in (("confidence", flipping.original), ("IFRC", flipping.morf),
-                          ("UFRC", flipping.lerf)):
-        assert [row[name] for row in numbers] == pytest.approx(
-            [*outcome.confidence[chosen], outcome.confidence[chosen].mean(),
-             outcome.confidence.mean()], rel=1e-6)
-    for name in ("original", "morf", "lerf"):
-        margins = getattr(flipping, name).margin
-        assert [row[f"margin_{name}"] for row in numbers] == pytest.approx(
-            [*margins[chosen], margins[chosen].mean(), margins.mean()], rel=1e-6)
-    assert numbers[-1]["prediction_original"] == flipping.original.correct.mean()
-    cells = tables.removal_cells(numbers)
-    wrong = flipping.morf.prediction[chosen[2]]
-    assert wrong != 7 and cells[2]["IFRC"] == f"{numbers[2]['IFRC']:.4f} [{wrong}]"
-    assert flipping.original.correct[chosen[0]] and "[" not in cells[0]["confidence"]
-    right = flipping.morf.correct
-    assert [row["IFRC"] for row in cells if row["digit"].startswith("right")] == [
-        f"{right[chosen].mean():.1%}", f"{right.mean():.1%}"]
-
-
-def test_tables_are_written_in_three_ways():
-    rows = [{"a": 1, "b": "x"}, {"a": 22.5, "b": "with, comma"}]
-    assert tables.as_text(rows) == "a     b\n1     x\n22.5  with, comma"
-    assert tables.as_markdown(rows).splitlines() == [
-        "| a    | b           |", "| ---- | ----------- |",
-        "| 1    | x           |", "| 22.5 | with, comma |"]
-    assert tables.as_csv(rows) == 'a,b\n1,x\n22.5,"with, comma"\n'
-
-
-def test_the_ledger_as_a_table(random_case):
-    net, x = random_case([5, 4, 3], "relu", 0)
-    e = lrp.explain(net, x)
-    cells = tables.ledger_cells(e.ledger, 2)
-    assert [row["layer"] for row in cells] == ["2", "1"]
-    assert cells[0]["received"] == f"{e.ledger[1].received[2]:+.4f}"
-    assert cells[1]["bias"] == f"{e.ledger[0].bias[2]:+.4f}"

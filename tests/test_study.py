@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 
 import lrp_numpy as lrp
-from lrp_numpy.cli import report, tables
 from lrp_numpy.evaluation import size_matched_random, study
 
 
@@ -134,46 +133,3 @@ def test_a_heatmap_that_ignores_something_has_a_smaller_gain(trained, digits, fa
                                            pixels="nonzero")
         gains.append(curves.srg(curves.accuracy))
     assert gains[1] < gains[0] - 0.3
-
-
-@pytest.fixture(scope="module")
-def small(digits):
-    """A small study: for its form, and to be repeated."""
-    fewer = lrp.Digits(digits.train_images[:1000], digits.train_labels[:1000],
-                       digits.test_images[:200], digits.test_labels[:200])
-    settings = report.Settings(hidden=20, epochs=2, retrain_epochs=1, sample=500)
-    return fewer, settings
-
-
-def test_the_report_made_twice_is_the_same(small, tmp_path):
-    texts = []
-    for folder in ("a", "b"):
-        (tmp_path / folder / "figures").mkdir(parents=True)
-        written = report.write_results(small[0], "mnist-10k", [0, 1], small[1], tmp_path / folder)
-        assert all(path.exists() for path in written)
-        texts.append((tmp_path / folder / "RESULTS.md").read_text())
-    one, other = (text.split("## Time of the smaller networks")[0] for text in texts)
-    assert one == other and "--seeds 0 1" in one
-    assert (tmp_path / "a/removal.csv").read_text() == (tmp_path / "b/removal.csv").read_text()
-    for path in (tmp_path / "a" / "figures").iterdir():
-        assert path.read_bytes() == (tmp_path / "b" / "figures" / path.name).read_bytes()
-        assert f"(figures/{path.name})" in one
-
-
-def test_removal_rows_cover_everything_once(small):
-    networks = [report.trained_networks(*[small[0], seed, small[1]]) for seed in (0, 1)]
-    assert list(networks[0]) == ["sigmoid", "sigmoid, zero-centred", "tanh", "relu"]
-    rows = report.removal_rows(small[0], networks)
-    keys = {(row["network"], row["rule"], row["removed"]) for row in rows}
-    assert len(keys) == len(rows) == 4 * (3 + 3 * 4)
-    original = {row["network"]: row for row in rows if row["removed"] == "original"}
-    assert (original["sigmoid"]["accuracy_mean"]
-            == original["sigmoid, zero-centred"]["accuracy_mean"])
-    for name in networks[0]:
-        accuracy = [(net[name].predict(small[0].test_images) == small[0].test_labels).mean()
-                    for net in networks]
-        assert original[name]["accuracy_mean"] == pytest.approx(np.mean(accuracy))
-        assert (original[name]["accuracy_least"], original[name]["accuracy_most"]) == pytest.approx(
-            (min(accuracy), max(accuracy)))
-    text = tables.as_text(report.removal_cells(rows))
-    assert text.count("\n") == len(rows) and "zero-centred" in text
