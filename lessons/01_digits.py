@@ -98,8 +98,8 @@ show(figure, "01_digits")
 # %% [markdown]
 # ![digits and their means](figures/01_digits.png)
 #
-# How far does this alone take us? Assign each test image to the class with the nearest mean. Nothing
-# is learned but the means, and it gives us a number to beat, a **baseline**.
+# How far does this alone take us? Assign each test image to the class with the nearest mean.
+# Nothing is learned but the means, and it gives us a number to beat, a **baseline**.
 
 # %%
 distance = ((digits.test_images[:, None] - means) ** 2).sum(axis=2)

@@ -164,8 +164,9 @@ assert worst < 1e-3
 # %% [markdown]
 # ## What a gradient looks like
 #
-# `dW1 = a.T @ dz` is a sum over the batch: each image, times the derivative of the loss with respect
-# to the neuron's z. So each column of dW1 is an image itself, made of the images in the batch.
+# `dW1 = a.T @ dz` is a sum over the batch: each image, times the derivative of the loss with
+# respect to the neuron's z. So each column of dW1 is an image itself, made of the images in the
+# batch.
 
 # %%
 import matplotlib.pyplot as plt
@@ -194,9 +195,8 @@ assert (dW1[always_zero] == 0).all()
 # - Set b1 to [0, -1] in the small network. Neuron 2 is then off. Which derivatives become 0?
 # - Break `dz` on purpose: leave `* (z > 0)` out, with the b1 above, and comment out the asserts on
 #   the numbers of the old network. Do the finite differences notice?
-# - Why are these derivatives smaller than those of a ReLU network? The sigmoid's slope is
-#   f'(z) = a (1 - a). With `a = forward_pass.a[1]`, print `(a * (1 - a)).max()`. What is the largest
-#   value that it can ever have?
+# - Why are these derivatives smaller than those of a ReLU network? The slope of the sigmoid is
+#   a (1 - a). With `a = forward_pass.a[1]`, print `(a * (1 - a)).max()`. How large can it ever be?
 #
 # **Write it yourself:** the three steps of the way back.
 # [The exercise](exercises/ex03_backpropagation.py) checks your answer and names the mistake.

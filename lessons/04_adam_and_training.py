@@ -103,8 +103,8 @@ show(figure, "04_valley")
 #
 # 784 pixels, 500 hidden sigmoid neurons, 10 logits. Batches of 100 images, learning rate 0.001, ten
 # times through all 8,000 digits (ten **epochs**): 800 steps. Each step is the three things we know:
-# forward, backward, Adam. An `lrp.Adam` holds Adam's numbers and the moments of all weights; `train`
-# makes one for itself.
+# forward, backward, Adam. An `lrp.Adam` holds Adam's numbers and the moments of all weights;
+# `train` makes one for itself.
 
 # %%
 import lrp_numpy as lrp

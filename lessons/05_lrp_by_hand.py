@@ -161,9 +161,8 @@ for number in (1, 0):
 assert e.input.tolist() == [[4, -1]] and e.ledger[1].received == 4
 
 # %% [markdown]
-# These are the lines that ran, printed from `lrp_numpy/rules.py`. A layer like ours has
-# `linear` = a @ W + b and `transpose` = s @ W.T. What `divide` and `stabilize` are for, we are about
-# to see.
+# These are the lines that ran, printed from `lrp_numpy/rules.py`. For our layers `linear` is
+# a @ W + b, and `transpose` is s @ W.T. We shall soon see what `divide` and `stabilize` are for.
 
 # %%
 import inspect
