@@ -91,8 +91,8 @@ print(np.hstack([two_layers, one_layer]))
 assert np.allclose(two_layers, one_layer)
 
 # %% [markdown]
-# With ReLU in between they are not. Look at the second image: its neuron 2 has z = -1, and ReLU
-# turns it off.
+# With ReLU in between, this no longer holds. Look at the second image: its neuron 2 has z = -1, and
+# ReLU turns it off.
 
 # %%
 with_relu = relu(images @ W1 + b1) @ W2 + b2

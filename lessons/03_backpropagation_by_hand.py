@@ -3,7 +3,7 @@
 #
 # **Question.** How does a network know which weight to change, and which way?
 #
-# **Running time.** 3 seconds. **Before it.** [2. A forward pass by hand](02_forward_by_hand.py).
+# **Running time.** 2 seconds. **Before it.** [2. A forward pass by hand](02_forward_by_hand.py).
 #
 # The forward pass went from the pixels to the logit. Now we go back, and ask of every number on the
 # way: if it were a little larger, by how much would the output grow? That is a derivative, and the
@@ -132,8 +132,7 @@ print("they sum to", abs(dlogits.sum()).round(12), ": what one class wins, the o
 # ```
 #
 # We take a network in float64, let it compute all 397,510 derivatives on 100 digits, and check
-# twenty of the weights between pixels and hidden neurons, at random among pixels that often have
-# ink.
+# twenty of them: those of random weights that lead from pixels with much ink to hidden neurons.
 
 # %%
 import lrp_numpy as lrp

@@ -3,7 +3,7 @@
 #
 # **Question.** How do 397,510 random numbers become a network that reads digits?
 #
-# **Running time.** 8 seconds. **Before it.**
+# **Running time.** 7 seconds. **Before it.**
 # [3. Backpropagation by hand](03_backpropagation_by_hand.py).
 #
 # We know the derivative of the loss for each weight. Now we walk downhill: first with one weight,

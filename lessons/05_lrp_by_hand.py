@@ -7,8 +7,8 @@
 # lessons 3 and 4 can wait.
 #
 # Layer-wise Relevance Propagation answers with bookkeeping. It hands the output back, layer by
-# layer. What a neuron receives is its **relevance**. It passes that on to those who contributed to
-# it, **in proportion to their contribution**. There is no more to it than that. The method is by
+# layer. What a neuron receives is its **relevance**. It passes this on to those that contributed to
+# it, **in proportion to their contributions**. There is no more to it than that. The method is by
 # Bach et al. 2015.
 #
 # ## The network from lesson 2
@@ -138,7 +138,7 @@ assert np.allclose(back[0].sum(axis=1), R_pixels) and np.allclose(back[1].sum(ax
 # ![the 2-2-1 network, forward and back](figures/05_by_hand.png)
 #
 # And the activation function? ReLU has one input and one output, so there is nothing to share: the
-# input gets what the output got. LRP steps over it.
+# input gets what the output got. Relevance passes it unchanged.
 #
 # ## In the package
 #
@@ -173,8 +173,8 @@ print("\n".join(four_lines))
 assert [line.split()[0] for line in four_lines] == ["z", "s", "c", "R_inputs"]
 
 # %% [markdown]
-# "Why does my heatmap not sum to the logit?" is often asked. Here you read the answer off: the
-# pixels got 3, and the biases 2 - 1 = 1.
+# "Why does my heatmap not sum to the logit?" is a common question. Here you can read off the
+# answer: the pixels got 3, and the biases 2 - 1 = 1.
 
 # %%
 print("pixels:", e.input.sum(), " not assigned to any pixel:", e.unassigned(0))
@@ -204,7 +204,7 @@ assert np.allclose(R, [[100, -99]])
 
 # %% [markdown]
 # A relevance of 1 is shared out as 100 and -99. The sum is right and the parts are absurd. The
-# other rules, in lesson 6, are ways to mend this; `stabilize` is one of them.
+# other rules, in lesson 6, are ways to mend this; one of them uses `stabilize`.
 #
 # And if z is exactly 0, as with contributions 1 and -1? Then R / z has no value, and there is no
 # proportion to go by. `divide` gives s = 0: the inputs get nothing, and the ledger notes the

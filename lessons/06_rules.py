@@ -3,7 +3,7 @@
 #
 # **Question.** LRP-0, epsilon, gamma: what does each change, and what does it cost?
 #
-# **Running time.** 6 seconds. **Before it.** [5. LRP by hand](05_lrp_by_hand.py).
+# **Running time.** 7 seconds. **Before it.** [5. LRP by hand](05_lrp_by_hand.py).
 #
 # In lesson 5 a neuron shared out its relevance of 1 as 100 and -99. The sum was right, and the
 # parts were of no use. Two rules mend this. Both keep the four lines, and change one thing in them.
@@ -64,7 +64,7 @@ assert np.allclose(inputs, [[4, -4 / 3]])
 
 # %% [markdown]
 # Nothing is absorbed. But the negative evidence is smaller: -4 before, -1.33 now. As γ grows
-# without end, only the positive weights are left.
+# without bound, only the positive weights are left.
 
 # %%
 for gamma in (0.0, 0.25, 1.0, 10.0, 1000.0):
@@ -82,7 +82,7 @@ print("epsilon = 0 and gamma = 0 are LRP-0")
 # %% [markdown]
 # ## The neuron that caused the trouble
 #
-# Contributions of 1 and -0.99 cancel, and z is only 0.01. LRP-0 shares out 100 and -99.
+# Contributions of 1 and -0.99 nearly cancel, and z is only 0.01. LRP-0 shares out 100 and -99.
 
 # %%
 a, W, b, R = np.array([[1.0, 1.0]]), np.array([[1.0], [-0.99]]), np.array([0.0]), np.array([[1.0]])
@@ -185,7 +185,7 @@ show(lrp.plotting.heatmaps(relevances, digits.test_labels[chosen], titles, image
 # ## A rule for each layer
 #
 # `rule` may be a list, input side first. The Overview of Montavon et al. 2019 suggests LRP-0 near
-# the output, epsilon in the middle, and gamma near the input. We have only two layers, and take the
+# the output, epsilon in the middle, and gamma near the input. With only two layers, we take the
 # last two:
 
 # %%
@@ -304,9 +304,9 @@ assert (lrp.explain(net, images).input[background] == 0).all()
 # %% [markdown]
 # ## Composites: names for whole lists
 #
-# Some lists of rules have a name of their own. Each is a **composite**, and
-# `lrp_numpy/composites.py` gives the reason for its choices. It gives every layer a rule, and
-# raises an error if the network has too few layers.
+# Some lists of rules have a name of their own: **composites**. `lrp_numpy/composites.py` gives the
+# reasons for their choices. A composite gives every layer a rule, and raises an error if the
+# network has too few layers.
 
 # %%
 deep = lrp.MLP.random([784, 60, 40, 10], activation="relu", rng=0)
@@ -323,9 +323,8 @@ except ValueError as error:
 # %% [markdown]
 # ## The same name, another rule
 #
-# Compare two programs, and you will find that they disagree under the same name. Mostly it is the
-# bias, or a sign. Each such **dialect** is one equation in `lrp_numpy/dialects.py`, and `explain`
-# takes it by its name.
+# Two programs often disagree under the same name. Mostly it is the bias, or a sign. Each such
+# **dialect** is one equation in `lrp_numpy/dialects.py`, and `explain` takes it by its name.
 #
 # | software | its rule | here | what differs from ours |
 # |---|---|---|---|
@@ -355,7 +354,7 @@ print("by its name:", lrp.explain(net, images[:5], "captum.gamma", gamma=1.0).in
 # And epsilon in the tutorial of Montavon et al., where z = -2 and R = 6. That ε is relative to the
 # size of z, the root mean square of all outputs, here 2. So ε = 0.5 adds 1. With the sign of z, as
 # in ours with `relative=True`, the denominator is -3. Without it, it is -1, and for ε = 1 it would
-# be 0. There, the stabilizer makes unstable.
+# be 0. There the stabilizer destabilizes.
 
 # %%
 a, W, b, R = np.array([[2.0]]), np.array([[-1.0]]), np.zeros(1), np.array([[6.0]])
@@ -386,6 +385,8 @@ assert rules.lrp_gamma_generalized(a, W, b, R, gamma=1.0).tolist() == [[3, 3]]
 # - Exchange the rules of the two layers: `["epsilon", "gamma"]`. In which row of the ledger does
 #   the absorbed part stand now?
 # - Take a digit that the network misclassifies, and ask: why this class, and not the right one?
+# - `start` may be an array (N, 10) of your own: the logit of 4 at 4, minus the logit of 9 at 9, and
+#   0 elsewhere. Is the heatmap the one of "why 4, not 9?"
 # - Write a rule of your own: `def lrp_cube(a, W, b, R, **how): return rules.propagate(a, W**3, b,
 #   R, **how)`. Then explain with `rule=lrp_cube`. Does its ledger add up?
 #

@@ -3,7 +3,7 @@
 #
 # **Question.** Why does the heatmap not sum to the output?
 #
-# **Running time.** 5 seconds. **Before it.** [6. The rules](06_rules.py).
+# **Running time.** 3 seconds. **Before it.** [6. The rules](06_rules.py).
 #
 # LRP is bookkeeping: the output is handed back, and nothing gets lost (relevance is *conserved*).
 # Then the relevance of all pixels should add up to the logit. Mostly it does not. In this lesson we
@@ -35,8 +35,8 @@ assert [part[0] for part in row] == [4, 1, 1, 2, 0]
 
 # %% [markdown]
 # In each row of the ledger, received = inputs + bias + epsilon + dropped. Relevance has four places
-# to go to, and only the first shows in the next layer's heatmap. The fourth is for a z of exactly
-# 0, where there is no proportion to go by.
+# to go, and only the first appears in the heatmap of the layer below. The fourth is for a z of
+# exactly 0, where there is no proportion to go by.
 
 # %%
 W0, ledger = np.array([[2.0], [-1.5]]), []
