@@ -115,13 +115,23 @@ def ledger_row(b: Array, z: Array, s: Array, R: Array, R_inputs: Array,
                      dropped=total(np.where(stabilize(z, epsilon) == 0, R, 0)))
 
 
-def propagate_sum(terms: list[tuple[Array, Array]], b: Array, R: Array, **how: Any) -> Array:
+def propagate_sum(terms: list[tuple[Array, Array]], b: Array, R: Array,
+                  epsilon: float | Array = 0.0, layer: Any = reference,
+                  ledger: list[LedgerRow] | None = None) -> Array:
     """The four lines for a z of several terms (a, W): z = a1 @ W1 + a2 @ W2 + ... + b.
 
-    It is one layer with all the inputs side by side; each input gets the sum of its parts.
+    Each input gets the sum of its parts.
     """
-    a, W = (np.concatenate(parts, axis) for parts, axis in zip(zip(*terms), (1, 0)))
-    return np.sum(np.split(propagate(a, W, b, R, **how), len(terms), axis=1), axis=0)
+    if layer.loops is not None and layer.side_by_side:      # one layer with all terms as inputs
+        a, W = (np.concatenate(parts, axis) for parts, axis in zip(zip(*terms), (1, 0)))
+        return sum(np.split(layer.loops(a, W, b, R, epsilon, layer, ledger), len(terms), axis=1))
+
+    z = sum(layer.linear(a, W, 0 * b) for a, W in terms) + b
+    s = divide(R, stabilize(z, epsilon))
+    R_inputs = sum(a * layer.transpose(s, W, a.shape) for a, W in terms)
+    if ledger is not None:
+        ledger.append(ledger_row(b, z, s, R, R_inputs, epsilon))
+    return R_inputs
 
 
 def lrp_0(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:

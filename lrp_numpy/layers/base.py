@@ -41,6 +41,7 @@ class Layer:
     activation: str = "identity"        # a name in ACTIVATIONS
     takes_rule = True                   # whether the rule of `explain` is for this layer
     is_dense = False                    # whether linear is a @ W + b itself, which has a loop
+    side_by_side = False                # whether it can take more inputs: axis 1 of a, axis 0 of W
     in_shape: Shape | None = None       # of one input; the first layer of a network must know it
     loops = None                        # see rules.propagate
 
@@ -145,6 +146,10 @@ class LinearPart(NamedTuple):
     @property
     def is_dense(self) -> bool:
         return self.layer.is_dense
+
+    @property
+    def side_by_side(self) -> bool:
+        return self.layer.side_by_side
 
     def known(self, a: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray | None:
         """z, if these are the very arrays of the forward pass, else None."""

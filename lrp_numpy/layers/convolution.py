@@ -24,6 +24,7 @@ class Conv2D(Layer):
     stride: int = 1     # pixels from one place of the kernel to the next
     padding: int = 0    # rows and columns of zeros around the image
     parameters = ("W", "b")
+    side_by_side = True
 
     @classmethod
     def random(cls, C: int, K: int, size: int, activation: str, rng: Seed, stride: int = 1,

@@ -22,7 +22,7 @@ class Dense(Layer):
     b: np.ndarray       # (K,)
     activation: str     # a name in ACTIVATIONS
     parameters = ("W", "b")
-    is_dense = True
+    is_dense = side_by_side = True
 
     @classmethod
     def random(cls, D: int, K: int, activation: str, rng: Seed,
