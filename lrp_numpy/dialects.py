@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from lrp_numpy.ops import reference
-from lrp_numpy.rules import (lrp_epsilon, lrp_gamma_generalized, negative, positive, propagate,
-                             propagate_sum, root_mean_square, sign)
+from lrp_numpy.rules import (lrp_epsilon, lrp_gamma_generalized, negative, only, positive,
+                             propagate, propagate_sum, root_mean_square, sign)
 from lrp_numpy.utils.types import Array
-from lrp_numpy.utils.validation import at_least_0, check_alpha_beta, check_low_high
+from lrp_numpy.utils.validation import as_floats, at_least_0, check_alpha_beta, check_low_high
 
 
 # zennit: 1e-6 in every denominator
@@ -40,9 +40,10 @@ def zennit_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25, ep
         z'_k = z_k + gamma sum_j (a_j w_jk)^s + gamma b_k^s,    ^s as in lrp_gamma_generalized
         R_j = sum_k  (a_j w_jk + gamma (a_j w_jk)^s) / (z'_k + epsilon sign(z'_k))  R_k
     """
-    z = layer.linear(a, W, b)
-    return lrp_gamma_generalized(a, W, b, np.where(z == 0, 0, R), gamma,
-                                 epsilon=at_least_0("epsilon", epsilon), layer=layer, **how)
+    a, W, b, R = as_floats(a, W, b, R, layer)
+    R = only(R, layer.linear(a, W, b) != 0)
+    return lrp_gamma_generalized(a, W, b, R, gamma, epsilon=at_least_0("epsilon", epsilon),
+                                 layer=layer, **how)
 
 
 def zennit_alpha_beta(a: Array, W: Array, b: Array, R: Array, alpha: float = 2.0, beta: float = 1.0,
@@ -54,6 +55,7 @@ def zennit_alpha_beta(a: Array, W: Array, b: Array, R: Array, alpha: float = 2.0
 
     z+_k and z-_k are the sums over j with b+_k and b-_k. At z-_k = 0 the sign of epsilon is +.
     """
+    a, W, b, R = as_floats(a, W, b, R, **how)
     check_alpha_beta(alpha, beta)
     R_positive = zennit_z_plus(a, W, b, float(alpha) * R, epsilon, **how)
     return R_positive + propagate_sum([(positive(a), negative(W)), (negative(a), positive(W))],
@@ -63,6 +65,7 @@ def zennit_alpha_beta(a: Array, W: Array, b: Array, R: Array, alpha: float = 2.0
 def zennit_z_plus(a: Array, W: Array, b: Array, R: Array, epsilon: float = 1e-6,
                   **how: Any) -> Array:
     """LRP-z+ with a stabilizer: R_j = sum_k (a_j w_jk)+ / (z+_k + epsilon) R_k."""
+    a, W, b, R = as_floats(a, W, b, R, **how)
     return propagate_sum([(positive(a), positive(W)), (negative(a), negative(W))], positive(b), R,
                          epsilon=at_least_0("epsilon", epsilon), **how)
 
@@ -73,17 +76,20 @@ def zennit_w_square(a: Array, W: Array, b: Array, R: Array, epsilon: float = 1e-
 
         R_j = sum_k  w_jk^2 / (sum_j w_jk^2 + b_k^2 + epsilon)  R_k
     """
+    a, W, b, R = as_floats(a, W, b, R, **how)
     return propagate(np.ones_like(a), W**2, b**2, R, at_least_0("epsilon", epsilon), **how)
 
 
 def zennit_flat(a: Array, W: Array, b: Array, R: Array, epsilon: float = 1e-6, **how: Any) -> Array:
     """LRP-flat with a stabilizer: R_j = sum_k 1 / (D + epsilon) R_k."""
+    a, W, b, R = as_floats(a, W, b, R, **how)
     return propagate(np.ones_like(a), W**0, 0 * b, R, at_least_0("epsilon", epsilon), **how)
 
 
 def zennit_z_box(a: Array, W: Array, b: Array, R: Array, low: float | Array = 0.0,
                  high: float | Array = 1.0, epsilon: float = 1e-6, **how: Any) -> Array:
     """LRP-z-B with a stabilizer: as rules.lrp_z_box, z_k + epsilon sign(z_k) in the denominator."""
+    a, W, b, R = as_floats(a, W, b, R, **how)
     low, high = check_low_high(low, high, a)
     return propagate_sum([(a, W), (low, -positive(W)), (high, -negative(W))], 0 * b, R,
                          epsilon=at_least_0("epsilon", epsilon), **how)
@@ -104,6 +110,7 @@ def captum_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25,
         R_j = sum_k  a_j (w_jk + gamma w+_jk) / (z'_k + epsilon sign(z'_k))  R_k,
               z'_k = sum_j a_j (w_jk + gamma w+_jk) + b_k
     """
+    a, W, b, R = as_floats(a, W, b, R, **how)
     gamma, b = at_least_0("gamma", gamma), 0 * b if set_bias_to_zero else b
     return propagate(a, W + gamma * positive(W), b, R, at_least_0("epsilon", epsilon), **how)
 
@@ -114,6 +121,7 @@ def captum_alpha1_beta0(a: Array, W: Array, b: Array, R: Array, set_bias_to_zero
 
         R_j = sum_k  a_j w+_jk / (z'_k + epsilon sign(z'_k))  R_k,    z'_k = sum_j a_j w+_jk + b_k
     """
+    a, W, b, R = as_floats(a, W, b, R, **how)
     return propagate(a, positive(W), 0 * b if set_bias_to_zero else b, R,
                      at_least_0("epsilon", epsilon), **how)
 
@@ -126,6 +134,7 @@ def toolbox_alpha_beta(a: Array, W: Array, b: Array, R: Array, alpha: float = 2.
 
         R_j = sum_k ( alpha (a_j w_jk)+ / z+_k + beta (a_j w_jk)- / z-_k ) R_k,    beta = 1 - alpha
     """
+    a, W, b, R = as_floats(a, W, b, R, **how)
     alpha = at_least_0("alpha", alpha)
     R_positive = propagate_sum([(positive(a), positive(W)), (negative(a), negative(W))],
                                positive(b), alpha * R, **how)
@@ -143,6 +152,7 @@ def tutorial_epsilon(a: Array, W: Array, b: Array, R: Array, epsilon: float = 0.
 
     A negative z_k can meet the pole. The mean is over the outputs of an example.
     """
+    a, W, b, R = as_floats(a, W, b, R, layer)
     z = layer.linear(a, W, b)
     increment = at_least_0("epsilon", epsilon) * root_mean_square(z)
     return propagate(a, W, b, R, increment * sign(z), layer, **how)     # sign(z) cancels sign(z)

@@ -95,7 +95,7 @@ def propagate(a: Array, W: Array, b: Array, R: Array, epsilon: float | Array = 0
     """
     if layer.loops is not None:     # the same four lines in one pass over W: ops/kernels.py
         return layer.loops(a, W, b, R, epsilon, layer, ledger)
-    a, W, b, R = as_floats(a=a, W=W, b=b, R=R)
+    a, W, b, R = as_floats(a, W, b, R, layer)
 
     z = layer.linear(a, W, b)               # 1. what was contributed to each output, in all
     s = divide(R, stabilize(z, epsilon))    # 2. relevance per unit of contribution
@@ -156,6 +156,7 @@ def lrp_epsilon(a: Array, W: Array, b: Array, R: Array, epsilon: float = 0.25,
     Raises ValueError for a negative epsilon. Source: Bach et al. 2015; relative: Montavon et al.
     2019.
     """
+    a, W, b, R = as_floats(a, W, b, R, layer)
     epsilon = at_least_0("epsilon", epsilon)
     size = root_mean_square(layer.linear(a, W, b)) if relative else 1
     return propagate(a, W, b, R, epsilon * size, layer, **how)
@@ -173,6 +174,7 @@ def lrp_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25, **how
     past it, with huge R_j near there. Raises ValueError for a negative gamma. Source: Montavon et
     al. 2019, section 10.2.1.
     """
+    a, W, b, R = as_floats(a, W, b, R, **how)
     gamma = at_least_0("gamma", gamma)
     warn_if_negative(a, gamma)
     return propagate(a, W + gamma * positive(W), b + gamma * positive(b), R, **how)
@@ -190,10 +192,10 @@ def lrp_gamma_generalized(a: Array, W: Array, b: Array, R: Array, gamma: float =
     never nearer to 0 than z. Raises ValueError for a negative gamma.
     Source: Andeol et al. 2021, there for z > 0 and z < 0.
     """
+    a, W, b, R = as_floats(a, W, b, R, layer)
     gamma, is_up = at_least_0("gamma", gamma), layer.linear(a, W, b) >= 0
-    R_up, R_down = np.where(is_up, R, 0), np.where(is_up, 0, R)
-    return (favour_positive(a, W, b, R_up, gamma, layer=layer, **how)
-            + favour_positive(a, -W, -b, R_down, gamma, layer=layer, **how))
+    return (favour_positive(a, W, b, only(R, is_up), gamma, layer=layer, **how)
+            + favour_positive(a, -W, -b, only(R, ~is_up), gamma, layer=layer, **how))
 
 
 def lrp_alpha_beta(a: Array, W: Array, b: Array, R: Array, alpha: float = 2.0, beta: float = 1.0,
@@ -207,6 +209,7 @@ def lrp_alpha_beta(a: Array, W: Array, b: Array, R: Array, alpha: float = 2.0, b
     R_k is dropped. Raises ValueError unless alpha >= 1, beta >= 0 and alpha - beta = 1.
     Source: Bach et al. 2015.
     """
+    a, W, b, R = as_floats(a, W, b, R, **how)
     check_alpha_beta(alpha, beta)
     R_positive = lrp_z_plus(a, W, b, float(alpha) * R, **how)
     return R_positive + propagate_sum([(positive(a), negative(W)), (negative(a), positive(W))],
@@ -220,6 +223,7 @@ def lrp_z_plus(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
 
     Shapes as in `propagate`. Source: Montavon et al. 2017.
     """
+    a, W, b, R = as_floats(a, W, b, R, **how)
     return propagate_sum([(positive(a), positive(W)), (negative(a), negative(W))], positive(b), R,
                          **how)
 
@@ -231,6 +235,7 @@ def lrp_w_square(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
 
     Shapes as in `propagate`. Source: Montavon et al. 2017.
     """
+    a, W, b, R = as_floats(a, W, b, R, **how)
     return propagate(np.ones_like(a), W**2, 0 * b, R, **how)
 
 
@@ -241,6 +246,7 @@ def lrp_flat(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
 
     Shapes as in `propagate`. Source: Lapuschkin et al. 2019.
     """
+    a, W, b, R = as_floats(a, W, b, R, **how)
     return propagate(np.ones_like(a), W**0, 0 * b, R, **how)
 
 
@@ -254,8 +260,15 @@ def lrp_z_box(a: Array, W: Array, b: Array, R: Array, low: float | Array = 0.0,
     Shapes as in `propagate`. low, high: finite, low < high, a number or one for each input, which
     bound the pixels. No bias. Raises ValueError for others. Source: Montavon et al. 2017.
     """
+    a, W, b, R = as_floats(a, W, b, R, **how)
     low, high = check_low_high(low, high, a)
     return propagate_sum([(a, W), (low, -positive(W)), (high, -negative(W))], 0 * b, R, **how)
+
+
+def only(R: Array, mask: Array) -> Array:
+    """R where `mask` holds, and 0 elsewhere. Raises ValueError unless the shapes are the same."""
+    check_shape("R", R, mask.shape)
+    return np.where(mask, R, 0)
 
 
 def favour_positive(a: Array, W: Array, b: Array, R: Array, gamma: float, **how: Any) -> Array:

@@ -138,6 +138,7 @@ class LinearPart(NamedTuple):
     ops: ModuleType
     a: np.ndarray
     z: np.ndarray | None
+    is_checked = True       # explain has looked for NaN, so that rules need not
 
     @property
     def loops(self) -> Callable | None:

@@ -90,19 +90,23 @@ def check_shape(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
         raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
 
 
-def as_floats(**arrays: np.ndarray) -> list[np.ndarray]:
-    """The arrays, of which integers become float64.
+def as_floats(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray, layer: Any = None,
+              **how: Any) -> tuple[np.ndarray, ...]:
+    """What a rule is called with, of which integers become float64.
 
     Raises ValueError unless each is a NumPy array of integers or of finite float32 or float64.
+    layer: of the rule; if `explain` calls it, it has looked at the arrays already.
     """
-    for name, array in arrays.items():
+    if getattr(layer, "is_checked", False):
+        return a, W, b, R
+    for name, array in zip("aWbR", (a, W, b, R)):
         dtype = array.dtype if isinstance(array, np.ndarray) else np.dtype(object)
         if dtype.kind not in "iu" and dtype not in (np.float32, np.float64):
             raise ValueError(f"{name} must be a NumPy array of integers, float32 or float64, got "
                              f"{dtype if isinstance(array, np.ndarray) else type(array).__name__}")
         check_finite(array, name)
-    return [array.astype(np.float64) if array.dtype.kind in "iu" else array
-            for array in arrays.values()]
+    return tuple(array.astype(np.float64) if array.dtype.kind in "iu" else array
+                 for array in (a, W, b, R))
 
 
 def at_least_0(name: str, value: Any) -> float:
@@ -122,7 +126,7 @@ def check_low_high(low: Any, high: Any, a: np.ndarray) -> tuple[np.ndarray, np.n
     """low and high as arrays like a (N, ...): a finite number or one for each input, low < high."""
     try:
         ends = [np.broadcast_to(np.asarray(end, a.dtype), a.shape[1:]) for end in (low, high)]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         ends = [np.array(np.nan), np.array(np.nan)]
     if not (np.isfinite(ends).all() and (ends[0] < ends[1]).all()):
         raise ValueError("low and high must be finite with low < high, a number or one for each "
