@@ -1,4 +1,6 @@
 """What several test files need: random networks with non-zero biases, and the digits."""
+import contextlib
+import io
 import os
 import signal
 import tracemalloc
@@ -70,6 +72,15 @@ def same(net, other):
     """Whether two networks have the same weights, to the bit."""
     return all((one.W == two.W).all() and (one.b == two.b).all()
                for one, two in zip(net.layers, other.layers))
+
+
+@contextlib.contextmanager
+def terminal():
+    """Within it, stderr is a terminal, whose text is kept."""
+    shown = io.StringIO()
+    shown.isatty = lambda: True
+    with contextlib.redirect_stderr(shown):
+        yield shown
 
 
 def most_memory(call):
