@@ -124,7 +124,8 @@ def propagate_sum(terms: list[tuple[Array, Array]], b: Array, R: Array,
     """
     if layer.loops is not None and layer.side_by_side:      # one layer with all terms as inputs
         a, W = (np.concatenate(parts, axis) for parts, axis in zip(zip(*terms), (1, 0)))
-        return sum(np.split(layer.loops(a, W, b, R, epsilon, layer, ledger), len(terms), axis=1))
+        R_inputs = layer.loops(a, W, b, R, epsilon, layer, ledger)
+        return np.sum(np.split(R_inputs, len(terms), axis=1), axis=0)
 
     z = sum(layer.linear(a, W, 0 * b) for a, W in terms) + b
     s = divide(R, stabilize(z, epsilon))

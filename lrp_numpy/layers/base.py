@@ -138,7 +138,11 @@ class LinearPart(NamedTuple):
     ops: ModuleType
     a: np.ndarray
     z: np.ndarray | None
-    is_checked = True       # explain has looked for NaN, so that rules need not
+
+    @property
+    def is_checked(self) -> bool:
+        """`explain` has looked at the arrays, so that rules need not."""
+        return True
 
     @property
     def loops(self) -> Callable | None:
