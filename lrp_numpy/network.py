@@ -268,7 +268,7 @@ def _loaded(file, name, number):
     values = {}
     for field in fields(LAYERS[name]):
         key = f"{field.name}{number}"
-        if key == f"rule{number}" and key not in file:
+        if field.name == "rule" and f"relevance{number}" in file:
             key = f"relevance{number}"      # its name in version 0.1
         if key in file or field.default is not None:        # None is not saved
             value = file[key]
