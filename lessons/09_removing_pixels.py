@@ -182,8 +182,8 @@ assert without_1[1] < without_1[2] and ifrc < ufrc
 
 # %% [markdown]
 # So that much was the luck of five images. But look at our Table 2 again: flipping the
-# *unimportant* pixels costs the network almost a third of its accuracy. Is that a lot? To know, we must
-# flip pixels at random as well.
+# *unimportant* pixels costs the network almost a third of its accuracy. Is that a lot? To know, we
+# must flip pixels at random as well.
 #
 # ## Every test image, and a fair baseline
 #
