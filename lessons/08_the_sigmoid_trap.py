@@ -5,14 +5,14 @@
 #
 # **Running time.** 7 seconds. **Before it.** [7. The ledger](07_the_ledger.py).
 #
-# The paper uses sigmoid neurons. LRP works on any activation function, one reads. This lesson shows
-# where it goes wrong with the sigmoid, why, and how a small rewriting mends it.
+# The paper uses sigmoid neurons. LRP, one often reads, works for any activation function. This
+# lesson shows where it fails for the sigmoid, why it fails, and how a small rewriting cures it.
 #
-# ## A neuron that has nothing to say
+# ## A neuron with nothing to report
 #
-# Two inputs contribute 1 and -0.99. So z = 0.01: the neuron has hardly been moved. What does it
-# say? σ(0.01) = 0.5025. A half, as in lesson 2. It passes this on with a weight of 1, and the
-# output has no other neuron. So its relevance is 0.5025, and it has to hand that out to its
+# Two inputs contribute 1 and -0.99. So z = 0.01: the neuron has hardly been moved. Its output is
+# σ(0.01) = 0.5025, a half, as in lesson 2. It passes this on with a weight of 1, and no other
+# neuron leads to the output. So its relevance is 0.5025, and it must redistribute that to its
 # inputs.
 
 # %%
@@ -29,13 +29,13 @@ print("z =", z, " a =", a.round(4), " R_pixels =", R_pixels.round(2))
 assert np.allclose(R_pixels, [[50.2, -49.7]], atol=0.1)
 
 # %% [markdown]
-# 50 and -50, for a neuron that was hardly moved. The output is 0.5, whatever the pixels do. They
-# are not to blame for it: the half was there before them.
+# 50 and -50, for a neuron that was hardly moved. The pixels did not make its output: without any
+# of them it would be 0.5 as well.
 #
 # ## The pole
 #
-# LRP-0 hands out R / z to each unit of contribution, and R is a = σ(z) times what is asked from
-# above. So all depends on σ(z) / z. Here it is, for some z:
+# LRP-0 gives R / z to each unit of contribution, and here R is a = σ(z) times the weight above. So
+# everything depends on σ(z) / z. Here it is for some z:
 
 # %%
 for value in (2.0, 0.5, 0.1, 0.01, -0.01, -0.1, -0.5, -2.0):
@@ -43,19 +43,19 @@ for value in (2.0, 0.5, 0.1, 0.01, -0.01, -0.1, -0.5, -2.0):
 assert sigmoid(np.array(0.01)) / 0.01 > 50 and sigmoid(np.array(-0.01)) / -0.01 < -49
 
 # %% [markdown]
-# Two things are wrong with it. Near z = 0 it has no bound: that is a **pole**. And below 0 it is
-# **negative**: there the neuron says a little more than 0, and LRP blames those inputs that raised
-# it.
+# Two things are wrong with it. Near z = 0 it grows without bound: that is a **pole**. And below 0
+# it is **negative**: there the output is still positive, and LRP gives negative relevance to the
+# very inputs that raised it.
 #
 # ## The rewriting
 #
-# A half is not something that the inputs have done. It is a constant, and constants belong into the
-# bias. So let the neuron say σ(z) - 1/2 instead, and give the half to the bias of the next layer:
+# The inputs did not make the half. It is a constant, and constants belong in the bias. So let the
+# neuron output σ(z) - 1/2 instead, and give the half to the bias of the next layer:
 #
 # $$\sum_j \sigma(z_j)\, w_{jk} + b_k = \sum_j \left(\sigma(z_j) - \tfrac12\right) w_{jk} +
 # \underbrace{b_k + \tfrac12 \sum_j w_{jk}}_{\text{new bias}}$$
 #
-# Nothing else changes, and no output does. What LRP now divides is (σ(z) - 1/2) / z.
+# Nothing else changes: every output stays as it is. LRP now divides (σ(z) - 1/2) / z.
 
 # %%
 import matplotlib.pyplot as plt
@@ -65,13 +65,13 @@ z_axis = np.linspace(-6, 6, 1200)
 plain, centred = sigmoid(z_axis) / z_axis, (sigmoid(z_axis) - 0.5) / z_axis
 figure, grid = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
 grid[0].plot(z_axis, np.where(np.abs(z_axis) < 0.03, np.nan, plain), color="black")
-grid[0].set(title="σ(z) / z", ylim=(-8, 8))
+grid[0].set(title="σ(z) / z has a pole at 0", ylim=(-8, 8))
 grid[1].plot(z_axis, centred, color="black")
-grid[1].set(title="(σ(z) - 1/2) / z", ylim=(0, 0.3))
+grid[1].set(title="(σ(z) - 1/2) / z has none", ylim=(0, 0.3))
 for axes in grid:
     axes.axhline(0, color="0.8", zorder=0)
     axes.axvline(0, color="0.8", zorder=0)
-    axes.set(xlabel="pre-activation z", ylabel="worth of a unit")
+    axes.set(xlabel="pre-activation z", ylabel="relevance per unit")
 show(figure, "08_pole")
 print(f"(sigmoid(z) - 1/2) / z lies between {centred.min():.3f} and {centred.max():.3f}")
 assert (centred > 0).all() and centred.max() <= 0.25
@@ -79,9 +79,9 @@ assert (centred > 0).all() and centred.max() <= 0.25
 # %% [markdown]
 # ![the pole, and the curve without it](figures/08_pole.png)
 #
-# Note the scales. The right curve is positive, smooth and at most 1/4, which is the sigmoid's
-# slope at 0. (It is tanh(z/2) / (2z): the sigmoid is a tanh in disguise.) The neuron from the
-# beginning now says 0.0025, and that is all there is to hand out:
+# Mind the scales. The right curve is positive, smooth and at most 1/4, which is the slope of the
+# sigmoid at 0. (It is tanh(z/2) / (2z): the sigmoid is a tanh in disguise.) The neuron from the
+# beginning now outputs 0.0025, and that is all it has to redistribute:
 
 # %%
 R_pixels = lrp_0(x, W, b, (a - 0.5) * 1.0)
@@ -91,7 +91,7 @@ assert np.allclose(R_pixels, [[0.25, -0.2475]], atol=1e-4)
 # %% [markdown]
 # ## The network of the paper
 #
-# `zero_centred` does the rewriting. And `explain` says so when it is needed:
+# `zero_centred` rewrites a network. And `explain` warns when that is needed:
 
 # %%
 import warnings
@@ -105,7 +105,7 @@ lrp.train(net, digits, epochs=10, rng=0)
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     plain = lrp.explain(net, images, "0")
-print("explain says:", caught[0].message)
+print("explain warns:", caught[0].message)
 assert "zero_centred" in str(caught[0].message)
 
 # %% [markdown]
@@ -126,11 +126,10 @@ assert difference < 1e-4
 # It is. And the heatmaps?
 
 # %%
-from lrp_numpy.plotting import figures as plots
-
 chosen = [int(np.argmax(labels == k)) for k in (0, 1, 2, 4, 7)]
-show(plots.heatmaps([plain.input[chosen], centred.input[chosen]], labels[chosen],
-                    ["as it stands", "zero-centred"], images[chosen]), "08_heatmaps")
+show(lrp.plotting.heatmaps([plain.input[chosen], centred.input[chosen]], labels[chosen],
+                           ["as it stands", "zero-centred"], images[chosen],
+                           title="One network, written in two ways"), "08_heatmaps")
 similar = [np.corrcoef(one, other)[0, 1] for one, other in zip(plain.input, centred.input)]
 size = [np.median(np.abs(e.input).max(axis=1)) for e in (plain, centred)]
 print(f"largest |R| of an image, median: {size[0]:.2f} as it stands, {size[1]:.2f} zero-centred")
@@ -140,8 +139,8 @@ assert size[0] > 2 * size[1] and np.median(similar) < 0.6
 # %% [markdown]
 # ![five digits, explained twice](figures/08_heatmaps.png)
 #
-# The same images, the same logits, and two different stories. Look at the ledger of the first
-# layer: both add up. So the sum cannot tell which story is right.
+# The same images, the same logits, and two different stories. The ledger cannot tell which story is
+# right, for both of them add up:
 
 # %%
 for name, e in (("as it stands", plain), ("zero-centred", centred)):
@@ -153,35 +152,36 @@ for name, e in (("as it stands", plain), ("zero-centred", centred)):
 # %% [markdown]
 # ## The test
 #
-# A heatmap makes a claim: these pixels speak for the answer, those against it. So remove 15 % of
-# the pixels, once the most and once the least relevant, and ask the network again. (Lesson 9 takes
-# this test apart.)
+# A heatmap makes a claim: these pixels are evidence for the prediction, those against it. So set
+# 15 % of the pixels to 0, once the most relevant first (MoRF) and once the least relevant first
+# (LeRF), and run the network again. (This is pixel flipping; lesson 9 examines it closely.)
 
 # %%
-right = {}
+accuracy = {}
 for name, e in (("as it stands", plain), ("zero-centred", centred)):
-    for which in ("most", "least"):
-        without = lrp.remove(images, e.input, which, fraction=0.15)
-        right[name, which] = (net.predict(without) == labels).mean()
-intact = (net.predict(images) == labels).mean()
-print(f"intact: {intact:.1%} right")
-print(f"{'':13} most relevant removed   least relevant removed")
+    for first in ("morf", "lerf"):
+        flipped = lrp.flip(images, e.input, first, fraction=0.15)
+        accuracy[name, first] = (net.predict(flipped) == labels).mean()
+original = (net.predict(images) == labels).mean()
+print(f"accuracy on the original images: {original:.1%}")
+print(f"{'':13}   MoRF    LeRF")
 for name in ("as it stands", "zero-centred"):
-    print(f"{name:13} {right[name, 'most']:21.1%}   {right[name, 'least']:22.1%}")
-assert right["as it stands", "least"] < 0.8 and right["as it stands", "most"] > 0.1
-assert right["zero-centred", "least"] > intact - 0.005 and right["zero-centred", "most"] < 0.05
+    print(f"{name:13} {accuracy[name, 'morf']:6.1%}  {accuracy[name, 'lerf']:6.1%}")
+assert accuracy["as it stands", "lerf"] < 0.8 and accuracy["as it stands", "morf"] > 0.1
+assert accuracy["zero-centred", "lerf"] > original - 0.005
+assert accuracy["zero-centred", "morf"] < 0.05
 
 # %% [markdown]
-# It is the same network that is asked in both rows; only the choice of pixels differs. As it
-# stands, LRP removes pixels as "least relevant" that the network needs badly. Zero-centred,
-# removing the least relevant costs nothing, and removing the most relevant costs everything.
+# Both rows test the same network; only the choice of the pixels differs. As it stands, LRP calls
+# pixels "least relevant" that the network badly needs. Zero-centred, the least relevant pixels cost
+# nothing, and the most relevant ones cost everything.
 #
 # ## What we have learned
 #
-# - LRP sees how a network is written, not only what it computes.
+# - LRP depends on how a network is written, not only on what it computes.
 # - It treats z = 0 as "nothing was contributed". So an activation with f(0) ≠ 0 must be rewritten
 #   first.
-# - ReLU and tanh have f(0) = 0 and need nothing.
+# - ReLU and tanh have f(0) = 0 and need no rewriting.
 
 # %%
 for activation in ("relu", "tanh"):
@@ -193,12 +193,12 @@ for activation in ("relu", "tanh"):
 # %% [markdown]
 # ## Try it
 #
-# - Explain the network as it stands with `rule="epsilon"`. Why does that help? And gamma?
-# - The softplus log(1 + exp(z)) is a smooth ReLU. What is its f(0)? Add it to
-#   `lrp_numpy.activations.ACTIVATIONS` and let `zero_centred` treat it.
+# - Explain the network as it stands with `rule="epsilon"`. Why does that help? And does gamma?
+# - The softplus log(1 + exp(z)) is a smooth ReLU. What is its f(0)? Train a network with
+#   `activation="softplus"` and repeat the test.
 # - Shift by 0.3 instead of 0.5 (work out the new bias by hand). Where is the pole now?
 #
 # **Write it yourself:** the new bias.
 # [The exercise](exercises/ex08_zero_centring.py) tells you which kind of wrong an answer is.
 #
-# Next: [9. Removing pixels](09_removing_pixels.py).
+# Next: [9. Pixel flipping](09_removing_pixels.py).

@@ -3,43 +3,43 @@
 #
 # **Question.** Which pixels can go for good, for all digits at once?
 #
-# **Running time.** 15 seconds. **Before it.** [9. Removing pixels](09_removing_pixels.py).
+# **Running time.** 15 seconds. **Before it.** [9. Pixel flipping](09_removing_pixels.py).
 #
 # In lesson 9 each image lost other pixels, and the network stayed as large as it was. Now we choose
-# pixels that **all** images lose, and take them out of the network too: smaller images, a smaller
-# first layer, less work. The paper proposes this in its abstract, and leaves retraining for the
-# future. Here it is.
+# pixels that **all** images lose, and remove them from the network too: smaller images, a smaller
+# first layer, less work. This is **pruning**. The paper proposes it in its abstract, and leaves
+# retraining to future work. Here it is.
 #
 # ## Three inputs, one of them useless
 #
-# An input that goes takes its row of W with it. That is all.
+# To remove an input, remove its row of W. That is all.
 
 # %%
 import numpy as np
 import lrp_numpy as lrp
-from lrp_numpy.evaluation import pruning
+from lrp_numpy import evaluation
 
 net = lrp.MLP.from_arrays([np.array([[2.0, 1.0], [0.1, 0.0], [1.0, -1.0]]),
                            np.array([[1.0], [2.0]])], [np.zeros(2), np.zeros(1)], "relu")
 x = np.array([[1.0, 1.0, 0.5], [0.5, 1.0, 0.2], [0.8, 0.0, 0.1]])
 e = lrp.explain(net, x, "0")
 print("relevance:\n", e.input.round(2))
-score = pruning.importance(net, x, "mean absolute relevance")
+score = evaluation.importance(net, x, "mean absolute relevance")
 print("mean absolute relevance:", score.round(2))
 assert np.allclose(score, np.abs(e.input).mean(axis=0))
 
 # %% [markdown]
-# The second input has almost no say. We keep the other two and build the smaller network.
+# The second input has almost no influence. We keep the other two and build the smaller network.
 
 # %%
-kept = pruning.keep_most(score, 2)
-small = pruning.keep_inputs(net, kept)
+kept = evaluation.top_k(score, 2)
+small = evaluation.prune_inputs(net, kept)
 print("kept:", kept, " sizes:", net.sizes, "->", small.sizes)
 print("before:", net.forward(x).ravel(), " after:", small.forward(x[:, kept]).ravel())
 assert kept.tolist() == [0, 2] and np.abs(net.forward(x) - small.forward(x[:, kept])).max() < 0.11
 
 # %% [markdown]
-# It says of two inputs what the large network says with the third set to 0. Exactly.
+# From two inputs it computes exactly what the large network computes with the second one set to 0.
 
 # %%
 with_0 = x * np.array([1.0, 0.0, 1.0])
@@ -49,8 +49,8 @@ assert np.allclose(net.forward(with_0), small.forward(x[:, kept]))
 # %% [markdown]
 # ## Which pixels matter in MNIST?
 #
-# The sigmoid network of the paper, zero-centred as lesson 8 taught us. Five ways to rank the 784
-# pixels over 2,000 training digits: two by relevance, and three that know nothing of LRP.
+# The sigmoid network of the paper, zero-centred as in lesson 8. Five ways to rank the 784 pixels
+# over 2,000 training digits: two by relevance, and three that know nothing of LRP.
 
 # %%
 digits = lrp.load_mnist()
@@ -60,20 +60,21 @@ net = lrp.zero_centred(net)
 sample = digits.train_images[:2000]
 rankings = ("mean absolute relevance", "mean relevance", "variance", "activation times weight",
             "random")
-scores = {by: pruning.importance(net, sample, by) for by in rankings}
-intact = (net.predict(digits.test_images) == digits.test_labels).mean()
-print(f"intact: {intact:.1%} right; scores:", {by: score.shape for by, score in scores.items()})
-assert intact > 0.9
+scores = {by: evaluation.importance(net, sample, by) for by in rankings}
+original = (net.predict(digits.test_images) == digits.test_labels).mean()
+print(f"accuracy: {original:.1%}; scores:", {by: score.shape for by, score in scores.items()})
+assert original > 0.9
 
 # %%
 import matplotlib.pyplot as plt
 from course import show
 
-figure, grid = plt.subplots(1, 5, figsize=(10, 2.3), layout="constrained")
+figure, grid = plt.subplots(1, 5, figsize=(10, 2.5), layout="constrained")
 for axes, (by, score) in zip(grid, scores.items()):
     axes.imshow(score.reshape(28, 28), cmap="gray_r")
     axes.set(xticks=[], yticks=[])
     axes.set_title(by, fontsize=9)
+figure.suptitle("Importance of each pixel: the darker, the more important", fontsize=10)
 show(figure, "10_importance")
 edge = np.ones((28, 28), bool)
 edge[4:-4, 4:-4] = False
@@ -85,58 +86,59 @@ assert inside > 0.9 * scores["mean absolute relevance"].sum()
 # %% [markdown]
 # ![five ways to rank pixels](figures/10_importance.png)
 #
-# Darker is more important. The edges have no say: there is hardly ever ink. To see that, one does
-# not need LRP, and the variance sees it as well. Where ink is common, the pictures differ.
+# The edges matter little: there is hardly ever any ink. One does not need LRP to see that; the
+# variance sees it as well. Where ink is common, the rankings differ.
 #
-# ## Cut, and measure
+# ## Prune, and measure
 #
-# We keep a share of the pixels by each ranking, and do nothing else.
+# For each ranking we keep a share of the pixels, and do nothing else.
 
 # %%
 shares = (0.75, 0.5, 0.375, 0.25, 0.15)
-right = {}
+accuracy = {}
 for by, score in scores.items():
     for share in shares:
-        kept = pruning.keep_most(score, round(share * 784))
-        fewer = pruning.keep_pixels(digits, kept)
-        small = pruning.keep_inputs(net, kept)
-        right[by, share] = (small.predict(fewer.test_images) == fewer.test_labels).mean()
-    print(f"{by:24}", "  ".join(f"{share:.0%}: {right[by, share]:.1%}" for share in shares))
-assert right["mean absolute relevance", 0.5] > intact - 0.015
-assert right["random", 0.5] < intact - 0.03
+        kept = evaluation.top_k(score, round(share * 784))
+        fewer = evaluation.select_pixels(digits, kept)
+        small = evaluation.prune_inputs(net, kept)
+        accuracy[by, share] = (small.predict(fewer.test_images) == fewer.test_labels).mean()
+    print(f"{by:24}", "  ".join(f"{share:.0%}: {accuracy[by, share]:.1%}" for share in shares))
+assert accuracy["mean absolute relevance", 0.5] > original - 0.015
+assert accuracy["random", 0.5] < original - 0.03
 
 # %% [markdown]
 # Half of the pixels can go, and almost nothing happens, if one knows which. At a quarter the
 # rankings part. Here is the paper's contrast: remove the *most* important half instead.
 
 # %%
-worst = pruning.keep_most(-scores["mean absolute relevance"], 392)
-fewer, small = pruning.keep_pixels(digits, worst), pruning.keep_inputs(net, worst)
+worst = evaluation.top_k(-scores["mean absolute relevance"], 392)
+fewer, small = evaluation.select_pixels(digits, worst), evaluation.prune_inputs(net, worst)
 most_removed = (small.predict(fewer.test_images) == fewer.test_labels).mean()
-print(f"least important half removed {right['mean absolute relevance', 0.5]:.1%}, "
-      f"most important half removed {most_removed:.1%}")
+print("accuracy without the least important half "
+      f"{accuracy['mean absolute relevance', 0.5]:.1%}, without the most important half "
+      f"{most_removed:.1%}")
 assert most_removed < 0.5
 
 # %% [markdown]
 # ## Retrain
 #
-# The smaller network has lost something, but it can learn again. Five epochs for each ranking, with
-# a quarter of the pixels: 196 of 784.
+# The smaller network is less accurate, but it can learn again. Five epochs for each ranking, with a
+# quarter of the pixels: 196 of 784.
 
 # %%
 again = {}
 for by in rankings:
-    kept = pruning.keep_most(scores[by], 196)
-    fewer, small = pruning.keep_pixels(digits, kept), pruning.keep_inputs(net, kept)
+    kept = evaluation.top_k(scores[by], 196)
+    fewer, small = evaluation.select_pixels(digits, kept), evaluation.prune_inputs(net, kept)
     again[by] = lrp.train(small, fewer, epochs=5, rng=1, progress=False).accuracy[-1]
-    print(f"{by:24} cut {right[by, 0.25]:.1%}, retrained {again[by]:.1%}")
-assert again["mean absolute relevance"] > intact - 0.04
+    print(f"{by:24} pruned {accuracy[by, 0.25]:.1%}, retrained {again[by]:.1%}")
+assert again["mean absolute relevance"] > original - 0.04
 assert again["mean absolute relevance"] > again["random"] + 0.01
 
 # %% [markdown]
-# A quarter of the pixels, and nearly all of the accuracy. Be fair, though: after retraining, the
-# rankings that know nothing of LRP come close to those by relevance. The network finds its way
-# with any sensible choice; only the random one stays behind.
+# A quarter of the pixels, and nearly all of the accuracy. To be fair: after retraining, the
+# rankings that know nothing of LRP come close to those by relevance. The network finds its way with
+# any sensible choice; only the random one stays behind.
 
 # %%
 sensible = [again[by] for by in rankings[:4]]
@@ -144,18 +146,18 @@ print(f"sensible choices: {min(sensible):.1%} to {max(sensible):.1%}, random {ag
 assert max(sensible) - min(sensible) < 0.04 and again["random"] < min(sensible)
 
 # %% [markdown]
-# ## What it buys
+# ## What we gain
 
 # %%
-kept = pruning.keep_most(scores["mean absolute relevance"], 196)
-small, fewer = pruning.keep_inputs(net, kept), pruning.keep_pixels(digits, kept)
-before, after = pruning.microseconds_per_image([net, small],
-                                               [digits.test_images, fewer.test_images])
-for name, value in (("parameters", pruning.parameters_count),
-                    ("multiplications", pruning.multiplications)):
-    print(f"{name:15} {value(net):8,} -> {value(small):8,}")
-print(f"time an image: {after / before:.2f} of what it was")
-assert pruning.multiplications(small) == 196 * 500 + 500 * 10
+kept = evaluation.top_k(scores["mean absolute relevance"], 196)
+small, fewer = evaluation.prune_inputs(net, kept), evaluation.select_pixels(digits, kept)
+before, after = evaluation.microseconds_per_image([net, small],
+                                                  [digits.test_images, fewer.test_images])
+print(f"parameters      {evaluation.count_parameters(net):8,} -> "
+      f"{evaluation.count_parameters(small):8,}")
+print(f"multiplications {net.multiplications:8,} -> {small.multiplications:8,}")
+print(f"time per image: {after / before:.2f} of what it was")
+assert small.multiplications == 196 * 500 + 500 * 10
 
 # %% [markdown]
 # ## Hidden neurons
@@ -164,26 +166,26 @@ assert pruning.multiplications(small) == 196 * 500 + 500 * 10
 # by it, keep 125, and retrain.
 
 # %%
-after_cut, retrained = {}, {}
+pruned, retrained = {}, {}
 for by in rankings:
-    score = pruning.neuron_importance(net, sample, 1, by)
-    small = pruning.keep_neurons(net, 1, pruning.keep_most(score, 125))
-    after_cut[by] = (small.predict(digits.test_images) == digits.test_labels).mean()
+    score = evaluation.neuron_importance(net, sample, 1, by)
+    small = evaluation.prune_neurons(net, 1, evaluation.top_k(score, 125))
+    pruned[by] = (small.predict(digits.test_images) == digits.test_labels).mean()
     retrained[by] = lrp.train(small, digits, epochs=5, rng=1, progress=False).accuracy[-1]
-    print(f"{by:24} cut {after_cut[by]:.1%}, retrained {retrained[by]:.1%}")
-assert after_cut["mean absolute relevance"] > after_cut["random"]
-assert min(retrained.values()) > intact - 0.02
+    print(f"{by:24} pruned {pruned[by]:.1%}, retrained {retrained[by]:.1%}")
+assert pruned["mean absolute relevance"] > pruned["random"]
+assert min(retrained.values()) > original - 0.02
 
 # %% [markdown]
-# Cut without retraining, relevance chooses better than lots. Retrained, all are back where they
-# were, even the random choice: 500 neurons were more than this task needs.
+# Without retraining, relevance chooses better than chance. Retrained, all are back where they were,
+# even the random choice: this task does not need 500 neurons.
 #
 # ## Try it
 #
 # - Rank by the network as it stands, not zero-centred (`importance(plain_net, ...)`). What changes?
 # - Keep 49 pixels, one in sixteen, and draw them. Could you read digits through this sieve?
-# - Rank with gamma instead of LRP-0: `pruning.importance(net, sample, by, "gamma", gamma=0.25)`.
-#   Mind what lesson 6 said about activations below 0: where are they here?
+# - Rank with gamma instead of LRP-0: `evaluation.importance(net, sample, by, "gamma", gamma=0.25)`.
+#   Remember what lesson 6 said about activations below 0: where are they here?
 #
 # **Write it yourself:** the smaller layer.
 # [The exercise](exercises/ex10_fewer_inputs.py) tells you which kind of wrong an answer is.

@@ -5,14 +5,14 @@
 #
 # **Running time.** 10 seconds. **Before it.** [5. LRP by hand](05_lrp_by_hand.py).
 #
-# Training and LRP are made of the same few sums. This lesson takes one of them, the forward pass of
-# the first layer, from the equation to the loop that the package runs, step by step, and times each
-# step on the spot. Times differ from machine to machine and from run to run, so look at the ratios.
+# Training and LRP consist of the same few sums. This lesson takes one of them, the forward pass of
+# the first layer, from the equation to the loop in the package, step by step, and times each step
+# on the spot. Times differ from machine to machine and from run to run, so look at the ratios.
 #
 # ## The equation is three loops
 #
 # z_k = b_k + sum over j of a_j w_jk, for every image n. Two images, three inputs, two neurons:
-# small enough for your head.
+# small enough to do in your head.
 
 # %%
 import time
@@ -20,7 +20,8 @@ import time
 import numba
 import numpy as np
 import lrp_numpy as lrp
-from lrp_numpy.ops import kernels
+from lrp_numpy import ops, rules
+from lrp_numpy.ops import kernels, reference
 
 
 def three_loops(a, W, b):
@@ -42,8 +43,8 @@ assert (three_loops(a, W, b) == a @ W + b).all()
 # %% [markdown]
 # ## A hundred digits
 #
-# Now in earnest: 100 digits, 784 pixels, 500 neurons. That is 39 million multiplications. Python
-# takes its time over each of them, so we let it do one image only, and multiply by 100.
+# Now in earnest: 100 digits, 784 pixels, 500 neurons. That is 39 million multiplications. Python is
+# slow at each of them, so we let it do one image only, and multiply the time by 100.
 
 # %%
 digits = lrp.load_mnist()
@@ -74,8 +75,8 @@ assert steps["three loops in Python"] > 50 * numpy_matmul
 # %% [markdown]
 # ## Compile them
 #
-# numba turns the very same function into machine code. Its first call compiles, which takes a
-# moment; `seconds` does not count it.
+# numba turns the very same function into machine code. The first call compiles it, which takes a
+# moment; `seconds` does not count that call.
 
 # %%
 compiled = numba.njit(three_loops)
@@ -109,19 +110,20 @@ print(f"along the rows: {steps['compiled'] / steps['along the rows']:.1f} times 
 assert np.allclose(along_rows(x, W, b), x @ W + b, atol=1e-4)
 
 # %% [markdown]
-# ## Leave out what is zero
+# ## Skip the zeros
 #
-# Look at lesson 1 again: a digit is a little ink on black. How much ink?
+# Look at lesson 1 again: a digit is a little ink on black. How many pixels are not zero?
 
 # %%
-lit = (x != 0).mean()
-print(f"lit pixels: {lit:.1%}; multiplications needed: {int(lit * x.size) * len(b):,}")
-print(f"a matmul does {1 / lit:.1f} times the work that is needed")
-assert 0.1 < lit < 0.25
+nonzero = (x != 0).mean()
+print(f"non-zero pixels: {nonzero:.1%}; multiplications needed: "
+      f"{int(nonzero * x.size) * len(b):,}")
+print(f"a matmul does {1 / nonzero:.1f} times the work that is needed")
+assert 0.1 < nonzero < 0.25
 
 # %% [markdown]
-# A pixel that is 0 adds 0 to every sum. So one `if` saves four fifths of the work, and the result
-# is the same. A matmul cannot do this: it does not look at the numbers.
+# A pixel that is 0 adds 0 to every sum. So one `if` saves more than four fifths of the work, and
+# the result is the same. A matmul cannot do this: it does not look at the numbers.
 
 # %%
 @numba.njit
@@ -144,22 +146,22 @@ assert (skipping_zeros(x, W, b) == along_rows(x, W, b)).all()
 # %% [markdown]
 # ## Eight rows at a time
 #
-# In the innermost loop, each product costs three trips to memory: fetch w, fetch z, store z. If
-# eight rows are added at once, z is fetched and stored once for eight products. The package's
-# `add_rows` does that. It wants the rows of W as one line of numbers, the place where each row
-# starts in it, and the list of the j with a_j not 0. It may also add in any order (`reassoc`) and
-# multiply and add in one instruction (`contract`). Open `lrp_numpy/kernels.py`, and you will find
-# the loop of the last cell in it, written eight times side by side.
+# In the innermost loop, each product costs three trips to memory: fetch w, fetch z, store z. If we
+# add eight rows at once, z is fetched and stored once for eight products. `kernels.add_rows` does
+# that. It needs the rows of W as one line of numbers, the place where each row starts in it, and
+# the places j where a_j is not 0. It may also add in any order (`reassoc`), and multiply and add in
+# one instruction (`contract`). Open `lrp_numpy/ops/kernels.py`: it contains the loop of the last
+# cell, written eight times side by side.
 
 # %%
 @numba.njit
 def eight_rows(a, W, b):
     z = np.zeros((len(a), len(b)), a.dtype)
     places = np.empty(len(W) + 1, np.int64)
-    rows, starts = kernels.flat(W)
+    rows, starts = kernels.as_line(W)
     for n in range(len(a)):
         z[n] = b
-        count = kernels.places_of_nonzero(a[n], places)
+        count = kernels.nonzero_places(a[n], places)
         kernels.add_rows(z[n], a[n], rows, starts, places, count)
     return z
 
@@ -170,9 +172,8 @@ print(f"eight rows at a time: {steps['skipping zeros'] / steps['eight rows at a 
 assert np.allclose(eight_rows(x, W, b), x @ W + b, atol=1e-4)
 
 # %% [markdown]
-# The sums come out a little different, in the last digits: another order, other rounding. In
-# float32 that is some 1e-7 of the numbers. In float64 the tests hold the kernels to the equations
-# at 1e-10.
+# The sums differ a little, in their last digits: another order rounds differently. In float32 that
+# is about 1e-7 of the numbers. In float64 the tests hold the kernels to the equations at 1e-10.
 
 # %%
 difference = np.abs(eight_rows(x, W, b) - three_loops(x[:1], W, b)[0])[0].max()
@@ -182,16 +183,17 @@ assert difference < 1e-5
 # %% [markdown]
 # ## All cores
 #
-# The images do not need one another. `numba.prange` in place of `range` shares them out among the
-# cores. That is `kernels.affine`, the one that the package uses.
+# The images do not depend on one another. `numba.prange` in place of `range` splits them among the
+# cores. That is `kernels.linear`. In `lrp_numpy/ops/reference.py` stands its equation, by the same
+# name: `reference.linear`.
 
 # %%
-steps["all cores"] = seconds(kernels.affine, x, W, b)
+steps["all cores"] = seconds(kernels.linear, x, W, b)
 print(f"{numba.get_num_threads()} threads: "
       f"{steps['eight rows at a time'] / steps['all cores']:.1f} times as fast as one")
-print(f"kernels.affine takes {steps['all cores'] / numpy_matmul:.2f} of the time of NumPy's "
+print(f"kernels.linear takes {steps['all cores'] / numpy_matmul:.2f} of the time of NumPy's "
       "matmul, which also uses all cores")
-assert np.allclose(kernels.affine(x, W, b), x @ W + b, atol=1e-4)
+assert np.allclose(kernels.linear(x, W, b), reference.linear(x, W, b), atol=1e-4)
 assert steps["all cores"] < steps["compiled"] / 2
 
 # %%
@@ -200,41 +202,46 @@ from course import show
 
 figure, axes = plt.subplots(figsize=(8, 3.2), layout="constrained")
 axes.barh(list(steps), [taken / numpy_matmul for taken in steps.values()], color="0.45")
-axes.axvline(1, color="black", linestyle="--", label="NumPy's matmul")
-axes.set(xscale="log", xlabel="time, as a multiple of NumPy's")
-axes.invert_yaxis()
-axes.legend(loc="lower right")
+axes.axvline(1, color="black", linestyle="--")
+axes.text(1.15, -0.6, "NumPy's matmul")
+axes.set(xscale="log", xlabel="time, as a multiple of NumPy's", ylim=(5.6, -1.2),
+         title="From three loops in Python to those of the package")
 show(figure, "11_steps")
 assert steps["eight rows at a time"] < steps["compiled"] > steps["skipping zeros"]
 
 # %% [markdown]
 # ![each step's time, on a logarithmic axis](figures/11_steps.png)
 #
-# NumPy's matmul is the work of decades, and nearly all of what the processor can do. We do not beat
-# it at its own task. We have a smaller task, since we know what it does not: where the zeros are.
+# NumPy's matmul is the work of decades and comes close to what the processor can do. We do not beat
+# it at its own task. Our task is smaller, because we know where the zeros are.
 #
-# ## LRP gets this twice
+# ## LRP gains twice
 #
-# A black pixel earns nothing: R_j = a_j c_j, and a_j is 0. So c_j need not be known there either,
-# and the step down, c = s @ W.T, is left out for four of five pixels. The kernel and the equation
-# agree.
+# A black pixel gets no relevance: R_j = a_j c_j, and a_j is 0. So nobody needs c_j there either,
+# and the way back, c = s @ W.T, skips four of five pixels, too. The kernel and the equation agree.
 
 # %%
-from lrp_numpy import rules
-
 R = np.random.default_rng(0).normal(size=(100, 500)).astype(np.float32)
-by_loops, _ = kernels.propagate(x, W, b, 0.25, R)
-by_equation = rules.propagate(x, W, b, 0.25, R)
-ratio = seconds(kernels.propagate, x, W, b, 0.25, R) / seconds(rules.propagate, x, W, b, 0.25, R)
+by_loops, _ = kernels.propagate_dense(x, W, b, R, 0.25)
+by_equation = rules.propagate(x, W, b, R, 0.25)
+ratio = (seconds(kernels.propagate_dense, x, W, b, R, 0.25)
+         / seconds(rules.propagate, x, W, b, R, 0.25))
 print(f"the kernel takes {ratio:.2f} of the time of the four lines in NumPy")
 assert np.allclose(by_loops, by_equation, atol=1e-4 * np.abs(by_equation).max())
 assert (by_loops[x == 0] == 0).all()
 
 # %% [markdown]
-# `explain` and `train` use the kernels, and with `engine="numpy"` the equations.
+# But the loops must be compiled once, which takes 20 seconds and more. So `explain` and `train` run
+# the equations as long as the work is small, and the loops for large jobs, such as training on all
+# of MNIST. With `engine="numpy"` or `engine="numba"` you choose yourself.
 
 # %%
 net = lrp.MLP.random([784, 500, 10], "relu", rng=0)
+for what, images in (("explaining 2,000 digits", 2_000), ("ten epochs on MNIST", 10 * 60_000)):
+    work = images * net.multiplications
+    print(f"{what}: {work:.1e} multiplications, by", ops.choose(None, work).__name__)
+assert ops.choose(None, 2_000 * net.multiplications) is reference
+assert ops.choose(None, 600_000 * net.multiplications) is kernels
 times = {engine: seconds(lambda: lrp.explain(net, digits.test_images, "epsilon", engine=engine),
                          times=5) for engine in ("numpy", "numba")}
 print(f"explaining 2,000 digits: the loops take {times['numba'] / times['numpy']:.2f} of the time "
@@ -243,31 +250,34 @@ one, other = (lrp.explain(net, x, "epsilon", engine=engine).input for engine in 
 assert np.allclose(one, other, atol=1e-4 * np.abs(other).max())
 
 # %% [markdown]
-# ## Training gets it, too
+# ## Training gains, too
 #
 # The gradient of the first layer is dW = a.T @ dz. Its row j is a sum over the images in which
-# pixel j is lit; so we skip again. And there is a second gain. Adam needs each number of dW exactly
-# once. The kernel `descend` hands row j to Adam while it is still in the cache, and forgets it. The
-# whole of dW, 392,000 numbers, is never written down.
+# pixel j is not zero, so we skip again. And there is a second gain. Adam needs each number of dW
+# exactly once. The kernel `dense_adam_step` hands row j to Adam while it is still in the cache, and
+# forgets it. The whole of dW, 392,000 numbers, is never stored.
 
 # %%
-rng = np.random.default_rng(0)
-dz = rng.normal(size=(100, 500)).astype(np.float32)
-state = [[array.copy(), np.zeros_like(array), np.zeros_like(array)] for array in (W, b)]
-kernels.descend(x, dz, *state, 1)
-expected = [W.copy(), np.zeros_like(W), np.zeros_like(W)]
-lrp.training.adam_step(expected[0], x.T @ dz, *expected[1:], t=1)
-largest = np.abs(expected[1]).max()
+dz = np.random.default_rng(0).normal(size=(100, 500)).astype(np.float32)
+by_loops, by_equation = (
+    [(array.copy(), np.zeros_like(array), np.zeros_like(array)) for array in (W, b)]
+    for _ in range(2))                          # (w, m, v) of W and of b, for each of the two
+adam = lrp.Adam(net, learning_rate=1e-3)
+adam.t = 1
+kernels.dense_adam_step(x, dz, *by_loops, *adam.numbers)
+reference.dense_adam_step(x, dz, *by_equation, *adam.numbers)
+m, expected = by_loops[0][1], by_equation[0][1]
+largest = np.abs(expected).max()
 print(f"Adam's m after one step: largest {largest:.3f}, largest difference "
-      f"{np.abs(state[0][1] - expected[1]).max():.0e}")
-assert np.allclose(state[0][1], expected[1], atol=1e-5 * largest)
+      f"{np.abs(m - expected).max():.0e}")
+assert np.allclose(m, expected, atol=1e-5 * largest)
 
 # %% [markdown]
-# ## A trap: numbers that are next to nothing
+# ## A trap: denormal numbers
 #
-# A weight that gets no gradient keeps its m, less a tenth at every step. After some 800 steps it is
-# below 1e-38, where a float32 has no full precision any more. Many processors still compute with
-# such numbers, but slowly.
+# The m of a weight without a gradient shrinks by a tenth at every step. After some 800 steps it is
+# below 1e-38, where a float32 is **denormal**: it no longer has its full precision. Many processors
+# still compute with such numbers, but slowly.
 
 # %%
 ordinary, tiny = np.full(100_000, 1.0, np.float32), np.full(100_000, 1e-40, np.float32)
@@ -277,23 +287,24 @@ print(f"0.9 times 1e-40 takes {ratio:.0f} times as long as 0.9 times 1")
 assert (tiny > 0).all() and (tiny * np.float32(0.9) > 0).all()
 
 # %% [markdown]
-# In a ReLU network many weights go without a gradient for long, and training would become slower
-# from epoch to epoch. So `descend` sets to 0 what is left of m and v below 1e-30. No weight
-# notices: Adam's step is m / (sqrt(v) + 1e-8), and 1e-30 / 1e-8 is far below what a weight can
-# hold.
+# In a ReLU network many weights have no gradient for a long time, and training would become slower
+# from epoch to epoch. So the kernels set m and v to 0 where they are below 1e-30. No weight
+# notices: Adam's step is m / (sqrt(v) + 1e-8), and 1e-30 / 1e-8 is far below the last digit of a
+# weight.
 
 # %%
 w, m, v = np.ones(3, np.float32), np.array([1e-31, 1e-29, 0], np.float32), np.zeros(3, np.float32)
-kernels.adam_step(w, np.zeros(3, np.float32), m, v, 1000)
+adam.t = 1000
+kernels.adam_step(w, np.zeros(3, np.float32), m, v, *adam.numbers)
 print("w:", w, " m:", m)
 assert (w == 1).all() and m[0] == 0 and m[1] > 0
 
 # %% [markdown]
 # ## Another trap: two pools of threads
 #
-# NumPy's matmul has threads of its own. When it is done, they do not go to sleep at once. They spin
-# for a while, in case there is more to do, and keep the cores busy. Whoever comes next with threads
-# of another kind must share. We time `kernels.affine` alone, and each time right after a matmul.
+# NumPy's matmul has threads of its own. When it is done, they do not sleep at once. They spin for a
+# while, in case there is more to do, and keep the cores busy. Threads of another kind must then
+# share the cores with them. We time `kernels.linear` alone, and then right after a matmul.
 
 # %%
 def right_after_a_matmul(times=30):
@@ -301,26 +312,26 @@ def right_after_a_matmul(times=30):
     for _ in range(times):
         x @ W
         begin = time.perf_counter()
-        kernels.affine(x, W, b)
+        kernels.linear(x, W, b)
         taken.append(time.perf_counter() - begin)
     return np.median(taken)
 
 
-alone = seconds(kernels.affine, x, W, b)
+alone = seconds(kernels.linear, x, W, b)
 after = right_after_a_matmul()
-print(f"right after a matmul, kernels.affine takes {after / alone:.1f} times as long as alone")
-assert np.allclose(kernels.affine(x, W, b), x @ W + b, atol=1e-4)      # slow, but right
+print(f"right after a matmul, kernels.linear takes {after / alone:.1f} times as long as alone")
+assert np.allclose(kernels.linear(x, W, b), x @ W + b, atol=1e-4)      # slow, but right
 
 # %% [markdown]
-# On a machine with as many threads as cores you will see a number far above 1, for the very same
-# loop. (With one thread for NumPy's matmul, `OPENBLAS_NUM_THREADS=1`, it is about 1.) Therefore
-# nothing in a training step or an explanation calls a matmul: not even the tiny last layer, for
-# which it would be good enough. One pool of threads does all the work.
+# With as many threads as cores you will see a number far above 1, for the very same loop. (With one
+# thread for NumPy's matmul, `OPENBLAS_NUM_THREADS=1`, it is about 1.) Therefore no kernel calls a
+# matmul, not even for the tiny last layer, where it would be fast enough. One pool of threads does
+# all the work.
 #
 # ## Try it
 #
-# - Make the digits denser: `x = np.maximum(x, 0.01)`. Which steps change, and who wins now?
-# - Replace float32 by float64 everywhere. Why does nearly everything take twice as long?
+# - Make the digits dense: `x = np.maximum(x, 0.01)`. Which steps change, and which is fastest now?
+# - Replace float32 with float64 everywhere. Why does nearly everything take twice as long?
 # - `numba.set_num_threads(1)`, and run the lesson again.
 #
 # Next: [12. Broken LRP: find the fault](12_broken_lrp.py).

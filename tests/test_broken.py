@@ -1,4 +1,4 @@
-"""Lesson 12: its faults are wrong, the rest is right, and its checks tell them apart."""
+"""Lesson 12: its faults are wrong, the others are right, and its checks tell them apart."""
 import runpy
 import shutil
 import sys
@@ -16,7 +16,7 @@ FAULTS, RIGHT = "ACDEFGIJLMNOP", "BHKQ"
 
 @pytest.fixture(scope="module")
 def lesson(tmp_path_factory):
-    """What the lesson has defined after a run, in a copy: its figures are not drawn over ours."""
+    """The names that the lesson defines, run in a copy so that its figures do not replace ours."""
     folder = tmp_path_factory.mktemp("lessons")
     for name in ("12_broken_lrp.py", "course.py"):
         shutil.copy(LESSONS / name, folder)
@@ -32,8 +32,8 @@ def lesson(tmp_path_factory):
 
 
 def both_answers(lesson, letter):
-    """What a program says to ten digits, asked twice with the same network, and the package's
-    relevance: by the rule that the program claims to be, and for a sigmoid zero-centred."""
+    """How a program explains ten digits, asked twice with the same network; and the package's
+    relevance, by the rule that the program claims to be, a sigmoid network zero-centred."""
     program, x = lesson["programs"][letter], lesson["ten"]
     expected = lrp.explain(lrp.zero_centred(program.net), x, program.claims, **program.parameters)
     net = lrp.MLP(program.net.layers)
@@ -41,25 +41,25 @@ def both_answers(lesson, letter):
 
 
 def differ(one, other):
-    """By more than a hundredth of what the largest relevance is."""
+    """By more than a hundredth of the largest relevance."""
     return np.abs(one - other).max() > 0.01 * np.abs(other).max()
 
 
 def test_the_matrix(lesson):
-    """Every fault fails a check and passes one; who is right passes all."""
+    """Every fault fails a check and passes one; the right programs pass all."""
     matrix = lesson["matrix"]
     assert "".join(lesson["faults"]) == FAULTS and "".join(lesson["right"]) == RIGHT
     assert set(lesson["programs"]) == set(FAULTS + RIGHT)
     assert matrix.shape == (len(FAULTS + RIGHT), 8) and matrix.dtype == bool
     faulty = matrix[:len(FAULTS)]
     assert (~faulty).any(axis=1).all() and faulty.any(axis=1).all()
-    assert (~faulty).any(axis=0).all()          # no check is for nothing
+    assert (~faulty).any(axis=0).all()          # no check is useless
     assert matrix[len(FAULTS):].all()
 
 
 @pytest.mark.parametrize("letter", FAULTS)
 def test_a_fault_is_wrong(lesson, letter):
-    """Its pixels' relevance is not the package's: not by rounding, but by a hundredth and more."""
+    """The relevance of its pixels differs from the package's by a hundredth and more."""
     answers, expected = both_answers(lesson, letter)
     assert any(differ(answer[0], expected[0]) for answer in answers)
 
@@ -74,14 +74,14 @@ def test_a_right_one_is_right(lesson, letter):
 
 @pytest.mark.parametrize("letter", FAULTS)
 def test_a_fault_looks_like_a_heatmap(lesson, letter):
-    """Finite, on the ink alone, and not a few specks: it takes more than a twentieth of the lit
-    pixels to hold half of all |R|, in each of ten digits."""
+    """Finite, 0 where there is no ink, and not a few specks: half of all |R| lies on more than a
+    twentieth of the non-zero pixels, in each of ten digits."""
     x = lesson["ten"]
     R = np.abs(lesson["ask"](lesson["programs"][letter], x)[0])
     assert np.isfinite(R).all() and (R[x == 0] == 0).all()
-    for R_image, lit in zip(R, (x > 0).sum(axis=1)):
-        held = np.cumsum(np.sort(R_image)[::-1]) / R_image.sum()
-        assert np.searchsorted(held, 0.5) + 1 > lit / 20
+    for R_image, nonzero in zip(R, (x > 0).sum(axis=1)):
+        covered = np.cumsum(np.sort(R_image)[::-1]) / R_image.sum()
+        assert np.searchsorted(covered, 0.5) + 1 > nonzero / 20
 
 
 def test_the_answers_by_hand_are_the_package_s(lesson):
@@ -93,7 +93,7 @@ def test_the_answers_by_hand_are_the_package_s(lesson):
 
 
 def test_asking_leaves_the_networks_alone(lesson):
-    """Program I writes into the network that it gets; the lesson's own are as they were trained."""
+    """Program I writes into the network that it gets; the lesson's own stay as trained."""
     for activation, epochs in (("relu", 5), ("sigmoid", 10)):
         net, again = lesson[activation], lrp.MLP.random([784, 100, 10], activation, rng=0)
         lrp.train(again, lesson["digits"], epochs=epochs, rng=0, progress=False)

@@ -1,7 +1,7 @@
-"""The graders of lessons/exercises: what they accept, what they refuse, and what they say of it.
+"""The graders of lessons/exercises: what they accept, what they refuse, and their diagnoses.
 
 The right answers are loops written for this test, and the near misses are written as a student
-would write them: neither comes from lessons/exercises/tasks.py.
+would write them: neither comes from lessons/exercises/tasks.
 """
 import math
 import subprocess
@@ -11,16 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lrp_numpy.layers import base as layers
-from lrp_numpy.ops import reference as pictures
-from lrp_numpy.evaluation import pixel_flipping as removal
-from lrp_numpy import rules
-from lrp_numpy.training import train as training
+from lrp_numpy import evaluation, rules, training
+from lrp_numpy.ops import reference
+from lrp_numpy.layers import Dense
 
 EXERCISES = Path(__file__).parent.parent / "lessons" / "exercises"
 sys.path.insert(0, str(EXERCISES))
 from grader import grade, load, told, verdicts  # noqa: E402
-from judging import judge  # noqa: E402
+from judging import judge, run  # noqa: E402
 from tasks import TASKS  # noqa: E402
 
 BY_NAME = {task.name: task for tasks in TASKS.values() for task in tasks}
@@ -28,11 +26,11 @@ BY_NAME = {task.name: task for tasks in TASKS.values() for task in tasks}
 
 # Independent answers, as loops
 
-def as_rows(pictures):
-    return [[int(pixel) / 255 for row in picture for pixel in row] for picture in pictures]
+def as_rows(images):
+    return [[int(pixel) / 255 for row in image for pixel in row] for image in images]
 
 
-def affine(a, W, b, bias=1.0):
+def linear(a, W, b, bias=1.0):
     return [[sum(a[n, j] * W[j, k] for j in range(len(W))) + bias * b[k] for k in range(len(b))]
             for n in range(len(a))]
 
@@ -43,8 +41,8 @@ def softmax(logits):
 
 
 def forward(x, W1, b1, W2, b2):
-    hidden = np.array([[max(z, 0) for z in row] for row in affine(x, W1, b1)])
-    return affine(hidden, W2, b2)
+    hidden = np.array([[max(z, 0) for z in row] for row in linear(x, W1, b1)])
+    return linear(hidden, W2, b2)
 
 
 def dlogits(logits, labels):
@@ -99,8 +97,8 @@ def lrp_gamma(a, W, b, R, gamma):
 
 
 def relevance_of_pixels(x, W1, b1, W2, b2, target, upper=lrp, lower=lrp, start=None):
-    a = np.maximum(np.array(affine(x, W1, b1)), 0)
-    z = np.array(affine(a, W2, b2))
+    a = np.maximum(np.array(linear(x, W1, b1)), 0)
+    z = np.array(linear(a, W2, b2))
     R = np.zeros_like(z)
     for n, k in enumerate(target):
         R[n, k] = z[n, k] if start is None else start
@@ -123,13 +121,13 @@ def centred_bias(W, b, f0):
     return [b[k] + sum(f0 * W[j, k] for j in range(len(W))) for k in range(len(b))]
 
 
-def remove(x, R, fraction, key=lambda r: -r, number=round):
-    left = x.copy()
+def flip(x, R, fraction, key=lambda r: -r, number=round):
+    flipped = x.copy()
     for n in range(len(x)):
         order = sorted(range(x.shape[1]), key=lambda j: key(R[n, j]))
         for j in order[:number(fraction * x.shape[1])]:
-            left[n, j] = 0
-    return left
+            flipped[n, j] = 0
+    return flipped
 
 
 def confidence(logits):
@@ -152,7 +150,7 @@ def convolve(a, W, b, at=lambda W, c, k, i, j: W[c, k, i, j], bias=1.0):
     return z
 
 
-def convolve_transposed(s, W, at=lambda W, c, k, i, j: W[c, k, i, j], add=True):
+def convolve_transpose(s, W, at=lambda W, c, k, i, j: W[c, k, i, j], add=True):
     C, K, h, w = W.shape
     result = np.zeros((len(s), C, s.shape[2] + h - 1, s.shape[3] + w - 1))
     for n, k, y, x in np.ndindex(s.shape):
@@ -165,15 +163,15 @@ def convolve_transposed(s, W, at=lambda W, c, k, i, j: W[c, k, i, j], add=True):
 
 
 LOOPS = {**{name: globals()[name] for name in BY_NAME if name in globals()}, "lrp_0": lrp}
-LIBRARY = {"affine": layers.affine, "softmax": training.softmax, "lrp_0": rules.lrp_0,
+LIBRARY = {"linear": reference.linear, "softmax": training.softmax, "lrp_0": rules.lrp_0,
            "lrp_epsilon": rules.lrp_epsilon, "lrp_gamma": rules.lrp_gamma,
-           "confidence": removal.confidence, "convolve": pictures.convolve,
-           "hand_down": lambda dz, W, a: layers.Dense(W, W[0], "relu").delta(a, dz @ W.T),
+           "confidence": evaluation.confidence, "convolve": reference.convolve,
+           "hand_down": lambda dz, W, a: Dense(W, W[0], "relu").delta(a, a, dz @ W.T),
            "dlogits": lambda z, y: training.cross_entropy(z, y)[1],
-           "remove": lambda x, R, fraction: removal.remove(x, R, "most", fraction)}
+           "flip": lambda x, R, fraction: evaluation.flip(x, R, "morf", fraction)}
 
 
-# Near misses, as a student writes them, with a part of what the grader must say
+# Near misses, as a student writes them, each with a part of the diagnosis that it must get
 
 def flip_rows(W, c, k, i, j):
     return W[c, k, W.shape[2] - 1 - i, W.shape[3] - 1 - j]
@@ -214,17 +212,17 @@ NEAR_MISSES = {
         (lambda p: p.reshape(len(p), -1), "not divided"),
         (lambda p: p.reshape(len(p), -1) / 256, "white is 255"),
         (lambda p: p.reshape(len(p), -1) // 255, "whole numbers"),
-        (lambda p: p.reshape(len(p), -1) / p.max(), "dark pictures become bright"),
+        (lambda p: p.reshape(len(p), -1) / p.max(), "dark images become bright"),
         (lambda p: 1 - p.reshape(len(p), -1) / 255, "black and white"),
-        (lambda p: np.array([picture.T.ravel() for picture in p]) / 255, "column by column"),
+        (lambda p: np.array([image.T.ravel() for image in p]) / 255, "column by column"),
         (lambda p: p.reshape(-1) / 255, "shape")],
-    "affine": [
-        (lambda a, W, b: np.array(affine(a, W, 0 * b)), "bias forgotten"),
-        (lambda a, W, b: affine(a, W, b, bias=-1), "wrong sign"),
+    "linear": [
+        (lambda a, W, b: np.array(linear(a, W, 0 * b)), "bias forgotten"),
+        (lambda a, W, b: linear(a, W, b, bias=-1), "wrong sign"),
         (lambda a, W, b: np.dot(a, W.T) + b, "W is transposed"),
         (lambda a, W, b: (a[:, :, None] * W + b).sum(axis=1), "once for every input"),
-        (lambda a, W, b: np.array(affine(a, W, b)).clip(min=0), "activation function"),
-        (lambda a, W, b: np.array(affine(a, W, b)).T, "transposed"),
+        (lambda a, W, b: np.array(linear(a, W, b)).clip(min=0), "activation function"),
+        (lambda a, W, b: np.array(linear(a, W, b)).T, "transposed"),
         (changing, "changes its argument a"),
         (lambda a, W, b: None, "returns nothing"),
         (lambda a, W, b: a @ W + missing, "NameError"),     # noqa: F821
@@ -269,7 +267,7 @@ NEAR_MISSES = {
         (lambda dz, W, a: np.einsum("nk,jk->nj", dz, W), "derivative of the ReLU is forgotten"),
         (lambda dz, W, a: (dz @ W.T) * np.where(a >= 0, 1, 0), "derivative of the ReLU"),
         (lambda dz, W, a: (W @ dz.T).T * a, "whatever a is"),
-        (lambda dz, W, a: np.maximum(dz @ W.T, 0), "derivative's sign"),
+        (lambda dz, W, a: np.maximum(dz @ W.T, 0), "whatever its sign"),
         (lambda dz, W, a: np.where(a > 0, dz @ W, 0), "must be transposed"),
         (lambda dz, W, a: np.where(a > 0, W.sum(axis=1), 0), "dz is ignored"),
         (lambda dz, W, a: (dz @ W.T) * (a > 0) * -1, "sign is wrong")],
@@ -293,8 +291,8 @@ NEAR_MISSES = {
          "weights ignored"),
         (lambda a, W, b, R: np.where(a != 0, lrp(a, W, b, R) / np.where(a == 0, 1, a),
                                      np.nan_to_num(R / (a @ W + b), posinf=0) @ W.T),
-         "multiply what a unit has earned by a"),
-        (lambda a, W, b, R: a * (R @ W.T), "z is not divided by"),
+         "the last line is missing"),
+        (lambda a, W, b, R: a * (R @ W.T), "not divided by z"),
         (lambda a, W, b, R: lrp(a, W, b, R).sum(axis=0), "shape"),
         (lambda a, W, b, R: lrp(a, W, b, -R), "sign is wrong")],
     "relevance_of_pixels": [
@@ -327,7 +325,7 @@ NEAR_MISSES = {
         (lambda a, W, b, R, epsilon: lrp(a, W.T, b, R, epsilon), "W is transposed"),
         (lambda a, W, b, R, epsilon: lrp(a, W, b, R, 0.5), "epsilon makes no difference"),
         (lambda a, W, b, R, epsilon: (R / rules.stabilize(a @ W + b, epsilon)) @ W.T,
-         "multiply what a unit has earned by a"),
+         "the last line is missing"),
         (lambda a, W, b, R, epsilon: a * ((R / (a @ W + epsilon * np.sign(a @ W))) @ W.T),
          "bias forgotten"),
         (lambda a, W, b, R, epsilon: a * ((R / (W.T @ a.T + epsilon)) @ W.T), "not what")],
@@ -366,12 +364,12 @@ NEAR_MISSES = {
         (lambda W, b, f0: b + 0.5 * sum(W), "taken as 1/2"),
         (lambda W, b, f0: b + f0 * np.mean(W, axis=0), "averaged"),
         (lambda W, b, f0: b + f0 * np.sum(W), "over all weights")],
-    "remove": [
-        (lambda x, R, fraction: remove(x, R, fraction, key=lambda r: r), "least relevant"),
-        (lambda x, R, fraction: remove(x, R, fraction, key=lambda r: -abs(r)), "ranked by size"),
-        (lambda x, R, fraction: remove(x, R, fraction, number=math.floor), "rounded"),
-        (lambda x, R, fraction: remove(x, x, fraction), "brightness"),
-        (lambda x, R, fraction: x - remove(x, R, fraction), "the most relevant are kept"),
+    "flip": [
+        (lambda x, R, fraction: flip(x, R, fraction, key=lambda r: r), "least relevant"),
+        (lambda x, R, fraction: flip(x, R, fraction, key=lambda r: -abs(r)), "ranked by |R|"),
+        (lambda x, R, fraction: flip(x, R, fraction, number=math.floor), "rounded"),
+        (lambda x, R, fraction: flip(x, x, fraction), "brightness"),
+        (lambda x, R, fraction: x - flip(x, R, fraction), "the most relevant are kept"),
         (lambda x, R, fraction: np.where(R > np.sort(R.ravel())[-1 - round(fraction * R.size)],
                                          0, x), "whole batch"),
         (lambda x, R, fraction: np.put_along_axis(
@@ -387,9 +385,9 @@ NEAR_MISSES = {
         (lambda z: [(sorted(row)[-1] - sorted(row)[-2]) / abs(max(row)) for row in z], "its sign"),
         (lambda z: 100 * np.array(confidence(z)), "100 times too large")],
     "fewer_inputs": [
-        (lambda x, W, R, count: fewer_inputs(x, W, R, count, size=sum), "cancels"),
+        (lambda x, W, R, count: fewer_inputs(x, W, R, count, size=sum), "signs cancel"),
         (lambda x, W, R, count: fewer_inputs(x, W, R, count, size=lambda c: abs(sum(c))),
-         "take the size first"),
+         "take the absolute value first"),
         (lambda x, W, R, count: fewer_inputs(x, W, R, count, size=lambda c: -sum(abs(c))),
          "least important"),
         (lambda x, W, R, count: fewer_inputs(x, W, x, count), "brightness"),
@@ -399,21 +397,21 @@ NEAR_MISSES = {
     "convolve": [
         (lambda a, W, b: convolve(a, W, b, bias=0), "bias forgotten"),
         (lambda a, W, b: convolve(a, W, b, at=flip_rows), "flipped"),
-        (lambda a, W, b: convolve(a[:, :1], W, b), "only the first map"),
-        (lambda a, W, b: convolve(a, W / len(W), b), "maps are averaged"),
+        (lambda a, W, b: convolve(a[:, :1], W, b), "only the first channel"),
+        (lambda a, W, b: convolve(a, W / len(W), b), "channels are averaged"),
         (lambda a, W, b: np.array(convolve(a, W, b))[:, :, :-1, :-1], "last place is missing"),
         (lambda a, W, b: convolve(np.pad(a, ((0, 0), (0, 0), (1, 1), (1, 1))), W, b), "shape"),
         (lambda a, W, b: convolve(a, W, b, at=lambda W, c, k, i, j: W[c, k, j, i])
          if W.shape[2] == W.shape[3] else 1 / 0, "swapped"),
         (lambda a, W, b: 0 * np.array(convolve(a, W, b)) + 1, "activations ignored"),
         (lambda a, W, b: convolve(a, W, b) + convolve(a, W, b) ** 2, "not what the formula")],
-    "convolve_transposed": [
-        (lambda s, W: convolve_transposed(s, W, add=False), "must be added"),
-        (lambda s, W: convolve_transposed(s, W, at=flip_rows), "flipped"),
+    "convolve_transpose": [
+        (lambda s, W: convolve_transpose(s, W, add=False), "must be added"),
+        (lambda s, W: convolve_transpose(s, W, at=flip_rows), "flipped"),
         (lambda s, W: convolve(s, flipped_and_swapped(W), np.zeros((len(W), 1, 1))), "grows"),
-        (lambda s, W: convolve_transposed(s[:, :1], W), "sum over all k"),
-        (lambda s, W: convolve_transposed(s, np.ones_like(W)), "weights ignored"),
-        (lambda s, W: convolve_transposed(s, W)[:, :, :s.shape[2], :s.shape[3]], "shape")],
+        (lambda s, W: convolve_transpose(s[:, :1], W), "sum over all k"),
+        (lambda s, W: convolve_transpose(s, np.ones_like(W)), "weights ignored"),
+        (lambda s, W: convolve_transpose(s, W)[:, :, :s.shape[2], :s.shape[3]], "shape")],
 }
 
 
@@ -450,6 +448,13 @@ def test_near_misses_are_told(name, number):
 def test_each_task_has_five_near_misses():
     assert set(NEAR_MISSES) == set(BY_NAME) == set(LOOPS)
     assert all(len(misses) >= 5 for misses in NEAR_MISSES.values())
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_each_case_has_an_answer(name):
+    """The library's own function stops in no case: one that does would tell nothing."""
+    for case in BY_NAME[name].cases:
+        assert all(np.isfinite(result).all() for result in run(BY_NAME[name].solution, case))
 
 
 @pytest.mark.parametrize("name", BY_NAME)

@@ -1,5 +1,5 @@
-"""Grades a class: `python -m pytest lessons/exercises`, or with `--class FOLDER`, in which every
-folder holds the files that one student has handed in."""
+"""Grades the exercises: `python -m pytest lessons/exercises`, or a class with `--class FOLDER`, in
+which every folder holds the files of one student."""
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,7 @@ def pytest_generate_tests(metafunc):
 
 
 def handed_in(config):
-    """{the student: the folder}; the exercises themselves belong to nobody."""
+    """{the student: the folder}; for the exercises themselves, the student is ""."""
     hand_ins = config.getoption("hand_ins")
     if hand_ins is None:
         return {"": Path(__file__).parent}
@@ -37,7 +37,7 @@ def handed_in(config):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """With --class, a line for each student."""
+    """With --class, one line for each student."""
     if config.getoption("hand_ins"):
         terminalreporter.section("the class")
         for who, each in getattr(config, "judged", {}).items():

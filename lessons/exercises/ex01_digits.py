@@ -1,6 +1,6 @@
 """Exercise to lesson 1: digits.
 
-Write the functions below, then run this file; it says what is right and what is not yet:
+Write the functions below, then run this file. It tells you what is right and what is not yet:
 
     python lessons/exercises/ex01_digits.py
 """
@@ -9,12 +9,12 @@ import numpy as np
 from grader import grade
 
 
-def as_rows(pictures):
-    """Pictures as the network wants them: bytes (N, H, W) to rows of numbers (N, H W) in [0, 1].
+def as_rows(images):
+    """Images as the network takes them: bytes (N, H, W) to rows of numbers (N, H W) in [0, 1].
 
-    A byte of 0 is black and becomes 0, a byte of 255 is white and becomes 1. A picture is written
+    A byte of 0 is black and becomes 0, a byte of 255 is white and becomes 1. An image is written
     down row by row.
-    Hint: numpy.reshape goes row by row. With -1 for a length, it works that length out.
+    Hint: numpy.reshape goes row by row. Give it -1 for one length, and it works that length out.
     """
     raise NotImplementedError
 

@@ -1,6 +1,6 @@
 """Exercise to lesson 2: a forward pass by hand.
 
-Write the functions below, then run this file; it says what is right and what is not yet:
+Write the functions below, then run this file. It tells you what is right and what is not yet:
 
     python lessons/exercises/ex02_forward.py
 """
@@ -9,8 +9,8 @@ import numpy as np
 from grader import grade
 
 
-def affine(a, W, b):
-    """A layer before its activation function: z = a @ W + b, from (N, D) to (N, K).
+def linear(a, W, b):
+    """The linear part of a layer, before its activation: z = a @ W + b, (N, D) to (N, K).
 
         z_nk = sum_j a_nj W_jk + b_k
 
@@ -25,7 +25,8 @@ def softmax(logits):
 
         p_k = exp(logit_k) / sum_k' exp(logit_k')
 
-    Hint: exp(1000) is infinite. What happens to p if all logits of a row become less by the same?
+    Hint: exp(1000) is infinite. What happens to p if you subtract the same number from all logits
+    of a row?
     """
     raise NotImplementedError
 

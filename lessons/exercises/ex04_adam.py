@@ -1,6 +1,6 @@
 """Exercise to lesson 4: Adam and training.
 
-Write the functions below, then run this file; it says what is right and what is not yet:
+Write the functions below, then run this file. It tells you what is right and what is not yet:
 
     python lessons/exercises/ex04_adam.py
 """

@@ -1,6 +1,6 @@
 """Exercise to lesson 7: the ledger.
 
-Write the functions below, then run this file; it says what is right and what is not yet:
+Write the functions below, then run this file. It tells you what is right and what is not yet:
 
     python lessons/exercises/ex07_ledger.py
 """
@@ -16,10 +16,10 @@ def ledger(a, W, b, R, epsilon):
 
         received = inputs + bias + epsilon + dropped
 
-    received: all of R. inputs: what the inputs get, a_j w_jk s_k summed. bias: b_k s_k summed.
-    epsilon: epsilon sign(z_k) s_k summed. dropped: R_k where there is no s_k, because z_k = 0 and
-    epsilon = 0. Here s_k = R_k / (z_k + epsilon sign(z_k)), sign(0) = +1.
-    Hint: add up the four and compare with the first, before the grader does.
+    received: all of R. inputs: a_j w_jk s_k, summed. bias: b_k s_k, summed.
+    epsilon: epsilon sign(z_k) s_k, summed. dropped: R_k where s_k does not exist, because z_k = 0
+    and epsilon = 0. Here s_k = R_k / (z_k + epsilon sign(z_k)), sign(0) = +1.
+    Hint: add up the last four and compare with the first, before the grader does.
     """
     raise NotImplementedError
 

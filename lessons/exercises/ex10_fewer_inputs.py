@@ -1,6 +1,6 @@
 """Exercise to lesson 10: fewer inputs, smaller networks.
 
-Write the functions below, then run this file; it says what is right and what is not yet:
+Write the functions below, then run this file. It tells you what is right and what is not yet:
 
     python lessons/exercises/ex10_fewer_inputs.py
 """
@@ -12,10 +12,10 @@ from grader import grade
 def fewer_inputs(x, W, R, count):
     """The images and the first layer, with only the `count` most important inputs.
 
-    x (N, D) are the images, W (D, K) the weights, R (N, D) the relevance of each pixel. An input is
-    important if the mean of |R| over the images is large. Returns (x, W) of shapes (N, count) and
-    (count, K); the kept inputs stay in their old order.
-    Hint: numpy.sort(places) brings places into rising order; x[:, places] takes columns.
+    x (N, D) are the images, W (D, K) the weights, R (N, D) the relevance of each pixel. The
+    importance of an input is the mean of |R| over the images. Returns (x, W) of shapes (N, count)
+    and (count, K); the inputs that are kept stay in their old order.
+    Hint: numpy.sort(indices) puts indices in rising order; x[:, indices] selects columns.
     """
     raise NotImplementedError
 

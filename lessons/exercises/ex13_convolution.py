@@ -1,6 +1,6 @@
 """Exercise to lesson 13: a convolutional network.
 
-Write the functions below, then run this file; it says what is right and what is not yet:
+Write the functions below, then run this file. It tells you what is right and what is not yet:
 
     python lessons/exercises/ex13_convolution.py
 """
@@ -10,25 +10,25 @@ from grader import grade
 
 
 def convolve(a, W, b):
-    """z (N, K, H', W') of a convolution, from pictures a (N, C, H, W).
+    """z (N, K, H', W') of a convolution of images a (N, C, H, W).
 
         z[n, k, y, x] = sum_{c, i, j} a[n, c, y + i, x + j] W[c, k, i, j] + b[k]
 
-    W (C, K, h, w): W[c, k] is the window that map k moves over map c; b (K, 1, 1). The window stays
-    inside the picture, so H' = H - h + 1, and W' likewise.
+    W (C, K, h, w): W[c, k] is the kernel that leads from channel c to channel k; b (K, 1, 1). The
+    kernel stays inside the image, so H' = H - h + 1, and W' likewise.
     Hint: loop over i and j only. For each, a[:, :, i:i + H', j:j + W'] meets one weight of each
-    window.
+    kernel.
     """
     raise NotImplementedError
 
 
-def convolve_transposed(s, W):
-    """The way back: c (N, C, H, W), from what each output is worth, s (N, K, H', W').
+def convolve_transpose(s, W):
+    """The way back: c (N, C, H, W) from s (N, K, H', W'), one number for each output.
 
-        c[n, c, y + i, x + j]  gets  s[n, k, y, x] W[c, k, i, j],  for all k, i, j, y, x, added up
+        c[n, c, y + i, x + j] += s[n, k, y, x] W[c, k, i, j]    for all k, i, j, y, x
 
     W (C, K, h, w) as in `convolve`; H = H' + h - 1, and W likewise.
-    Hint: begin with zeros and loop over i and j, as on the way up.
+    Hint: begin with zeros and loop over i and j, as in `convolve`.
     """
     raise NotImplementedError
 

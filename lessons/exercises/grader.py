@@ -1,8 +1,8 @@
-"""Says of every exercise: not started, right, or wrong, and then what kind of wrong.
+"""Grades every exercise: not started, right, or wrong, and then which kind of wrong.
 
 `python lessons/exercises/ex06_rules.py` grades one file, `python -m pytest lessons/exercises` all
-of them, and a class's folders with `--class FOLDER`. The tasks stand in tasks/: the library's own
-function is the answer to each, so nothing here is an answer key.
+of them, and with `--class FOLDER` the folders of a class. The tasks are in tasks/. The answer to
+each is the library's own function, so there is no answer key here.
 """
 import importlib.util
 import sys
@@ -15,7 +15,7 @@ from tasks import TASKS
 
 
 def load(path):
-    """The student's file as a module, or the error that kept it from loading."""
+    """The student's file as a module, or the error that stopped it from loading."""
     spec = importlib.util.spec_from_file_location(f"handed_in_{Path(path).stem}", path)
     module = importlib.util.module_from_spec(spec)
     try:
@@ -48,7 +48,7 @@ def verdicts(path):
 
 
 def told(verdict, outputs=("",)):
-    """The lines that tell what kind of wrong, with the smallest case that shows it."""
+    """The lines that tell which kind of wrong, with the smallest case that shows it."""
     if verdict.case is None:
         return [verdict.what] if verdict.what else []
     lines = [verdict.what, *assignments(verdict.case.arguments)]
@@ -69,7 +69,7 @@ def told(verdict, outputs=("",)):
 
 
 def assignments(values, separator=" = "):
-    """name = value, on as many lines as it takes; numbers to four digits."""
+    """name = value, on as many lines as it needs; numbers to four digits."""
     lines = []
     for name, value in values.items():
         text = np.array2string(np.asarray(value), precision=4, suppress_small=True, threshold=60,
@@ -81,7 +81,7 @@ def assignments(values, separator=" = "):
 
 
 def grade(path):
-    """Print the verdicts on a file, and end the program: with status 0 if all is right."""
+    """Print the verdicts on a file and exit, with status 0 if all are right."""
     try:
         judged = verdicts(path)
     except ValueError as error:

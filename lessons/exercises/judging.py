@@ -1,7 +1,7 @@
 """Judges one function: right, wrong and in which way, or not started.
 
-A function is tried with the cases of its task. If its results are those of a mistake that the task
-knows, that is the diagnosis; if not, what kind of results they are says something.
+A function is tried with the cases of its task. If it returns what a mistake known to the task
+returns, that is the diagnosis; if not, the diagnosis follows from the kind of its results.
 """
 import copy
 import traceback
@@ -13,7 +13,7 @@ import numpy as np
 
 
 class Case(NamedTuple):
-    """Arguments to try a function with; `where` names what is special about them, if anything."""
+    """Arguments to try a function with; `where` tells what is special about them, if anything."""
     arguments: dict
     where: str = ""
 
@@ -23,14 +23,14 @@ class Task(NamedTuple):
     name: str
     solution: Callable          # (*arguments) -> what the function must return
     cases: list                 # Cases, the smallest first
-    mistakes: list              # [(what to say of it, function with this mistake), ...]
-    outputs: tuple = ("",)      # names of what is returned, where it is several things
+    mistakes: list              # [(the diagnosis, a function with this mistake), ...]
+    outputs: tuple = ("",)      # names of the results, if there are several
 
 
 class Verdict(NamedTuple):
-    """What the grader says of one function."""
+    """The verdict on one function."""
     status: str                 # "not started", "right" or "wrong"
-    what: str = ""              # what kind of wrong
+    what: str = ""              # which kind of wrong
     case: Case = None           # the smallest case that shows it
     yours: object = None
     expected: object = None
@@ -41,7 +41,7 @@ USED = {"b": "bias forgotten", "R": "relevance ignored", "W": "weights ignored",
 
 
 def judge(function, task):
-    """The `Verdict` on one function: every case is tried, then the mistakes are compared."""
+    """The `Verdict` on one function: try every case, then compare with the mistakes."""
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         expected = [run(task.solution, case) for case in task.cases]
@@ -57,9 +57,9 @@ def judge(function, task):
 
 
 def run(function, case, several=1):
-    """What the function returns for the arguments, as a tuple of arrays, or what stopped it.
+    """The results of the function as a tuple of arrays, or the error that it raises.
 
-    Where several things are to be returned, a list of them will do.
+    Where several results are expected, a list will do.
     """
     arguments = copy.deepcopy(case.arguments)
     try:
@@ -80,7 +80,7 @@ class Changed(NamedTuple):
 
 
 def as_array(value):
-    """`value` as an array of floats; of something else (None, say) an array of objects."""
+    """`value` as an array of floats; anything else (None, say) as an array of objects."""
     try:
         if value is not None:
             return np.asarray(value, np.float64)
@@ -92,7 +92,7 @@ def as_array(value):
 
 
 def same(one, other):
-    """Do two runs agree: the same numbers (to a millionth), or both stopped in the same way?"""
+    """Do two runs agree: the same numbers (to a millionth), or both stopped the same way?"""
     if not (type(one) is type(other) is tuple):
         return any(isinstance(one, kind) and isinstance(other, kind)
                    for kind in (Exception, Changed))
@@ -106,7 +106,7 @@ def close(x, y):
 
 
 def diagnosis(function, task, yours, expected, wrong):
-    """What kind of wrong: the most telling that fits."""
+    """Which kind of wrong: the most telling that fits."""
     case, one, right = (every[wrong[0]] for every in (task.cases, yours, expected))
     for what, mistaken in task.mistakes:
         if is_this_mistake(yours, [run(mistaken, c) for c in task.cases], wrong):
@@ -145,9 +145,11 @@ def diagnosis(function, task, yours, expected, wrong):
 
 
 def is_this_mistake(yours, mistaken, wrong):
-    """Do your results have this mistake? One stops where the other gives NaN, so where yours are no
-    numbers, they may be anything. But two cases must be all numbers, one of them a `wrong` one,
-    unless all agree."""
+    """Are your results those of this mistake?
+
+    One may stop where the other gives NaN, so where yours are not numbers, they may be anything.
+    But unless all agree, two cases must be all numbers, and one of them a `wrong` one.
+    """
     if all(map(same, yours, mistaken)):
         return True
     pairs = [(y, m) for y, m in zip(yours, mistaken) if not isinstance(y, Exception)]
@@ -174,13 +176,13 @@ def line_of(error):
 
 
 def is_transposed(one, other):
-    """Squares that are right once they are turned over."""
+    """Matrices whose transpose is right."""
     return type(one) is tuple and all(
         x.ndim == 2 and close(x.T, y) for x, y in zip(one, other))
 
 
 def not_used(function, task):
-    """The first argument that makes a difference in the solution and none in the function."""
+    """The first argument that changes the solution's results but not the function's."""
     case = task.cases[-1]
     for name, value in case.arguments.items():
         if np.asarray(value).dtype.kind != "f":
@@ -194,7 +196,7 @@ def not_used(function, task):
 
 
 def common_factor(yours, expected):
-    """The number that all of `yours` are too large by, or None."""
+    """The factor by which all of `yours` are too large, or None."""
     if not all(type(one) is tuple and len(one) == len(right)
                and all(x.shape == y.shape for x, y in zip(one, right))
                for one, right in zip(yours, expected)):

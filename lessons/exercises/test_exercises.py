@@ -1,4 +1,4 @@
-"""One test for each function to be written: it passes when the function is right."""
+"""One test for each function of the exercises: it passes when the function is right."""
 import pytest
 from grader import told
 

@@ -1,24 +1,24 @@
-"""What is to be written in each exercise, the cases it is tried with, and the mistakes one makes.
+"""The functions of each exercise, the cases they are tried with, and the usual mistakes.
 
-The solutions are functions of the library. A mistake is a function as well: when yours returns the
-same as one of them in every case, the grader knows what you did.
+The solutions are functions of the library. A mistake is a function as well: where yours returns
+what that one returns in every case, the grader knows what you did.
 """
-from tasks.convolution import CONVOLVE, CONVOLVE_TRANSPOSED
-from tasks.forward import AFFINE, AS_ROWS, FORWARD, SOFTMAX
+from tasks.convolution import CONVOLVE, CONVOLVE_TRANSPOSE
+from tasks.flipping import CONFIDENCE, FEWER_INPUTS, FLIP
+from tasks.forward import AS_ROWS, FORWARD, LINEAR, SOFTMAX
 from tasks.relevance import CENTRED_BIAS, LEDGER, LRP_0, LRP_EPSILON, LRP_GAMMA, PIXELS
-from tasks.removing import CONFIDENCE, FEWER_INPUTS, REMOVE
 from tasks.training import ADAM_STEP, DLOGITS, GRADIENTS, HAND_DOWN
 
 TASKS = {
     "ex01_digits": [AS_ROWS],
-    "ex02_forward": [AFFINE, SOFTMAX, FORWARD],
+    "ex02_forward": [LINEAR, SOFTMAX, FORWARD],
     "ex03_backpropagation": [DLOGITS, GRADIENTS, HAND_DOWN],
     "ex04_adam": [ADAM_STEP],
     "ex05_lrp_by_hand": [LRP_0, PIXELS],
     "ex06_rules": [LRP_EPSILON, LRP_GAMMA],
     "ex07_ledger": [LEDGER],
     "ex08_zero_centring": [CENTRED_BIAS],
-    "ex09_removal": [REMOVE, CONFIDENCE],
+    "ex09_pixel_flipping": [FLIP, CONFIDENCE],
     "ex10_fewer_inputs": [FEWER_INPUTS],
-    "ex13_convolution": [CONVOLVE, CONVOLVE_TRANSPOSED],
+    "ex13_convolution": [CONVOLVE, CONVOLVE_TRANSPOSE],
 }

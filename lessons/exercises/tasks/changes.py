@@ -1,4 +1,4 @@
-"""What the tasks are made with: small arrays, and functions with one argument changed."""
+"""What the tasks are made of: small arrays, and functions with one argument changed."""
 import numpy as np
 
 

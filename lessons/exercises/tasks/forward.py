@@ -3,41 +3,41 @@ import numpy as np
 
 from judging import Case, Task
 from lrp_numpy.layers import activations
-from lrp_numpy.layers import base as layers
-from lrp_numpy.training import train as training
 from lrp_numpy.network import MLP
+from lrp_numpy.ops import reference
+from lrp_numpy.training import log_softmax, softmax
 from tasks.changes import array, normal, turned, with_ones, without
 
 
-def as_rows(pictures):
-    return pictures.reshape(len(pictures), -1).astype(np.float32) / 255
+def as_rows(images):
+    return images.reshape(len(images), -1).astype(np.float32) / 255
 
 
-def pictures_of(seed, *shape):
-    pictures = np.random.default_rng(seed).integers(0, 255, shape, dtype=np.uint8)
-    pictures[:, 0, 0] = 7       # no picture has a 255, so that dividing by the largest is noticed
-    return pictures
+def random_images(seed, *shape):
+    images = np.random.default_rng(seed).integers(0, 255, shape, dtype=np.uint8)
+    images[:, 0, 0] = 7     # no image has a 255, so that dividing by the largest is noticed
+    return images
 
 
 AS_ROWS = Task("as_rows", as_rows, [
-    Case({"pictures": np.array([[[0, 51], [102, 204]]], np.uint8)}),
-    Case({"pictures": pictures_of(0, 2, 3, 3)}), Case({"pictures": pictures_of(1, 3, 2, 4)})], [
+    Case({"images": np.array([[[0, 51], [102, 204]]], np.uint8)}),
+    Case({"images": random_images(0, 2, 3, 3)}), Case({"images": random_images(1, 3, 2, 4)})], [
     ("not divided: pixels must lie in [0, 1]", lambda p: as_rows(p) * 255),
     ("divided by 256; white is 255", lambda p: as_rows(p) * 255 / 256),
-    ("divided without a rest: // gives whole numbers only", lambda p: as_rows(p) // 1),
-    ("divided by the largest pixel, so that dark pictures become bright; divide by 255",
+    ("divided by //, which gives whole numbers only; / gives fractions", lambda p: as_rows(p) // 1),
+    ("divided by the largest pixel, so that dark images become bright; divide by 255",
      lambda p: as_rows(p) * 255 / p.max()),
-    ("divided by the largest pixel of each, so that dark pictures become bright; divide by 255",
+    ("divided by the largest pixel of each, so that dark images become bright; divide by 255",
      lambda p: as_rows(p) / as_rows(p).max(axis=1, keepdims=True)),
     ("pixels must lie in [0, 1], not in [-1, 1]", lambda p: 2 * as_rows(p) - 1),
     ("black and white are swapped", lambda p: 1 - as_rows(p)),
-    ("column by column; a row of numbers is the picture row by row",
+    ("column by column; a row of numbers holds the image row by row",
      lambda p: as_rows(p.transpose(0, 2, 1))),
-    ("shape: pictures, not rows of numbers", lambda p: p / 255),
+    ("shape: images, not rows of numbers", lambda p: p / 255),
 ])
 
 
-def affine_cases():
+def linear_cases():
     a, W, b = normal(0, (4, 3), (3, 2), 2)
     square = normal(1, (2, 3), (3, 3), 3)
     names = ("a", "W", "b")
@@ -45,19 +45,18 @@ def affine_cases():
             Case(dict(zip(names, square))), Case(dict(zip(names, (a, W, b))))]
 
 
-AFFINE = Task("affine", layers.affine, affine_cases(), [
-    ("bias forgotten: the layer is z = a @ W + b", without(layers.affine, 2)),
+LINEAR = Task("linear", reference.linear, linear_cases(), [
+    ("bias forgotten: the layer is z = a @ W + b", without(reference.linear, 2)),
     ("the bias has the wrong sign", lambda a, W, b: a @ W - b),
     ("the bias is counted once for every input", lambda a, W, b: a @ W + a.shape[1] * b),
-    ("W is transposed: W[j, k] leads from input j to output k", turned(layers.affine, 1)),
-    ("activations ignored: a weight counts as often as its input says",
-     with_ones(layers.affine, 0)),
+    ("W is transposed: W[j, k] leads from input j to output k", turned(reference.linear, 1)),
+    ("activations ignored: each weight is multiplied by its input", with_ones(reference.linear, 0)),
     ("an activation function is applied; z is what comes before it",
      lambda a, W, b: np.maximum(a @ W + b, 0)),
     ("only the first image is done", lambda a, W, b: (a @ W + b)[:1]),
 ])
 
-SOFTMAX = Task("softmax", training.softmax, [
+SOFTMAX = Task("softmax", softmax, [
     Case({"logits": array([0, np.log(3)])}),
     Case({"logits": array([1, 2, 3], [0, 0, 0])}),
     Case({"logits": array([1000, 999], [-1000, -1001])}, "the logits are large: exp(1000) is "
@@ -66,7 +65,7 @@ SOFTMAX = Task("softmax", training.softmax, [
     ("normalised over the wrong axis: each row, an image, must sum to 1",
      lambda x: np.exp(x) / np.exp(x).sum(axis=0)),
     ("normalised over the wrong axis: each row, an image, must sum to 1",
-     lambda x: training.softmax(x.T).T),
+     lambda x: softmax(x.T).T),
     ("normalised over the whole batch: each row, an image, must sum to 1",
      lambda x: np.exp(x) / np.exp(x).sum()),
     ("normalised over the whole batch: each row, an image, must sum to 1",
@@ -76,14 +75,14 @@ SOFTMAX = Task("softmax", training.softmax, [
      lambda x: np.exp(x - x.max(axis=1, keepdims=True))),
     ("exp is forgotten: logits may be negative, probabilities not",
      lambda x: x / x.sum(axis=1, keepdims=True)),
-    ("these are the logarithms of the probabilities", training.log_softmax),
+    ("these are the logarithms of the probabilities", log_softmax),
     ("the sign is wrong: the largest logit must get the largest probability",
-     lambda x: training.softmax(-x)),
+     lambda x: softmax(-x)),
 ])
 
 
 def network(x, W1, b1, W2, b2):
-    return MLP.from_arrays([W1, W2], [b1, b2], "relu").forward(x, engine="numpy")
+    return MLP.from_arrays([W1, W2], [b1, b2], "relu").forward(x)
 
 
 def logits(x, W1, b1, W2, b2, hidden=activations.relu, last=lambda z: z):
@@ -101,10 +100,10 @@ FORWARD = Task("forward", network, [
     ("there is a ReLU on the logits; the last layer is linear",
      lambda *values: logits(*values, last=activations.relu)),
     ("there is a softmax on the logits; the last layer is linear",
-     lambda *values: logits(*values, last=training.softmax)),
+     lambda *values: logits(*values, last=softmax)),
     ("bias forgotten, that of the first layer", without(logits, 2)),
     ("bias forgotten, that of the last layer", without(logits, 4)),
-    ("the ReLU comes too early: the bias is a part of z",
+    ("the ReLU comes too early: the bias is part of z",
      lambda x, W1, b1, W2, b2: (activations.relu(x @ W1) + b1) @ W2 + b2),
     ("that is a sigmoid, not a ReLU",
      lambda *values: logits(*values, hidden=activations.sigmoid)),

@@ -2,12 +2,12 @@
 import numpy as np
 
 from judging import Case, Task
-from lrp_numpy.layers import activations
-from lrp_numpy.layers import base as layers
 from lrp_numpy import rules
-from lrp_numpy.training import train as training
 from lrp_numpy.explanation import explain
-from lrp_numpy.network import MLP, zero_centred
+from lrp_numpy.layers import Dense, activations
+from lrp_numpy.models.canonize import zero_centred
+from lrp_numpy.network import MLP
+from lrp_numpy.training import softmax
 from tasks.changes import array, normal, turned, with_ones, without
 from tasks.forward import LARGE, OF_NETWORK, SMALL
 
@@ -16,9 +16,9 @@ RULE = ("a", "W", "b", "R")
 
 
 def rule_cases(zero=3, **parameter):
-    """From one neuron with numbers to do in the head, to several images; the last is random.
+    """From one neuron, to be done in your head, to several images of random numbers.
 
-    zero: the weight for which z = 0 in the second case; in the last one the parameter is halved.
+    zero: the weight that makes z = 0 in the second case. The last case has half the parameter.
     """
     a, W, b, R = normal(10, (4, 3), (3, 2), 2, (4, 2))
     square = normal(11, (3, 3), (3, 3), 3, (3, 3))
@@ -33,7 +33,7 @@ def rule_cases(zero=3, **parameter):
 
 
 def share(contributions, totals, R):
-    """R of each output shared out in proportion to the contributions (N, D, K) to the totals."""
+    """R of each output, in proportion to the contributions (N, D, K) to the totals (N, K)."""
     return np.einsum("njk,nk->nj", contributions, rules.divide(R, totals))
 
 
@@ -47,16 +47,13 @@ def lrp_by_inputs_alone(a, W, b, R, *_):
 
 def lrp_over_the_outputs(a, W, b, R, *_):
     each = contributions(a, W)
-    return np.einsum("njk,nk->nj", rules.divide(each, each.sum(axis=2, keepdims=True)), R)
+    totals = np.broadcast_to(each.sum(axis=2, keepdims=True), each.shape)
+    return np.einsum("njk,nk->nj", rules.divide(each, totals), R)
 
 
-def earnings(rule):
-    """The rule without its last step: what a unit of each input has earned, c = s @ W.T."""
-    def lrp(a, W, b, R, *parameters):
-        terms = rule.terms(W, b, *parameters)[0]
-        z = a @ terms.weights[0] + terms.b
-        return rules.divide(R, rules.stabilize(z, terms.epsilon)) @ terms.weights[0].T
-    return lrp
+def three_lines(a, W, b, R, epsilon=0.0):
+    """The four lines of a rule without the last: relevance per unit of each input, c = s @ W.T."""
+    return rules.divide(R, rules.stabilize(a @ W + b, epsilon)) @ W.T
 
 
 def absolute(a, W, b, R, *_):
@@ -64,30 +61,29 @@ def absolute(a, W, b, R, *_):
                  R)
 
 
-def of_any_rule(rule, of_library):
-    """Mistakes that can be made in each of the rules; of_library: the rule with its `terms`."""
+def of_any_rule(rule, without_last_line):
+    """Mistakes that can be made in each of the rules."""
     return [
-        ("bias forgotten: z = a @ W + b, so the bias has a part in z and takes a share",
-         without(rule, 2)),
+        ("bias forgotten: z = a @ W + b, so the bias takes a share of R, too", without(rule, 2)),
         ("relevance ignored: what comes from above is R, not 1", with_ones(rule, 3)),
-        ("normalised over the wrong axis: an output's relevance is shared out among its inputs j, "
-         "so divide by the sum over j", lrp_over_the_outputs),
+        ("normalised over the wrong axis: the inputs j of an output share its relevance, so divide "
+         "by the sum over j", lrp_over_the_outputs),
         ("weights ignored: an input gets what it contributed, a_j w_jk", lrp_by_inputs_alone),
         ("W is transposed: W[j, k] leads from input j to output k", turned(rule, 1)),
-        ("the last step is missing: multiply what a unit has earned by a",
-         earnings(of_library)),
-        ("contributions are counted by their size; their sign matters", absolute)]
+        ("the last line is missing: multiply c, the relevance per unit of input, by a",
+         without_last_line),
+        ("the contributions' signs are lost: they matter", absolute)]
 
 
-LRP_0 = Task("lrp_0", rules.lrp_0, rule_cases(), of_any_rule(rules.lrp_0, rules.lrp_0) + [
-    ("z is not divided by: share out in proportion to the contributions",
+LRP_0 = Task("lrp_0", rules.lrp_0, rule_cases(), of_any_rule(rules.lrp_0, three_lines) + [
+    ("not divided by z: share R in proportion to the contributions",
      lambda a, W, b, R: a * (R @ W.T)),
 ])
 
 
 def relevance_of_pixels(x, W1, b1, W2, b2, target):
     net = MLP.from_arrays([W1, W2], [b1, b2], "relu")
-    return explain(net, x, "0", target, engine="numpy").input
+    return explain(net, x, "0", target).input
 
 
 def both_layers(start, hidden=activations.relu, upper=rules.lrp_0, lower=rules.lrp_0):
@@ -116,16 +112,16 @@ PIXELS = Task("relevance_of_pixels", relevance_of_pixels, [
     Case({"x": array([1, 2]), "W1": array([1, 0], [1, 1]), "b1": array(0, -1),
           "W2": array([1, 2], [1, 0]), "b2": array(1, 0), "target": np.array([0])}),
     Case({**dict(zip(OF_NETWORK, LARGE)), "target": np.array([0, 2, 1, 1, 0])})], [
-    ("it starts from all logits; R is the logit of the target, and 0 elsewhere",
+    ("it starts from all logits; R is the logit of the target class and 0 for the others",
      both_layers(lambda z, one: z)),
     ("it starts from the logits of all images' targets; each image has its own",
      both_layers(lambda z, one: z * (one.sum(axis=0) > 0))),
     ("relevance starts at 1; it must start at the logit", both_layers(lambda z, one: one)),
     ("it starts from the softmax; it must start from the logit",
-     both_layers(lambda z, one: training.softmax(z) * one)),
+     both_layers(lambda z, one: softmax(z) * one)),
     ("the target is ignored: the predicted class is explained",
      lambda x, W1, b1, W2, b2, target: relevance_of_pixels(x, W1, b1, W2, b2, None)),
-    ("relevance ignored: the lower layer must share out what the upper one handed down",
+    ("relevance ignored: the lower layer redistributes what the upper one handed down",
      both_layers(logit_of, lower=with_ones(rules.lrp_0, 3))),
     ("the ReLU is forgotten: what enters the upper layer is a, not z",
      both_layers(logit_of, hidden=lambda z: z)),
@@ -150,20 +146,20 @@ def with_denominator(denominator):
 
 
 LRP_EPSILON = Task("lrp_epsilon", lrp_epsilon, rule_cases(epsilon=0.5), of_any_rule(
-    lrp_epsilon, rules.lrp_epsilon) + [
+    lrp_epsilon, three_lines) + [
     ("stabilizer forgotten: the denominator is z + epsilon sign(z)", without(lrp_epsilon, 4)),
     ("the stabilizer's sign: where z is negative, it must be z - epsilon",
      with_denominator(lambda z, epsilon: z + epsilon)),
-    ("the stabilizer's sign: it must lead away from 0, not towards it",
+    ("the stabilizer's sign: it must move z away from 0, not towards it",
      with_denominator(lambda z, epsilon: z - epsilon * rules.sign(z))),
     ("the sign of z is lost: z + epsilon sign(z), not |z| + epsilon",
      with_denominator(lambda z, epsilon: np.abs(z) + epsilon)),
-    ("relevance is not absorbed: z + epsilon sign(z) in every case, not only near 0",
+    ("relevance is not absorbed: it is z + epsilon sign(z) everywhere, not only near 0",
      with_denominator(lambda z, epsilon: np.where(np.abs(z) < epsilon, epsilon * rules.sign(z),
                                                   z))),
-    ("right except where z = 0: sign(0) must be +1, or nothing keeps z from being 0",
+    ("right except where z = 0: sign(0) must be +1, or the denominator is 0",
      with_denominator(lambda z, epsilon: z + epsilon * np.sign(z))),
-    ("right except where z = 0: sign(0) must be +1, or nothing keeps z from being 0",
+    ("right except where z = 0: sign(0) must be +1, or the denominator is 0",
      lambda a, W, b, R, epsilon: a * ((R / (a @ W + b + epsilon * np.sign(a @ W + b))) @ W.T)),
     ("right except where z = 0: sign(0) must be +1",
      with_denominator(lambda z, epsilon: z + epsilon * np.where(z > 0, 1, -1))),
@@ -191,27 +187,28 @@ def as_it_is(W, gamma):
 
 
 LRP_GAMMA = Task("lrp_gamma", lrp_gamma, rule_cases(zero=2, gamma=0.5), of_any_rule(
-    lrp_gamma, rules.lrp_gamma) + [
-    ("this is LRP-0: gamma is ignored, or counts all weights and so cancels",
+    lrp_gamma, lambda a, W, b, R, gamma: three_lines(
+        a, favoured(W, gamma), favoured(b, gamma), R)) + [
+    ("this is LRP-0: gamma is ignored, or favours all weights alike and cancels",
      without(lrp_gamma, 4)),
-    ("the bias is not favoured: what holds for W holds for b, b + gamma b+",
+    ("the bias is not favoured: b becomes b + gamma b+, as W does",
      gamma_with(favoured, as_it_is)),
-    ("W is multiplied by W+: gamma counts positive weights more, it does not square them",
+    ("W is multiplied by W+: positive weights count 1 + gamma times, they are not squared",
      gamma_with(lambda W, gamma: W + gamma * W * rules.positive(W))),
-    ("W is multiplied by W+: gamma counts positive weights more, it does not square them",
+    ("W is multiplied by W+: positive weights count 1 + gamma times, they are not squared",
      gamma_with(lambda W, gamma: W + gamma * W * rules.positive(W),
                 lambda b, gamma: b + gamma * b * rules.positive(b))),
     ("negative weights are favoured, not positive ones",
      gamma_with(lambda W, gamma: W + gamma * rules.negative(W),
                 lambda b, gamma: b + gamma * rules.negative(b))),
-    ("only the denominator has gamma; the contributions above it must have it, too",
+    ("only the denominator has gamma; the numerator needs it, too",
      gamma_with(as_it_is, below=favoured)),
-    ("the denominator has no gamma; the shares do not sum to R then",
+    ("the denominator has no gamma, so the shares do not sum to R",
      gamma_with(favoured, as_it_is, below=as_it_is)),
     ("positive weights count gamma times; they must count 1 + gamma times",
      gamma_with(lambda W, gamma: gamma * rules.positive(W) + rules.negative(W),
                 lambda b, gamma: gamma * rules.positive(b) + rules.negative(b))),
-    ("negative weights are left out; they count once", gamma_with(
+    ("negative weights are dropped; they count once", gamma_with(
         lambda W, gamma: (1 + gamma) * rules.positive(W),
         lambda b, gamma: (1 + gamma) * rules.positive(b))),
 ])
@@ -240,28 +237,28 @@ def ledger_cases():
 
 
 LEDGER = Task("ledger", ledger, ledger_cases(), [
-    ("one number for all images; the ledger has a row for each",
+    ("one number for all images; the ledger has one for each",
      lambda *v: tuple(part.sum() for part in ledger(*v))),
-    ("bias wrong: it gets b_k s_k, what it contributed times what a unit is worth",
+    ("bias wrong: it gets b_k s_k, its contribution times the relevance per unit",
      changed(bias=lambda row, b, s, z, R, epsilon: np.full(len(R), b.sum()))),
-    ("bias wrong: it gets b_k s_k, what it contributed times what a unit is worth",
+    ("bias wrong: it gets b_k s_k, its contribution times the relevance per unit",
      changed(bias=lambda row, b, s, z, R, epsilon: s.sum(axis=1))),
-    ("bias forgotten: what neither the inputs nor epsilon got went to it",
+    ("bias forgotten: it gets b_k s_k",
      changed(bias=lambda row, *_: 0 * row.bias)),
-    ("epsilon wrong: it absorbs epsilon sign(z_k) s_k, and the sign is missing",
+    ("epsilon wrong: it absorbs epsilon sign(z_k) s_k; the sign is missing",
      changed(epsilon=lambda row, b, s, z, R, epsilon: (epsilon * s).sum(axis=1))),
-    ("epsilon wrong: it absorbs epsilon sign(z_k) s_k, a share of R, not epsilon itself",
+    ("epsilon wrong: it absorbs a share of R, epsilon sign(z_k) s_k, not epsilon itself",
      changed(epsilon=lambda row, b, s, z, R, epsilon:
              np.full(len(R), epsilon * z.shape[1]))),
     ("the bias's share is counted with the inputs",
      changed(inputs=lambda row, *_: row.inputs + row.bias)),
-    ("the bias has what epsilon absorbed",
+    ("the bias got what epsilon absorbed",
      changed(bias=lambda row, *_: row.bias + row.epsilon)),
-    ("dropped forgotten: where epsilon = 0 and z = 0, R_k goes to nobody",
+    ("dropped forgotten: where epsilon = 0 and z = 0, R_k is dropped",
      changed(dropped=lambda row, *_: 0 * row.dropped)),
-    ("dropped wrong: only with epsilon = 0 is relevance dropped where z = 0",
+    ("dropped wrong: where z = 0, relevance is dropped only if epsilon = 0",
      changed(dropped=lambda row, b, s, z, R, epsilon: np.where(z == 0, R, 0).sum(axis=1))),
-    ("received wrong: it is R, what came from above, not what was handed on",
+    ("received wrong: it is R from above, not what the inputs get",
      changed(received=lambda row, *_: row.inputs)),
 ], outputs=("received", "inputs", "bias", "epsilon", "dropped"))
 
@@ -271,7 +268,7 @@ def centred_bias(W, b, f0):
     if f0 == 0.5:
         net = MLP.from_arrays([np.eye(len(W)), W], [np.zeros(len(W)), b], "sigmoid")
         return zero_centred(net).layers[1].b
-    return layers.Dense(W, b, "identity").without(f0)[0].b
+    return Dense(W, b, "identity").fold_into_bias(f0)[0].b
 
 
 def centred_cases():
@@ -282,19 +279,19 @@ def centred_cases():
 
 
 CENTRED_BIAS = Task("centred_bias", centred_bias, centred_cases(), [
-    ("summed over the wrong axis: output k collects from all inputs j, sum_j W[j, k]",
+    ("summed over the wrong axis: output k sums over its inputs j, sum_j W[j, k]",
      lambda W, b, f0: b + f0 * W.sum(axis=1)),
-    ("the sign is wrong: what was taken from a must be given to b",
+    ("the sign is wrong: what a loses, b gains",
      lambda W, b, f0: b - f0 * W.sum(axis=0)),
     ("the weights are averaged; they must be summed",
      lambda W, b, f0: b + f0 * W.mean(axis=0)),
-    ("weights ignored: f(0) arrives at k times W[j, k]",
+    ("weights ignored: f(0) reaches output k times W[j, k]",
      lambda W, b, f0: b + f0 * len(W)),
-    ("weights ignored: f(0) arrives at k times W[j, k]", lambda W, b, f0: b + f0),
-    ("bias forgotten: the old b stays in it", lambda W, b, f0: f0 * W.sum(axis=0)),
+    ("weights ignored: f(0) reaches output k times W[j, k]", lambda W, b, f0: b + f0),
+    ("bias forgotten: the old b is part of the new one", lambda W, b, f0: f0 * W.sum(axis=0)),
     ("f0 is ignored", lambda W, b, f0: b + W.sum(axis=0)),
     ("f0 is taken as 1/2; other activations have another f(0)",
      lambda W, b, f0: b + 0.5 * W.sum(axis=0)),
-    ("summed over all weights: output k collects over its own, sum_j W[j, k]",
+    ("summed over all weights: output k sums over its own, sum_j W[j, k]",
      lambda W, b, f0: b + f0 * W.sum()),
 ])
