@@ -16,6 +16,8 @@ TorchLRP's gamma has no equation here: it multiplies W by W+ (W + gamma W W+), w
 """
 from typing import Any
 
+import numpy as np
+
 from lrp_numpy.ops import reference
 from lrp_numpy.rules import (lrp_epsilon, lrp_gamma_generalized, negative, only, positive,
                              propagate, propagate_sum, root_mean_square, sign)
@@ -71,20 +73,21 @@ def zennit_w_square(a: Array, W: Array, b: Array, R: Array, epsilon: float = 1e-
 
         R_j = sum_k  w_jk^2 / (sum_j w_jk^2 + b_k^2 + epsilon)  R_k
     """
-    return propagate(0 * a + 1, W**2, b**2, R, at_least_0("epsilon", epsilon), **how)
+    return propagate(np.ones_like(a), W**2, b**2, R, at_least_0("epsilon", epsilon), **how)
 
 
 def zennit_flat(a: Array, W: Array, b: Array, R: Array, epsilon: float = 1e-6, **how: Any) -> Array:
     """LRP-flat with a stabilizer: R_j = sum_k 1 / (D + epsilon) R_k."""
-    return propagate(0 * a + 1, 0 * W + 1, 0 * b, R, at_least_0("epsilon", epsilon), **how)
+    return propagate(np.ones_like(a), np.ones_like(W), np.zeros_like(b), R,
+                     at_least_0("epsilon", epsilon), **how)
 
 
 def zennit_z_box(a: Array, W: Array, b: Array, R: Array, low: float | Array = 0.0,
                  high: float | Array = 1.0, epsilon: float = 1e-6, **how: Any) -> Array:
     """LRP-z-B with a stabilizer: as rules.lrp_z_box, z_k + epsilon sign(z_k) in the denominator."""
     low, high = check_low_high(low, high, a)
-    return propagate_sum([(a, W), (low, -positive(W)), (high, -negative(W))], 0 * b, R,
-                         epsilon=at_least_0("epsilon", epsilon), **how)
+    return propagate_sum([(a, W), (low, -positive(W)), (high, -negative(W))],
+                         np.zeros_like(b), R, epsilon=at_least_0("epsilon", epsilon), **how)
 
 
 # captum: 1e-9 in every denominator, and biases as they are
@@ -102,7 +105,7 @@ def captum_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25,
         R_j = sum_k  a_j (w_jk + gamma w+_jk) / (z'_k + epsilon sign(z'_k))  R_k,
               z'_k = sum_j a_j (w_jk + gamma w+_jk) + b_k
     """
-    gamma, b = at_least_0("gamma", gamma), 0 * b if set_bias_to_zero else b
+    gamma, b = at_least_0("gamma", gamma), np.zeros_like(b) if set_bias_to_zero else b
     return propagate(a, W + gamma * positive(W), b, R, at_least_0("epsilon", epsilon), **how)
 
 
@@ -112,7 +115,7 @@ def captum_alpha1_beta0(a: Array, W: Array, b: Array, R: Array, set_bias_to_zero
 
         R_j = sum_k  a_j w+_jk / (z'_k + epsilon sign(z'_k))  R_k,    z'_k = sum_j a_j w+_jk + b_k
     """
-    return propagate(a, positive(W), 0 * b if set_bias_to_zero else b, R,
+    return propagate(a, positive(W), np.zeros_like(b) if set_bias_to_zero else b, R,
                      at_least_0("epsilon", epsilon), **how)
 
 

@@ -14,7 +14,7 @@ s @ W.T as linear(a, W, b) and transpose(s, W, shape), such as a Conv2D (default
     def lrp_cube(a, W, b, R, **how):
         return propagate(a, W**3, b, R, **how)
 
-Every rule raises ValueError for arrays that do not fit one another or hold NaN or infinity. Where z
+`propagate` raises ValueError for arrays that do not fit one another or hold NaN or infinity. Where z
 overflows, relevance is NaN. What other software means by the same names is in dialects.py.
 
 Sources:
@@ -218,7 +218,7 @@ def lrp_w_square(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
 
     Shapes as in `propagate`. Source: Montavon et al. 2017.
     """
-    return propagate(0 * a + 1, W**2, 0 * b, R, **how)
+    return propagate(np.ones_like(a), W**2, np.zeros_like(b), R, **how)
 
 
 def lrp_flat(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
@@ -228,7 +228,7 @@ def lrp_flat(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
 
     Shapes as in `propagate`. Source: Lapuschkin et al. 2019.
     """
-    return propagate(0 * a + 1, 0 * W + 1, 0 * b, R, **how)
+    return propagate(np.ones_like(a), np.ones_like(W), np.zeros_like(b), R, **how)
 
 
 def lrp_z_box(a: Array, W: Array, b: Array, R: Array, low: float | Array = 0.0,
@@ -242,7 +242,8 @@ def lrp_z_box(a: Array, W: Array, b: Array, R: Array, low: float | Array = 0.0,
     bound the pixels. No bias. Raises ValueError for others. Source: Montavon et al. 2017.
     """
     low, high = check_low_high(low, high, a)
-    return propagate_sum([(a, W), (low, -positive(W)), (high, -negative(W))], 0 * b, R, **how)
+    terms = [(a, W), (low, -positive(W)), (high, -negative(W))]
+    return propagate_sum(terms, np.zeros_like(b), R, **how)
 
 
 def favour_positive(a: Array, W: Array, b: Array, R: Array, gamma: float, **how: Any) -> Array:

@@ -236,8 +236,8 @@ def loops(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray, epsilon: f
     """
     out = layer.empty(a.shape, np.result_type(a, W, R))
     if layer.is_dense:      # several terms (N, T, D), (T, D, K) are one layer of T D inputs
-        rows = propagate_dense(as_rows(a), once(pad_rows, W), b, R, epsilon, layer.known(a, W, b),
-                               as_rows(out))
+        _, rows = propagate_dense(as_rows(a), once(pad_rows, W), b, R, epsilon,
+                                  layer.known(a, W, b), as_rows(out))
     else:
         s, rows = divide(R, layer.linear(a, W, b), b, epsilon)
         rows[:, 1] = times_input(a, layer.transpose(s, W, a.shape), out)
@@ -247,22 +247,26 @@ def loops(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray, epsilon: f
 
 
 def propagate_dense(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
-                    epsilon: float | np.ndarray, z: np.ndarray | None,
-                    out: np.ndarray) -> np.ndarray:
-    """The four lines for a Dense layer; W may be from `pad_rows`; z: the first line, where it is
-    known already. R goes into `out` (N, D), C-contiguous; returns the ledger (N, 5)."""
+                    epsilon: float | np.ndarray = 0.0, z: np.ndarray | None = None,
+                    out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The four lines for a Dense layer: R (N, D) and the ledger (N, 5).
+
+    W may be from `pad_rows`; z: the first line, where it is known already; out (N, D): where to
+    write R, C-contiguous.
+    """
     a, W, b, R, z = as_contiguous_floats(a, W, b, R, np.empty((0, 0), R.dtype) if z is None else z)
     check_fit(a, W, b)
     check_shape("R", R, (len(a), b.size))
     if z.size > 0:
         check_shape("z", z, R.shape)
+    out = np.empty(a.shape, a.dtype) if out is None else out
     check_shape("out", out, a.shape)
     epsilon = stabilizers(epsilon, R)
     if has_long_rows(W):
-        return _propagate_dots(a, W, b, epsilon, R, z, out)
+        return out, _propagate_dots(a, W, b, epsilon, R, z, out)
     W_T = W.T.copy()
     z = z if z.size > 0 else _linear_dots(a, W_T, b)
-    return _propagate_rows(a, W_T, b, epsilon, R, z, out)
+    return out, _propagate_rows(a, W_T, b, epsilon, R, z, out)
 
 
 def stabilizers(epsilon: float | np.ndarray, R: np.ndarray) -> np.ndarray:

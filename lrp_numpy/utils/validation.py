@@ -123,7 +123,7 @@ def check_low_high(low: Any, high: Any, a: np.ndarray) -> tuple[np.ndarray, np.n
     try:
         real = np.result_type(a.dtype, np.float32)
         ends = [np.broadcast_to(np.asarray(end, real), a.shape[1:]) for end in (low, high)]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         ends = [np.array(np.nan), np.array(np.nan)]
     if not (np.isfinite(ends).all() and (ends[0] < ends[1]).all()):
         raise ValueError("low and high must be finite with low < high, a number or one for each "
