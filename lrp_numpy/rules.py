@@ -7,15 +7,15 @@ Notation: a (N, D) activations entering the layer, W (D, K), b (K,), z = a @ W +
 inputs, k outputs; w+ = max(w, 0), w- = min(w, 0). Relevance is in units of the logit that is
 explained. In a convolution, a is (N, C, H, W), W (C, K, h, w) and b (K, 1, 1).
 
-Every rule hands two more keywords, `how`, to `propagate`: `layer`, which supplies a @ W + b and
-s @ W.T as linear(a, W, b) and transpose(s, W, shape), such as a Conv2D (default: Dense layers); and
-`ledger`, a list to which it appends a LedgerRow. A rule of your own is a function of this kind:
+Every rule hands two more keywords, `how`, to `propagate`: `layer`, such as a Conv2D, which supplies
+linear(a, W, b) and transpose(s, W, shape) in place of a @ W + b and s @ W.T; and `ledger`, a list
+that gets a LedgerRow. A rule of your own is a function of this kind:
 
     def lrp_cube(a, W, b, R, **how):
         return propagate(a, W**3, b, R, **how)
 
-`propagate` raises ValueError for arrays that do not fit one another or hold NaN or infinity. Where z
-overflows, relevance is NaN. What other software means by the same names is in dialects.py.
+`propagate` raises ValueError for arrays that do not fit one another or hold NaN or infinity. What
+other software means by the same names is in dialects.py.
 
 Sources:
     Bach et al. 2015, "On Pixel-Wise Explanations for Non-Linear Classifier Decisions by Layer-Wise
@@ -95,8 +95,8 @@ def propagate(a: Array, W: Array, b: Array, R: Array, epsilon: float | Array = 0
         R_j = a_j sum_k w_jk R_k / (z_k + epsilon sign(z_k)),    z = a @ W + b
 
     Returns (N, D). epsilon: a number, or an array that broadcasts to z. Where the denominator is
-    exactly 0 there is no proportion to share in, so R_k is dropped (s_k = 0).
-    Source: the four steps of Montavon et al. 2019, section 10.2.2.
+    exactly 0 there is no proportion to share in, so R_k is dropped (s_k = 0). Where z overflows,
+    R_j is NaN. Source: the four steps of Montavon et al. 2019, section 10.2.2.
     """
     if layer.loops is not None:     # the same four lines in one pass over W: ops/kernels.py
         return layer.loops(a, W, b, R, epsilon, layer, ledger)
@@ -112,8 +112,7 @@ def propagate(a: Array, W: Array, b: Array, R: Array, epsilon: float | Array = 0
     return R_inputs
 
 
-def ledger_row(b: Array, z: Array, s: Array, R: Array, R_inputs: Array,
-               epsilon: float | Array) -> LedgerRow:
+def ledger_row(b: Array, z: Array, s: Array, R: Array, R_inputs: Array, epsilon: Any) -> LedgerRow:
     """Where R went in the four lines: to inputs and bias, which make up z, or to epsilon."""
     return LedgerRow(received=total(R), inputs=total(R_inputs), bias=total(b * s),
                      epsilon=total(epsilon * sign(z) * s),
@@ -238,8 +237,8 @@ def lrp_z_box(a: Array, W: Array, b: Array, R: Array, low: float | Array = 0.0,
         R_j = sum_k  (a_j w_jk - low_j w+_jk - high_j w-_jk)
                      / (sum_j a_j w_jk - low_j w+_jk - high_j w-_jk)  R_k
 
-    Shapes as in `propagate`. low, high: finite, low < high, a number or one for each input, which
-    bound the pixels. No bias. Raises ValueError for others. Source: Montavon et al. 2017.
+    Shapes as in `propagate`. low < high: a number or one for each input, else ValueError. No bias.
+    Source: Montavon et al. 2017.
     """
     low, high = check_low_high(low, high, a)
     terms = [(a, W), (low, -positive(W)), (high, -negative(W))]
