@@ -23,8 +23,7 @@ Sources:
     Montavon et al. 2017, "Explaining Nonlinear Classification Decisions with Deep Taylor
         Decomposition", doi:10.1016/j.patcog.2016.11.008
     Montavon et al. 2019, "LRP: An Overview", doi:10.1007/978-3-030-28954-6_10
-    Lapuschkin et al. 2019, "Unmasking Clever Hans Predictors and Assessing What Machines Really
-        Learn", doi:10.1038/s41467-019-08987-4
+    Lapuschkin et al. 2019, "Unmasking Clever Hans Predictors", doi:10.1038/s41467-019-08987-4
     Andeol et al. 2021, "Learning Domain Invariant Representations by Joint Wasserstein Distance
         Minimization"
 """
