@@ -197,7 +197,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, capsys):
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
         assert cli.main([*QUICK, "--out", str(out)]) == 2
         error = capsys.readouterr().err
-        assert "--out must be a folder that can be written" in error and error.count("\n") == 1
+        assert "--out must be a folder that can be written to" in error and error.count("\n") == 1
     assert (tmp_path / "file").read_text() == "in the way"
 
 
