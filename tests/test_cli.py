@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -25,6 +26,21 @@ COMMANDS = ["redo", "paper", "report", "train", "explain", "gallery", "flip", "d
 def run(*arguments, cwd):
     return subprocess.run([sys.executable, "-m", "lrp_numpy", *arguments], cwd=cwd, text=True,
                           capture_output=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def few_digits(tmp_path_factory, digits):
+    """The options for 2,000 training and 400 test digits, in IDX files."""
+    folder = tmp_path_factory.mktemp("few")
+    for name, array in (("train-images-idx3", digits.train_images[:2000]),
+                        ("train-labels-idx1", digits.train_labels[:2000]),
+                        ("t10k-images-idx3", digits.test_images[:400]),
+                        ("t10k-labels-idx1", digits.test_labels[:400])):
+        if array.ndim == 2:
+            array = np.rint(255 * array).reshape(-1, 28, 28)
+        header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+        (folder / f"{name}-ubyte").write_bytes(header + array.astype(np.uint8).tobytes())
+    return ["--data", "mnist", "--folder", str(folder)]
 
 
 def test_the_main_job(tmp_path):
@@ -181,7 +197,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, capsys):
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
         assert cli.main([*QUICK, "--out", str(out)]) == 2
         error = capsys.readouterr().err
-        assert "--out must be a folder that can be written" in error and error.count("\n") == 1
+        assert "--out must be a folder that can be written to" in error and error.count("\n") == 1
     assert (tmp_path / "file").read_text() == "in the way"
 
 
@@ -192,33 +208,35 @@ def test_a_network_for_other_images(tmp_path, capsys):
     assert "--network must have 784 inputs and 10 outputs, got" in capsys.readouterr().err
 
 
-def test_the_paper_on_every_test_image(tmp_path, capsys):
-    assert cli.main(["paper", "--hidden", "20", "--epochs", "1", "--seeds", "3",
+def test_the_paper_on_every_test_image(tmp_path, capsys, few_digits):
+    assert cli.main(["paper", "--hidden", "20", "--epochs", "1", "--seeds", "3", *few_digits,
                      "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr()
     assert "size-matched random (LeRF)" in printed.out and "SRG (probability)" in printed.out
-    assert "warning" not in printed.err
+    assert "2,000 digits for training, 400 for testing" in printed.out and printed.err == ""
     assert {path.name for path in tmp_path.iterdir()} == {
         "pixel_flipping.csv", "results_accuracy.png", "results_probability.png"}
     with open(tmp_path / "pixel_flipping.csv") as file:
         rows = list(csv.DictReader(file))
     net = lrp.MLP.random([784, 20, 10], "relu", rng=3)
-    history = lrp.train(net, lrp.load_mnist(), epochs=1, rng=3, progress=False)
+    history = lrp.train(net, lrp.load_mnist("mnist", few_digits[-1]), epochs=1, rng=3,
+                        progress=False)
     row, = (row for row in rows if row["network"] == "relu" and row["flipped"] == "original")
     assert float(row["accuracy_mean"]) == pytest.approx(history.accuracy[-1])
 
 
-def test_the_paper_with_a_cnn(tmp_path, capsys):
+def test_the_paper_with_a_cnn(tmp_path, capsys, few_digits):
     """Both networks in one table and one figure, with the numbers of the library."""
     assert cli.main(["paper", "--model", "cnn", "--hidden", "20", "--epochs", "1", "--seeds", "3",
-                     "--out", str(tmp_path)]) == 0
+                     *few_digits, "--out", str(tmp_path)]) == 0
     assert {path.name for path in tmp_path.iterdir()} == {
         "pixel_flipping.csv", "results_accuracy.png", "results_probability.png"}
     with open(tmp_path / "pixel_flipping.csv") as file:
         rows = list(csv.DictReader(file))
     assert {row["network"] for row in rows} == {"relu", "CNN"}
     net = lrp.lenet(3)
-    history = lrp.train(net, lrp.load_mnist(), epochs=1, learning_rate=2e-3, rng=3, progress=False)
+    history = lrp.train(net, lrp.load_mnist("mnist", few_digits[-1]), epochs=1,
+                        learning_rate=2e-3, rng=3, progress=False)
     row, = (row for row in rows if row["network"] == "CNN" and row["flipped"] == "original")
     assert float(row["accuracy_mean"]) == pytest.approx(history.accuracy[-1])
 
@@ -284,8 +302,8 @@ def test_the_galleries(tmp_path, capsys):
 
 
 def test_digits_of_your_own(tmp_path, capsys):
-    """Explained like test digits: one in MNIST's size, and the same enlarged on white paper. LaTeX's
-    special characters in a file name are harmless."""
+    """Explained like test digits: one in MNIST's size, and the same enlarged on white paper.
+    Special characters of LaTeX in a file name are harmless."""
     digits = lrp.load_mnist()
     image, label = digits.test_images[0].reshape(28, 28), digits.test_labels[0]
     grey, out = np.rint(255 * image).astype(np.uint8), tmp_path / "out"

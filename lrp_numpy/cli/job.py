@@ -1,13 +1,12 @@
-"""What the commands share: options checked, the digits, a network trained or loaded, rules, files.
-"""
+"""What the commands share: options, digits, the network, rules, output files."""
 import argparse
 import time
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lrp_numpy import (MLP, Digits, Network, evaluation, explain, lenet, load_mnist, plotting,
-                       train, training, zero_centred)
+from lrp_numpy import (MLP, Digits, History, Network, evaluation, explain, lenet, load_mnist,
+                       plotting, train, training, zero_centred)
 from lrp_numpy.cli import tables
 from lrp_numpy.composites import COMPOSITES, parameters_of
 from lrp_numpy.dialects import DIALECTS
@@ -62,8 +61,8 @@ def explained_network(job: Job) -> Network:
     return zero_centred(job.net) if job.options.zero_centred else job.net
 
 
-def train_network(job: Job) -> Any:
-    """Train the network and return its History, or None for one from a file; print the accuracy."""
+def train_network(job: Job) -> History | None:
+    """Train the network, or take it from --network (None); print the test accuracy."""
     options, digits, net = job.options, job.digits, job.net
     name = "-".join(map(str, net.sizes)) if isinstance(net, MLP) else "CNN"
     if _saved_in(options) is not None:
@@ -81,9 +80,9 @@ def train_network(job: Job) -> Any:
 
 
 def train_and_save(job: Job) -> list[Path]:
-    """`train_network`; then write network.npz, loss.csv and figure 1, unless it is from a file.
+    """`train_network`; a network trained now is saved, with its loss as CSV and figure 1.
 
-    Returns the paths of these.
+    Returns the paths written.
     """
     history = train_network(job)
     if history is None:
@@ -99,26 +98,26 @@ def train_and_save(job: Job) -> list[Path]:
 
 
 def rule_title(rule: Any, parameters: dict[str, Any], separator: str = " ") -> str:
-    """Such as "LRP-gamma (gamma=0.25)"."""
+    """The rule as a title, such as "LRP-gamma (gamma=0.25)"."""
     name = f"LRP-{rule if isinstance(rule, str) else ','.join(rule)}"
     settings = ", ".join(f"{key}={value:g}" for key, value in parameters.items())
     return name + (f"{separator}({settings})" if settings else "")
 
 
 def rule_file_name(rule: Any) -> str:
-    """A rule, or one for each layer, as part of a file's name."""
+    """The rule as part of a file's name."""
     return rule if isinstance(rule, str) else "_".join(rule)
 
 
 def output_folder(path: Any, option: str = "--out") -> Path:
-    """`path` as a folder that can be written to; made if need be. Raises ValueError if not."""
+    """Make the folder `path` unless it exists. Raises ValueError if it cannot be written to."""
     out, probe = Path(path), Path(path) / ".lrp_numpy_probe"
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink(missing_ok=True)
     except OSError as error:
-        raise ValueError(f"{option} must be a folder that can be written, got {str(path)!r}: "
+        raise ValueError(f"{option} must be a folder that can be written to, got {str(path)!r}: "
                          f"{error.strerror}") from error
     return out
 

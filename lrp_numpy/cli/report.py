@@ -149,7 +149,7 @@ def pruning_rows(digits: Digits, net: Network, layer: int, settings: Settings = 
                                 progress=sys.stderr.isatty())
                 row["retrained"] = history.accuracy[-1]
             rows.append(row)
-        print(f"pruned layer {layer} by {by}", flush=True)
+        print(f"layer {layer}, ranking {by!r}: pruned and retrained", flush=True)
     return rows
 
 
