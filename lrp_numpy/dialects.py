@@ -35,15 +35,16 @@ def zennit_epsilon(a: Array, W: Array, b: Array, R: Array, epsilon: float = 1e-6
 
 def zennit_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25, epsilon: float = 1e-6,
                  layer: Any = reference, **how: Any) -> Array:
-    """The generalized LRP-gamma with a stabilizer; where z_k = 0 exactly, R_k is left out.
+    """The generalized LRP-gamma with a stabilizer; where z_k = 0 exactly, R_k is dropped.
 
         z'_k = z_k + gamma sum_j (a_j w_jk)^s + gamma b_k^s,    ^s as in lrp_gamma_generalized
         R_j = sum_k  (a_j w_jk + gamma (a_j w_jk)^s) / (z'_k + epsilon sign(z'_k))  R_k
     """
     a, W, b, R = as_floats(a, W, b, R, layer)
-    R = only(R, layer.linear(a, W, b) != 0)
-    return lrp_gamma_generalized(a, W, b, R, gamma, epsilon=at_least_0("epsilon", epsilon),
-                                 layer=layer, **how)
+    z, epsilon = layer.linear(a, W, b), at_least_0("epsilon", epsilon)
+    R_inputs = lrp_gamma_generalized(a, W, b, only(R, z != 0), gamma, epsilon=epsilon, layer=layer,
+                                     **how)
+    return R_inputs + propagate(a, 0 * W, 0 * b, only(R, z == 0), layer=layer, **how)   # dropped
 
 
 def zennit_alpha_beta(a: Array, W: Array, b: Array, R: Array, alpha: float = 2.0, beta: float = 1.0,
@@ -148,13 +149,14 @@ def tutorial_epsilon(a: Array, W: Array, b: Array, R: Array, epsilon: float = 0.
                      layer: Any = reference, **how: Any) -> Array:
     """LRP-epsilon whose epsilon is relative to the size of z, and added without the sign of z.
 
-        R_j = sum_k  a_j w_jk / (z_k + epsilon sqrt(mean_k z_k^2))  R_k
+        R_j = sum_k  a_j w_jk / (z_k + epsilon sqrt(mean_k z_k^2) + 1e-9)  R_k
 
-    A negative z_k can meet the pole. The mean is over the outputs of an example.
+    A negative z_k can meet the pole. The mean is over the outputs of an example; the tutorial's
+    first part, on digits, takes it over all examples at once.
     """
     a, W, b, R = as_floats(a, W, b, R, layer)
     z = layer.linear(a, W, b)
-    increment = at_least_0("epsilon", epsilon) * root_mean_square(z)
+    increment = at_least_0("epsilon", epsilon) * root_mean_square(z) + 1e-9
     return propagate(a, W, b, R, increment * sign(z), layer, **how)     # sign(z) cancels sign(z)
 
 
