@@ -229,7 +229,11 @@ def _check_start(start, N, net):
         if np.shape(start) != (N, net.sizes[-1]):
             raise ValueError(f"start must be None, a number, or an array of shape "
                              f"({N}, {net.sizes[-1]}), got {np.shape(start)}")
-        check_finite(np.asarray(start, net.dtype), "start")
+        each = np.asarray(start)
+        if each.dtype.kind not in "iuf":
+            raise ValueError(f"start must hold integers or floats, got {each.dtype}")
+        with np.errstate(over="ignore"):
+            check_finite(each.astype(net.dtype), "start")
     elif start is not None and not abs(as_float(start)) <= float(np.finfo(net.dtype).max):
         raise ValueError(f"start must be None or a finite {net.dtype} number, got {start!r}")
 

@@ -15,8 +15,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:   # so a shell starts what
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import lrp_numpy as lrp  # noqa: E402
+from lrp_numpy import ops  # noqa: E402
 from lrp_numpy.layers.base import LinearPart  # noqa: E402
-from lrp_numpy.ops import choose  # noqa: E402
 from lrp_numpy.rules import LedgerRow  # noqa: E402
 
 ENGINES = ["numpy", "numba"]
@@ -49,6 +49,13 @@ def random_case():
     return case
 
 
+@pytest.fixture(params=ENGINES)
+def each_engine(request, monkeypatch):
+    """A test that uses it runs twice: what names no engine takes the equations, or the loops."""
+    monkeypatch.setattr(ops, "LOOPS_FROM", {"numpy": np.inf, "numba": 0}[request.param])
+    return request.param
+
+
 def arrays_of(net):
     """([W1, W2, ...], [b1, b2, ...]) as copies."""
     return [layer.W.copy() for layer in net.layers], [layer.b.copy() for layer in net.layers]
@@ -57,8 +64,8 @@ def arrays_of(net):
 def by_engine(rule, layer, a, R, engine, **parameters):
     """(R of the inputs, a LedgerRow of all uses of the four lines): one layer under one rule, as
     `explain` calls it."""
-    ops, ledger = choose(engine), []
-    part = LinearPart(layer, ops, a, layer.linear(a, layer.W, layer.b, ops))
+    module, ledger = ops.choose(engine), []
+    part = LinearPart(layer, module, a, layer.linear(a, layer.W, layer.b, module))
     R_inputs = rule(a, layer.W, layer.b, R, layer=part, ledger=ledger, **parameters)
     return R_inputs, added_up(ledger)
 

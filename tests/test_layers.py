@@ -199,6 +199,7 @@ POOLS = [lrp.MaxPool2D(2), lrp.MaxPool2D(2, rule="average"), lrp.AvgPool2D(2)]
 @pytest.mark.parametrize("pool", POOLS, ids=str)
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.usefixtures("each_engine")
 def test_a_network_is_one_of_dense_layers(pool, activation, seed):
     """The same logits, and for a random rule for each layer the same relevance of every neuron,
     as of the network in which each convolution is a Dense layer."""
@@ -285,6 +286,7 @@ def test_the_ledger_of_what_goes_back_as_derivatives_do(engine):
 
 @pytest.mark.parametrize("pool", POOLS, ids=str)
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
+@pytest.mark.usefixtures("each_engine")
 def test_gradients_by_finite_differences(pool, activation):
     net, x = network(5, activation, pool)
     labels = np.arange(len(x)) % 5
@@ -339,6 +341,7 @@ def test_nothing_to_train():
     assert net.backward(net.forward_pass(x), np.ones((3, 4))) == [(), (), ()]
 
 
+@pytest.mark.usefixtures("each_engine")
 def test_bytes_targets_and_batches(digits):
     """What explain promises for an MLP, it keeps for a CNN."""
     net, x = lrp.lenet(rng=0), digits.test_images[:20]
@@ -355,6 +358,7 @@ def test_bytes_targets_and_batches(digits):
 
 
 @pytest.mark.parametrize("pool", POOLS, ids=str)
+@pytest.mark.usefixtures("each_engine")
 def test_saved_networks_know_their_layers(tmp_path, pool):
     net, x = network(0, "relu", pool, np.float32)
     net.save(tmp_path / "net.npz")
@@ -425,6 +429,7 @@ def test_other_layers_are_not_loaded(tmp_path, name):
 
 
 @pytest.mark.parametrize("pool", [lrp.MaxPool2D(2), lrp.AvgPool2D(2)], ids=str)
+@pytest.mark.usefixtures("each_engine")
 def test_a_sigmoid_cnn_is_centred(pool):
     """The same logits; hidden activations of 0 where z is 0; with padding it is refused."""
     rng = np.random.default_rng(0)

@@ -13,6 +13,7 @@ from lrp_numpy.layers.activations import ACTIVATIONS, Activation, sigmoid
 from lrp_numpy.training import cross_entropy
 
 
+@pytest.mark.usefixtures("each_engine")
 def test_forward_by_hand():
     net = lrp.MLP.from_arrays([np.array([[1., -1.], [2., 0.5]]), np.array([[3.], [-2.]])],
                               [np.array([0.5, -1.]), np.array([0.25])], "relu")
@@ -56,6 +57,7 @@ def test_sigmoid_at_the_ends(dtype):
 
 @pytest.mark.parametrize("sizes", SHAPES, ids=str)
 @pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+@pytest.mark.usefixtures("each_engine")
 def test_gradients_by_finite_differences(random_case, sizes, activation):
     net, x = random_case(sizes, activation, seed=5)
     labels = np.arange(len(x)) % sizes[-1]
@@ -75,6 +77,7 @@ def test_gradients_by_finite_differences(random_case, sizes, activation):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.usefixtures("each_engine")
 def test_types_are_kept(dtype):
     net = lrp.MLP.random([4, 3, 2], "sigmoid", rng=0, dtype=dtype)
     forward_pass = net.forward_pass(np.ones((5, 4), dtype))
@@ -107,6 +110,7 @@ def test_the_random_start_has_biases():
 
 @pytest.mark.parametrize("sizes", SHAPES, ids=str)
 @pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+@pytest.mark.usefixtures("each_engine")
 def test_save_and_load(tmp_path, random_case, sizes, activation):
     net, x = random_case(sizes, activation, seed=2)
     net.save(tmp_path / "net.npz")
@@ -240,6 +244,7 @@ def test_the_seed_is_0_if_none_is_named(make):
     assert (arrays[0] == arrays[1]).all() and (arrays[0] != arrays[2]).any()
 
 
+@pytest.mark.usefixtures("each_engine")
 def test_one_neuron_is_enough():
     assert lrp.MLP.random([1, 1]).forward(np.ones((2, 1))).shape == (2, 1)
 
@@ -278,6 +283,7 @@ def test_arrays_refused(random_case, change, message):
     (np.ones((2, 5), np.float16), "float32 or float64, got float16$"),
     (np.array([[0, 0, 0, 0, 0], [0, 0, np.nan, 0, 0]]), "got nan in row 1, column 2"),
     (np.full((1, 5), np.inf), "got inf in row 0")])
+@pytest.mark.usefixtures("each_engine")
 def test_inputs_refused(random_case, x, message):
     net, _ = random_case([5, 4, 3], "relu", 0)
     for call in (net.forward, net.predict, lambda x: lrp.explain(net, x)):
@@ -308,6 +314,7 @@ def test_one_type_for_all():
             np.dtype(real)}
 
 
+@pytest.mark.usefixtures("each_engine")
 def test_a_sum_that_overflows_is_no_fault():
     """All numbers are finite, though their sum is not."""
     net = lrp.MLP.from_arrays([np.full((2, 1), 1e-30, np.float32)], [np.zeros(1, np.float32)],
@@ -318,6 +325,7 @@ def test_a_sum_that_overflows_is_no_fault():
 @pytest.mark.parametrize("sizes", SHAPES, ids=str)
 @pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.usefixtures("each_engine")
 def test_zero_centring_changes_no_output(random_case, sizes, activation, seed):
     net, x = random_case(sizes, activation, seed)
     before = arrays_of(net)
@@ -332,6 +340,7 @@ def test_zero_centring_changes_no_output(random_case, sizes, activation, seed):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.usefixtures("each_engine")
 def test_a_zero_centred_network_trains_and_is_saved(tmp_path, dtype):
     net = lrp.MLP.random([5, 4, 3], "sigmoid", dtype=dtype)
     centred = lrp.zero_centred(net)
@@ -351,6 +360,7 @@ def test_a_zero_centred_network_trains_and_is_saved(tmp_path, dtype):
     (np.log(2), lambda z: np.logaddexp(0, z), lambda z, a: 1 - np.exp(-a)),     # softplus
     (-0.5, lambda z: np.tanh(z) - 0.5, lambda z, a: 1 - (a + 0.5)**2),
     (1, np.exp, lambda z, a: a), (1, np.cos, lambda z, a: -np.sin(z))])
+@pytest.mark.usefixtures("each_engine")
 def test_any_activation_can_be_centred(monkeypatch, f0, f, derivative):
     """Added by a user, whatever its f(0) is, and though another of its name was centred before."""
     monkeypatch.setitem(ACTIVATIONS, "zero_centred_its_own", ACTIVATIONS["relu"])
