@@ -104,7 +104,8 @@ def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None
         R = _into(outs[-1], relevance_of_logits(a[-1], classes[-1], _of_part(start, part)))
         for number, (layer, layer_rule) in reversed(list(enumerate(zip(net.layers, rules)))):
             above, rows = R, list[LedgerRow]()
-            R = layer.relevance(layer_rule, a[number], z[number], R, ops, rows, outs[number])
+            R = layer.relevance(layer_rule, a[number], z[number], R, ops=ops, ledger=rows,
+                                out=outs[number])
             ledger[number].append(_ledger_row(rows, above, R, a[number], number,
                                               _first_row + part.start))
             R = _into(outs[number], R)

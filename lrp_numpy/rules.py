@@ -99,7 +99,8 @@ def propagate(a: Array, W: Array, b: Array, R: Array, epsilon: float | Array = 0
     """
     if layer.loops is not None:     # the same four lines in one pass over W: ops/kernels.py
         return layer.loops(a, W, b, R, epsilon, layer, ledger)
-    a, W, b, R = as_floats(a=a, W=W, b=b, R=R)
+    if not layer.is_checked:        # `explain` has looked at them
+        a, W, b, R = as_floats(a=a, W=W, b=b, R=R)
 
     z = layer.linear(a, W, b)               # 1. what was contributed to each output, in all
     s = divide(R, stabilize(z, epsilon))    # 2. relevance per unit of contribution

@@ -247,7 +247,7 @@ def test_what_a_layer_hands_on_may_lie_in_any_order(name):
         def backward(self, a, dz, ops=reference):
             return dz.transpose(0, 1, 3, 2)
 
-        def relevance(self, rule, a, z, R, ops=reference, ledger=None):
+        def relevance(self, rule, a, z, R, ops=reference, ledger=None, **how):
             return self.by_backward(a, R, ops, ledger)
 
     rng = np.random.default_rng(0)
@@ -367,10 +367,10 @@ class Residual(Layer):
     def transpose(self, s, W, shape, ops=reference):
         return ops.transpose(s, W)
 
-    def relevance(self, rule, a, z, R, ops=reference, ledger=None):
+    def relevance(self, rule, a, z, R, ops=reference, ledger=None, **how):
         s, rows = divide(R, stabilize(z, self.epsilon)), []
         R_branch = self.branch(a, ops) * s
-        R_inputs = a * s + self.by_rule(rule, a, None, R_branch, ops, rows)
+        R_inputs = a * s + super().relevance(rule, a, None, R_branch, ops, rows)
         below = LedgerRow(*[sum(parts) for parts in zip(*rows)])
         if ledger is not None:
             ledger.append(LedgerRow(

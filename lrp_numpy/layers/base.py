@@ -42,7 +42,7 @@ class Layer:
     takes_rule = True                   # whether the rule of `explain` is for this layer
     is_dense = False                    # whether linear is a @ W + b itself, which has a loop
     in_shape: Shape | None = None       # of one input; the first layer of a network must know it
-    loops = None                        # see rules.propagate
+    loops, is_checked = None, False     # see rules.propagate
 
     def out_shape(self, shape: Shape) -> Shape:
         raise NotImplementedError(f"{type(self).__name__} needs out_shape(shape)")
@@ -95,14 +95,15 @@ class Layer:
 
     # Relevance
 
-    def relevance(self, rule: Any, a: np.ndarray, z: np.ndarray, R: np.ndarray,
+    def relevance(self, rule: Any, a: np.ndarray, z: np.ndarray | None, R: np.ndarray,
                   ops: ModuleType = reference, ledger: list | None = None,
                   out: np.ndarray | None = None) -> np.ndarray:
         """The relevance R of what leaves the layer, redistributed to what entered it.
 
-        a, z: of the forward pass; R is of z's shape, what is returned of a's. To `ledger`, at least
-        one row is appended. out: an array that may be filled with the result and returned; a layer
-        of your own need not.
+        Here by `rule`, for z = linear(a, W, b). a, z: of the forward pass (z may be None, and is
+        then computed); R is of z's shape, what is returned of a's. To `ledger`, at least one row is
+        appended. out: an array that may be filled with the result and returned. A layer that does
+        it otherwise overrides relevance(rule, a, z, R, **how).
         """
         linear_part = LinearPart(self, ops, a, z, [] if out is None else [out])
         return rule(a, self.W, self.b, R, layer=linear_part, ledger=ledger)
@@ -140,6 +141,10 @@ class LinearPart(NamedTuple):
     @property
     def loops(self) -> Callable | None:
         return self.ops.loops
+
+    @property
+    def is_checked(self) -> bool:
+        return True
 
     @property
     def is_dense(self) -> bool:

@@ -114,7 +114,7 @@ class AvgPool2D(Layer):
                   ops: ModuleType = reference) -> np.ndarray:
         return ops.average_pool_transpose(s, W, shape, self.step)
 
-    def relevance(self, rule: Any, a: np.ndarray, z: np.ndarray, R: np.ndarray,
+    def relevance(self, rule: Any, a: np.ndarray, z: np.ndarray | None, R: np.ndarray,
                   ops: ModuleType = reference, ledger: list | None = None,
                   out: np.ndarray | None = None) -> np.ndarray:
         return super().relevance(lrp_0, a, z, R, ops, ledger, out)
@@ -144,13 +144,12 @@ class MaxPool2D(AvgPool2D):
         check_shape("dz", dz, (len(a), *self.out_shape(a.shape[1:])))
         return ops.max_pool_backward(a, dz, self.size, self.step)
 
-    def relevance(self, rule: Any, a: np.ndarray, z: np.ndarray, R: np.ndarray,
+    def relevance(self, rule: Any, a: np.ndarray, z: np.ndarray | None, R: np.ndarray,
                   ops: ModuleType = reference, ledger: list | None = None,
                   out: np.ndarray | None = None) -> np.ndarray:
         if self.rule == "winner":
             return self.by_backward(a, R, ops, ledger)
-        z = self.linear(a, self.W, self.b, ops)     # the mean, not the largest
-        return super().relevance(rule, a, z, R, ops, ledger, out)
+        return super().relevance(rule, a, None, R, ops, ledger, out)    # z is not the mean
 
 
 def _check_images(shape, size, stride, padding=0):

@@ -91,7 +91,7 @@ class Flatten(Layer):
     def backward(self, a: np.ndarray, dz: np.ndarray, ops: ModuleType = reference) -> np.ndarray:
         return dz.reshape(a.shape)
 
-    def relevance(self, rule: Any, a: np.ndarray, z: np.ndarray, R: np.ndarray,
+    def relevance(self, rule: Any, a: np.ndarray, z: np.ndarray | None, R: np.ndarray,
                   ops: ModuleType = reference, ledger: list | None = None,
                   out: np.ndarray | None = None) -> np.ndarray:
         return self.by_backward(a, R, ops, ledger)

@@ -18,6 +18,10 @@ class Terms(NamedTuple):
         return self.layer.loops
 
     @property
+    def is_checked(self) -> bool:
+        return self.layer.is_checked
+
+    @property
     def is_dense(self) -> bool:
         return self.layer.is_dense
 
