@@ -2,8 +2,10 @@
 
 The error names the argument, what is allowed, and the value.
 """
+import inspect
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import wraps
 from numbers import Real
 from typing import Any
 
@@ -112,10 +114,12 @@ def at_least_0(name: str, value: Any) -> float:
     return float(value)     # a NumPy float64 would turn float32 relevance into float64
 
 
-def check_alpha_beta(alpha: Any, beta: Any) -> None:
-    """alpha and beta must be at least 0, and alpha - beta = 1."""
-    if abs(at_least_0("alpha", alpha) - at_least_0("beta", beta) - 1) > 1e-9:
+def check_alpha_beta(alpha: Any, beta: Any) -> tuple[float, float]:
+    """alpha and beta as floats; they must be at least 0, and alpha - beta = 1."""
+    alpha, beta = at_least_0("alpha", alpha), at_least_0("beta", beta)
+    if abs(alpha - beta - 1) > 1e-9:
         raise ValueError(f"alpha - beta must be 1, got alpha={alpha:g}, beta={beta:g}")
+    return alpha, beta
 
 
 def check_low_high(low: Any, high: Any, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -131,9 +135,36 @@ def check_low_high(low: Any, high: Any, a: np.ndarray) -> tuple[np.ndarray, np.n
     return np.full_like(a, ends[0], real), np.full_like(a, ends[1], real)
 
 
+def checked(rule: Callable) -> Callable:
+    """A rule of rules.py that checks its arguments first: the constraints of all rules, told once.
+
+    a, W, b, R: NumPy arrays of integers, which become float64, or of finite floats (`explain` has
+    checked them already: layer.is_checked); epsilon, gamma: at least 0; alpha - beta = 1;
+    low < high, which become arrays like a.
+    """
+    signature = inspect.signature(rule)
+
+    @wraps(rule)
+    def with_checks(*arguments, **options):
+        bound = signature.bind(*arguments, **options)
+        bound.apply_defaults()
+        given = bound.arguments
+        layer = given.get("layer", given.get("how", {}).get("layer"))
+        if not getattr(layer, "is_checked", False):
+            given.update(zip("aWbR", as_floats(**{name: given[name] for name in "aWbR"})))
+        for name in {"epsilon", "gamma", "alpha"} & set(given):
+            given[name] = at_least_0(name, given[name])
+        if "beta" in given:
+            given["alpha"], given["beta"] = check_alpha_beta(given["alpha"], given["beta"])
+        if "low" in given:
+            given["low"], given["high"] = check_low_high(given["low"], given["high"], given["a"])
+        return rule(*bound.args, **bound.kwargs)
+    return with_checks
+
+
 def warn_if_negative(a: np.ndarray, gamma: float) -> None:
     """LRP-gamma turns around where an activation a is negative."""
     if gamma > 0 and np.size(a) and np.min(a) < 0:
         warnings.warn("gamma is made for activations of at least 0, and some here are negative: it "
                       "then favours negative evidence; use 'gamma_generalized', the rule for both "
-                      "signs", stacklevel=3)
+                      "signs", stacklevel=4)
