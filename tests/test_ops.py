@@ -183,8 +183,9 @@ def test_what_does_not_fit_is_refused(K):
 def test_no_images(K):
     a, W, b, R = case(3, 20, K, np.float32, 1.0)
     assert kernels.linear(a[:0], W, b).shape == (0, K)
-    ours, ledger = kernels.propagate_dense(a[:0], W, b, R[:0], 0.1)
-    assert ours.shape == (0, 20) and ledger.shape == (0, 5)
+    for epsilon in (0.1, np.ones((0, K)), np.ones((0, 1)), np.ones((1, K)), np.ones(K)):
+        ours, ledger = kernels.propagate_dense(a[:0], W, b, R[:0], epsilon)
+        assert ours.shape == (0, 20) and ledger.shape == (0, 5)
 
 
 @pytest.mark.parametrize("K", [7, 40])

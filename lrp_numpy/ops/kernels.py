@@ -272,7 +272,7 @@ def propagate_dense(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
 def stabilizers(epsilon: float | np.ndarray, R: np.ndarray) -> np.ndarray:
     """epsilon for each output (N or 1, K), of R's type; R is (N, ...)."""
     epsilon = np.asarray(epsilon, R.dtype)
-    rows = len(R) if epsilon.ndim == R.ndim and len(epsilon) > 1 else 1
+    rows = len(R) if epsilon.ndim == R.ndim and len(epsilon) != 1 else 1
     return np.array(np.broadcast_to(epsilon, (rows, *R.shape[1:])).reshape(
         rows, math.prod(R.shape[1:])))
 
