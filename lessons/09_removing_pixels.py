@@ -99,7 +99,7 @@ assert (by_0.original.confidence == by_gamma.original.confidence).all()
 # prediction: `[6]` means that the network now predicts 6. The rows at the bottom are the means over
 # the five digits and over all 2,000, and the accuracy.
 #
-# Figure 4: what flipping left over. Figure 5: how LRP-0 explains that.
+# Figure 4: what is left after flipping. Figure 5: how LRP-0 explains that.
 
 # %%
 from course import show
@@ -119,7 +119,7 @@ print("correct:", *(outcome.correct[chosen] for outcome in outcomes))
 assert outcomes[0].correct[chosen].all()
 
 # %% [markdown]
-# ![what flipping left over](figures/09_figure4_removed.png)
+# ![what is left after flipping](figures/09_figure4_removed.png)
 # ![the relevance of that](figures/09_figure5_relevance.png)
 #
 # Below each heatmap of figure 5 stands the class that it explains: flipping may have changed it.
@@ -233,8 +233,8 @@ print(f"ReLU: original {original:.1%}, MoRF {morf:.1%}, LeRF {lerf:.1%}")
 
 # %% [markdown]
 # Do not praise it too much. With ReLU, LRP-0 is gradient times input (lesson 6): an estimate of
-# what happens when a pixel becomes 0. And that is just what we did to it. To pass this test means a
-# little. To fail it means a lot.
+# what happens when a pixel becomes 0. And that is just what we did to it. Passing this test means
+# little. Failing it means a lot.
 #
 # And the **sigmoid** network fails it. Flipping the *least* relevant pixels costs almost a third of
 # its accuracy, far more than a random choice costs. The network needed these pixels more than

@@ -86,8 +86,8 @@ assert inside > 0.9 * scores["mean absolute relevance"].sum()
 # %% [markdown]
 # ![five ways to rank pixels](figures/10_importance.png)
 #
-# The edges matter little: there is hardly ever any ink. One does not need LRP to see that; the
-# variance sees it as well. Where ink is common, the rankings differ.
+# The edges matter little: there is hardly ever any ink. We do not need LRP to see that; the
+# variance shows it as well. Where ink is common, the rankings differ.
 #
 # ## Prune, and measure
 #
@@ -107,8 +107,8 @@ assert accuracy["mean absolute relevance", 0.5] > original - 0.015
 assert accuracy["random", 0.5] < original - 0.03
 
 # %% [markdown]
-# Half of the pixels can go, and almost nothing happens, if one knows which. At a quarter the
-# rankings part. Here is the paper's contrast: remove the *most* important half instead.
+# Half of the pixels can go, and almost nothing happens, if we know which ones. At a quarter the
+# rankings diverge. Here is the paper's contrast: remove the *most* important half instead.
 
 # %%
 worst = evaluation.top_k(-scores["mean absolute relevance"], 392)
