@@ -238,7 +238,7 @@ def lrp_z_box(a: Array, W: Array, b: Array, R: Array, low: Any = 0.0,
 
         R_j = sum_k  q_jk / sum_j q_jk  R_k,    q_jk = a_j w_jk - low_j w+_jk - high_j w-_jk
 
-    Shapes as in `propagate`; low < high, numbers or one for each input. Source: Montavon et al. 2017.
+    Shapes as in `propagate`; low < high, also one for each input. Source: Montavon et al. 2017.
     """
     terms = [(a, W), (low, -positive(W)), (high, -negative(W))]
     return propagate_sum(terms, np.zeros_like(b), R, **how)

@@ -1,8 +1,8 @@
 """Would the tests notice? `python -m pip install cosmic-ray`, then `python tests/mutants.py`.
 
 In the modules that everything rests on, every operator and number is changed, one at a time, and
-the tests run. It takes hours; the survivors are printed, and the share of those killed: a test failed,
-or the tests did not end within three minutes.
+the tests run. It takes hours; the survivors are printed, and the share of those killed: a test
+failed, or the tests did not end within three minutes.
 
 Left out are changes of `|`, which stands in annotations: any other operator there stops the import,
 and that is no merit of the tests.

@@ -42,6 +42,18 @@ def lrp_numpy(*arguments, package, cwd, **environment):
                                **environment})
 
 
+def by_the_loops(package, cwd, **environment):
+    """The shape of some logits, by numba's loops, from the copy in `package`."""
+    code = ("import numpy as np, lrp_numpy as lrp; net = lrp.MLP.random([9, 20], rng=0);"
+            "print(net.forward(np.ones((2, 9), np.float32), engine='numba').shape)")
+    kept = {name: value for name, value in os.environ.items()
+            if name not in ("XDG_CACHE_HOME", "NUMBA_CACHE_DIR")}
+    done = subprocess.run([sys.executable, "-c", code], cwd=cwd, text=True, capture_output=True,
+                          timeout=600, env={**kept, "PYTHONPATH": str(package), **environment})
+    assert done.returncode == 0, done.stderr
+    return eval(done.stdout)
+
+
 @pytest.mark.parametrize("bad_home", ["under a file", "read-only"], indirect=True)
 def test_a_home_that_cannot_be_written(tmp_path, bad_home):
     """numba caches nothing, matplotlib uses a temporary folder, MNIST is refused in one line."""
@@ -56,6 +68,7 @@ def test_a_home_that_cannot_be_written(tmp_path, bad_home):
                      **home)
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
     assert (work / "out" / "explain_heatmaps.png").is_file()
+    assert by_the_loops(package, work, **home) == (2, 20)
     assert all(cache.is_file() for cache in caches) and not list(tmp_path.rglob("*.nbi"))
 
     lacking = lrp_numpy("train", "--data", "mnist", package=package, cwd=work, **home)
@@ -80,6 +93,8 @@ def test_an_odd_path(tmp_path):
         assert done.returncode == 0 and "Warning" not in done.stderr, done.stderr
     assert {"network.npz", "loss.csv", "explain_heatmaps.png"} <= {
         path.name for path in (work / ODD).iterdir()}
+    assert not list((package / "lrp_numpy").rglob("*.nbi"))     # the equations need no compiler
+    assert by_the_loops(package, work, HOME=str(work)) == (2, 20)
     assert list((package / "lrp_numpy").rglob("*.nbi"))     # numba's cache works
     missing = lrp_numpy("explain", "--network", network, package=package, cwd=work)
     assert missing.returncode == 2
