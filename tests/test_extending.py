@@ -166,23 +166,23 @@ def test_a_rule_may_keep_the_weights_and_change_the_inputs(random_case):
     assert np.abs(ours.input - lrp.explain(net, x).input).max() > 0.1
 
 
-@pytest.mark.parametrize("changed", ["a", "W", "b"])
+@pytest.mark.parametrize("changed", ["a", "W", "b", "none"])
 @pytest.mark.parametrize("engine", ENGINES)
 @KINDS
 def test_the_known_z_is_that_of_the_very_arrays(random_case, changed, engine, of):
-    """Equal numbers in another array, or other numbers in one of three: z is computed anew."""
-    factors = {"a": 1, "W": 1, "b": 1, changed: 2}
-
-    def doubled(a, W, b, R, **how):
-        return propagate(factors["a"] * a, factors["W"] * W, factors["b"] * b, R, **how)
+    """Of other numbers in one of the three, z is computed anew."""
+    def of_others(a, W, b, R, **how):
+        return propagate(*(2 * array if name == changed else array
+                           for name, array in zip("aWb", (a, W, b))), R, **how)
 
     net, x = every_kind(random_case, of)
-    e = lrp.explain(net, x, doubled, engine=engine)
+    e = lrp.explain(net, x, of_others, engine=engine)
     a = net.activations(x)
     for number, layer in enumerate(net.layers):
         if layer.parameters:
-            R = RULES["0"](factors["a"] * a[number], factors["W"] * layer.W,
-                           factors["b"] * layer.b, e.relevance[number + 1], layer=layer)
+            arrays = [2 * array if name == changed else array
+                      for name, array in zip("aWb", (a[number], layer.W, layer.b))]
+            R = RULES["0"](*arrays, e.relevance[number + 1], layer=layer)
             np.testing.assert_allclose(e.relevance[number], R, rtol=1e-8,
                                        atol=1e-10 * np.abs(R).max())
 
