@@ -19,13 +19,13 @@ from test_layers import network
 
 
 def lrp_power(a, W, b, R, power=2.0, **how):
-    """A rule of one's own: weights as they are to some power of their size, and no bias."""
+    """A new rule: weights as they are to some power of their size, and no bias."""
     return propagate(a, np.sign(W) * np.abs(W)**power, 0 * b, R, **how)
 
 
 @dataclass(frozen=True, eq=False)
 class Scale(Layer):
-    """A layer of one's own: each number times a weight, plus a bias."""
+    """A new layer: each number times a weight, plus a bias."""
     W: np.ndarray       # of the shape of one image
     b: np.ndarray
     activation: str = "relu"
@@ -260,7 +260,7 @@ def test_what_a_layer_hands_on_may_lie_in_any_order(name):
         np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-10 * np.abs(other).max())
 
 
-def test_a_layer_of_one_s_own_is_centred():
+def test_a_new_layer_is_centred():
     rng = np.random.default_rng(0)
     first, last = lrp.MLP.random([5, 4, 3], "tanh", 0, np.float64).layers
     net = lrp.Network([first, Scale(rng.random(4), rng.random(4), "sigmoid"), last])
@@ -502,7 +502,7 @@ def test_the_ways_to_name_a_rule(random_case, engine):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_any_function_of_a_W_b_R(random_case, engine):
-    """Without a ledger of its own, what went to bias and stabilizer is not known, and said so."""
+    """Without a ledger of its own, what went to bias and stabilizer is not known: NaN."""
     net, x = random_case([9, 8, 4], "relu", 0)
 
     def as_typed(a, W, b, R):

@@ -146,7 +146,7 @@ def test_cross_entropy(N, K, real):
 @pytest.mark.parametrize("what", ["a", "R"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_nan_is_not_hidden(shape, what, bad):
-    """Not even by skipping zeros: where the equation is not finite, the loops are not."""
+    """Not even by skipping zeros: where the equation is not finite, neither are the loops."""
     a, W, b, R = case(*shape, np.float64, 0.2)
     {"a": a, "R": R}[what][1, 3] = bad
     with np.errstate(invalid="ignore"):
