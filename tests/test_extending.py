@@ -19,13 +19,13 @@ from test_layers import network
 
 
 def lrp_power(a, W, b, R, power=2.0, **how):
-    """A rule of one's own: weights as they are to some power of their size, and no bias."""
+    """A new rule: weights as they are to some power of their size, and no bias."""
     return propagate(a, np.sign(W) * np.abs(W)**power, 0 * b, R, **how)
 
 
 @dataclass(frozen=True, eq=False)
 class Scale(Layer):
-    """A layer of one's own: each number times a weight, plus a bias."""
+    """A new layer: each number times a weight, plus a bias."""
     W: np.ndarray       # of the shape of one image
     b: np.ndarray
     activation: str = "relu"
@@ -166,23 +166,23 @@ def test_a_rule_may_keep_the_weights_and_change_the_inputs(random_case):
     assert np.abs(ours.input - lrp.explain(net, x).input).max() > 0.1
 
 
-@pytest.mark.parametrize("changed", ["a", "W", "b"])
+@pytest.mark.parametrize("changed", ["a", "W", "b", "none"])
 @pytest.mark.parametrize("engine", ENGINES)
 @KINDS
 def test_the_known_z_is_that_of_the_very_arrays(random_case, changed, engine, of):
-    """Equal numbers in another array, or other numbers in one of three: z is computed anew."""
-    factors = {"a": 1, "W": 1, "b": 1, changed: 2}
-
-    def doubled(a, W, b, R, **how):
-        return propagate(factors["a"] * a, factors["W"] * W, factors["b"] * b, R, **how)
+    """Of other numbers in one of the three, z is computed anew."""
+    def of_others(a, W, b, R, **how):
+        return propagate(*(2 * array if name == changed else array
+                           for name, array in zip("aWb", (a, W, b))), R, **how)
 
     net, x = every_kind(random_case, of)
-    e = lrp.explain(net, x, doubled, engine=engine)
+    e = lrp.explain(net, x, of_others, engine=engine)
     a = net.activations(x)
     for number, layer in enumerate(net.layers):
         if layer.parameters:
-            R = RULES["0"](factors["a"] * a[number], factors["W"] * layer.W,
-                           factors["b"] * layer.b, e.relevance[number + 1], layer=layer)
+            arrays = [2 * array if name == changed else array
+                      for name, array in zip("aWb", (a[number], layer.W, layer.b))]
+            R = RULES["0"](*arrays, e.relevance[number + 1], layer=layer)
             np.testing.assert_allclose(e.relevance[number], R, rtol=1e-8,
                                        atol=1e-10 * np.abs(R).max())
 
@@ -260,7 +260,7 @@ def test_what_a_layer_hands_on_may_lie_in_any_order(name):
         np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-10 * np.abs(other).max())
 
 
-def test_a_layer_of_one_s_own_is_centred():
+def test_a_new_layer_is_centred():
     rng = np.random.default_rng(0)
     first, last = lrp.MLP.random([5, 4, 3], "tanh", 0, np.float64).layers
     net = lrp.Network([first, Scale(rng.random(4), rng.random(4), "sigmoid"), last])
@@ -502,7 +502,7 @@ def test_the_ways_to_name_a_rule(random_case, engine):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_any_function_of_a_W_b_R(random_case, engine):
-    """Without a ledger of its own, what went to bias and stabilizer is not known, and said so."""
+    """Without a ledger of its own, what went to bias and stabilizer is not known: NaN."""
     net, x = random_case([9, 8, 4], "relu", 0)
 
     def as_typed(a, W, b, R):

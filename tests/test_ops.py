@@ -1,11 +1,19 @@
 """Each kernel against the equation that it computes, on odd sizes, sparse and dense numbers."""
+import ast
+import inspect
+import re
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 import lrp_numpy as lrp
-from lrp_numpy import rules
+from lrp_numpy import ops, rules
+from lrp_numpy.dialects import DIALECTS
 from lrp_numpy.layers.base import LinearPart
-from lrp_numpy.ops import kernels, reference
+from lrp_numpy.ops import kernels, reference, remembering
+from lrp_numpy.ops.remembering import Remembering, once, remember
 
 ADAM = (0.9, 0.999, 1e-8)       # beta1, beta2, epsilon
 
@@ -138,7 +146,7 @@ def test_cross_entropy(N, K, real):
 @pytest.mark.parametrize("what", ["a", "R"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_nan_is_not_hidden(shape, what, bad):
-    """Not even by skipping zeros: where the equation is not finite, the loops are not."""
+    """Not even by skipping zeros: where the equation is not finite, neither are the loops."""
     a, W, b, R = case(*shape, np.float64, 0.2)
     {"a": a, "R": R}[what][1, 3] = bad
     with np.errstate(invalid="ignore"):
@@ -230,3 +238,377 @@ def test_both_engines_train_alike(digits, seed):
     one, other = histories
     np.testing.assert_allclose(one.loss, other.loss, rtol=1e-4)
     np.testing.assert_allclose(one.accuracy, other.accuracy, atol=0.002)
+
+
+# The two modules are one interface
+
+def public(module):
+    """{name: function} of what is made in a module for others."""
+    functions = {name: getattr(one, "py_func", one) for name, one in vars(module).items()
+                 if not name.startswith("_") and callable(one)}
+    return {name: one for name, one in functions.items()
+            if inspect.isfunction(one) and one.__module__ == reference.__name__}
+
+
+def image_case():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(3, 2, 7, 6)), rng.normal(size=(2, 4, 3, 2)), rng.normal(size=(4, 1, 1))
+
+
+def arguments_of(name):
+    """Some for each function, and other numbers in every call of the test."""
+    a, W, b, R = case(5, 23, 33, np.float64, 0.5)
+    images, kernel, bias = image_case()
+    rng = np.random.default_rng(1)
+    triples = [[rng.random((4, 5)) for _ in range(4)], [rng.random((23, 33)) for _ in range(3)],
+               [rng.random(33) for _ in range(3)]]
+    numbers = (3, 0.01, 0.8, 0.95, 1e-3)
+    return {
+        "linear": (a, W, b), "transpose": (R, W), "gradients": (a, R),
+        "convolve": (images, kernel, bias, 2, 1),
+        "convolve_transpose": (rng.normal(size=(3, 4, 4, 4)), kernel, images.shape, 2, 1),
+        "kernel_gradient": (images, rng.normal(size=(3, 4, 4, 4)), 3, 2, 2, 1),
+        "average_pool": (images, np.full((2, 2), 0.25), np.ones(1), 2),
+        "average_pool_transpose": (rng.normal(size=(3, 2, 3, 3)), np.full((2, 2), 0.25),
+                                   images.shape, 2),
+        "max_pool": (images, 2, 2),
+        "max_pool_backward": (images, rng.normal(size=(3, 2, 3, 3)), 2, 2),
+        "zero_pad": (images, 2), "shifted": (images, 1, 0, (3, 2), 2),
+        "output_size": ((7, 6), (3, 2), 2, 1), "log_softmax": (R,),
+        "cross_entropy": (R, np.array([0, 3, 32, 1, 1])), "adam_step": (*triples[0], *numbers),
+        "dense_adam_step": (a, R, *triples[1:], *numbers)}[name]
+
+
+@pytest.mark.parametrize("name", public(reference))
+def test_each_function_is_in_both_modules(name):
+    """By the same name, with the same parameters and defaults, and it computes the same."""
+    ours, equation = getattr(kernels, name), getattr(reference, name)
+    signatures = [[(one.name, one.kind, one.default) for one in inspect.signature(
+        getattr(function, "py_func", function)).parameters.values()]
+        for function in (ours, equation)]
+    assert signatures[0] == signatures[1] and name in kernels.__all__
+
+    def flat(values):
+        """All arrays and numbers of a nest of tuples and lists."""
+        return [one for value in values for one in flat(value)] if isinstance(
+            values, (tuple, list)) else [values]
+
+    results, changed = [], []
+    for function in (ours, equation):
+        arguments = arguments_of(name)
+        results.append(flat(function(*arguments)))
+        changed.append(flat(arguments))
+    for one, other in zip(*results, strict=True):
+        assert np.shape(one) == np.shape(other)
+        if one is not None:
+            np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
+    for one, other in zip(*changed, strict=True):       # Adam's arrays in place, others not at all
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
+
+
+def test_what_the_loops_have_more():
+    """All public names of kernels are those of the equations, and what rules.propagate calls."""
+    assert set(kernels.__all__) == {*public(reference), "loops"}
+    assert reference.loops is None and callable(kernels.loops)
+
+
+# The choice
+
+@pytest.mark.parametrize("engine, work, module", [
+    ("numpy", 0, reference), ("numpy", 1e300, reference), ("numba", 0, kernels),
+    ("numba", 1e300, kernels), (None, 0, reference), (None, ops.LOOPS_FROM - 1, reference),
+    (None, ops.LOOPS_FROM, kernels), (None, 10**15, kernels)])
+def test_the_engine_goes_by_the_work_alone(engine, work, module):
+    """The same answer before anything is compiled and after."""
+    assert ops.choose(engine, work) is module
+    assert ops.choose() is reference and ops.ENGINES == ("numpy", "numba")
+
+
+@pytest.mark.parametrize("engine", ["torch", "", "NumPy", 0, True, ["numpy"], reference])
+def test_other_engines_are_refused(engine):
+    with pytest.raises(ValueError, match="^engine must be 'numpy' or 'numba', got "):
+        ops.choose(engine)
+
+
+def test_the_work_of_a_network():
+    """By hand: D K for Dense, each weight of a kernel as often as it has places."""
+    net = lrp.MLP.random([784, 500, 10])
+    assert net.multiplications == 784 * 500 + 500 * 10
+    assert net.choose_ops(None, int(ops.LOOPS_FROM / net.multiplications)) is reference
+    assert net.choose_ops(None, int(ops.LOOPS_FROM / net.multiplications) + 1) is kernels
+    assert net.choose_ops("numba", 1) is kernels
+    assert lrp.lenet().multiplications == (
+        8 * 25 * 28 * 28 + 8 * 16 * 25 * 10 * 10 + 400 * 120 + 120 * 10)
+    none = lrp.Network([lrp.Unflatten((1, 4, 4)), lrp.MaxPool2D(2), lrp.Flatten()])
+    assert none.multiplications == 0
+
+
+def test_explain_goes_by_the_number_of_images(monkeypatch):
+    """Of all its batches, so that each of them is computed by the same engine."""
+    net = lrp.MLP.random([9, 40, 4], "tanh")
+    x = np.random.default_rng(0).random((6, 9), np.float32)
+    by = {engine: lrp.explain(net, x, engine=engine).logits for engine in ops.ENGINES}
+    assert (by["numpy"] != by["numba"]).any()
+    for least, engine in ((6, "numba"), (7, "numpy")):
+        monkeypatch.setattr(ops, "LOOPS_FROM", least * net.multiplications)
+        for logits in (lrp.explain(net, x).logits, net.forward(x), np.concatenate(
+                [part.logits for part in lrp.explain_batches(net, x, batch_size=2)])):
+            np.testing.assert_array_equal(logits, by[engine])
+
+
+WITHOUT_NUMBA = """
+import sys
+sys.modules["numba"] = None
+import warnings
+import numpy as np
+import lrp_numpy as lrp
+path, digits = sys.argv[1], lrp.load_mnist()
+digits = lrp.Digits(*(array[:300] for array in digits))
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    net = lrp.MLP.random([784, 20, 10], "relu")
+    assert lrp.train(net, digits, 10, 10, progress=False).accuracy[-1] > 0.5
+    e = lrp.explain(net, digits.test_images, "gamma")
+    net.save(path)
+    net = lrp.Network.load(path)
+    assert not caught, caught
+    for _ in range(2):
+        loops = lrp.explain(net, digits.test_images, "gamma", engine="numba")
+        assert (loops.input == e.input).all() and (net.forward(digits.test_images, "numba")
+                                                   == net.forward(digits.test_images)).all()
+        lrp.train(lrp.lenet(0, "relu", (2, 3), 5), digits, 1, progress=False, engine="numba")
+        list(lrp.explain_batches(net, iter([digits.test_images])))
+    try:
+        net.forward(digits.test_images, "torch")
+    except ValueError:
+        pass
+    else:
+        raise AssertionError("it must be refused")
+    print([str(one.message) for one in caught])
+    assert "lrp_numpy.ops.kernels" not in sys.modules
+"""
+
+
+def test_without_numba(tmp_path):
+    """All runs by the equations, and one warning is given when the loops are asked for."""
+    done = subprocess.run([sys.executable, "-c", WITHOUT_NUMBA, tmp_path / "net.npz"],
+                          capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    message, = ast.literal_eval(done.stdout)
+    assert re.fullmatch(r"numba cannot be imported \(.*numba.*\), so the NumPy equations run "
+                        "instead of the loops: the same results, but slower", message)
+    assert done.stderr == ""
+
+
+def test_the_equations_import_no_loops():
+    """Numba is imported when the loops are first taken, and not before."""
+    code = ("import sys, numpy as np, lrp_numpy as lrp; net = lrp.MLP.random([9, 4]); "
+            "x = np.ones((2, 9), np.float32); lrp.explain(net, x, 'gamma'); "
+            "lrp.train(net, lrp.Digits(x, np.zeros(2, int), x, np.zeros(2, int)), progress=False); "
+            "assert 'numba' not in sys.modules; lrp.explain(net, x, engine='numba'); "
+            "assert 'numba' in sys.modules")
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+# Weights that remember what was made of them
+
+def results_of(W, b, a):
+    """What a rule could do with its weights, and with other arrays beside them."""
+    return [
+        W + 0.5 * np.maximum(W, 0), 0.5 * W, W * 0.5, W**2, W**0, -W, abs(W), W - 1, 1 - W, W / 3,
+        1 / (1 + W**2), W > 0, W == 0, ~(W > 0), np.minimum(W, 0), np.where(W > 0, W, 0),
+        np.where(W > 0, 1.0, W), np.clip(W, -1, 1), np.sign(W), np.copysign(W, 0.0),
+        np.copysign(W, -0.0), 0.0 * W, -0.0 * W, W * True, W * 1, W * 1.0, W * np.float32(2),
+        np.concatenate([W, -W]), np.concatenate((W, W), axis=1), np.concatenate([W, a]),
+        np.vstack([W, b]), np.stack([W, W]), np.split(W, [3]), W.T, W.T + 1, W.T @ W, W[0],
+        W[:, 1:], W[:, ::-1] * 2, W[W > 0], W.reshape(-1), W.ravel() + 0, W.sum(), W.sum(axis=0),
+        W.mean(axis=1, keepdims=True), np.mean(W), np.add.reduce(W, axis=1), W.std(axis=0), W.var(),
+        W.round(1), np.std(W), np.median(W), np.modf(W), np.where(W > 0), W.max(), W.argmax(),
+        np.linalg.norm(W), np.linalg.norm(W, axis=0), np.sort(W, axis=0), np.cumsum(W, axis=1),
+        np.ones_like(W), np.zeros_like(b), np.zeros(W.shape), W.astype(np.float32), W.copy(),
+        np.copy(W), np.array(W), np.asarray(W), a @ W, a @ W + b, a @ (2 * W) + 2 * b, W.T @ a.T,
+        np.einsum("nj,jk->nk", a, W), np.einsum("jk->k", W), np.einsum("jk->kj", W), np.dot(a, W),
+        np.add(W, b), np.add(b, b), np.outer(b, b), np.multiply.outer(b, b),
+        np.maximum(W, 0, where=W > 0, out=np.zeros(W.shape)), np.sum(W, where=W > 0),
+        np.sum(W, axis=0, where=W < 0), np.sum(W, axis=(0, 1)), np.sum(W, axis=-1),
+        np.array_equal(W, W), np.broadcast_to(b, W.shape), np.isfinite(W).all(), float(W[0, 0]),
+        len(W), W.shape, W.dtype, np.tensordot(a, W, axes=1), np.unravel_index(W.argmin(), W.shape)]
+
+
+def assert_identical(ours, theirs, number):
+    if isinstance(theirs, (list, tuple)):
+        assert len(ours) == len(theirs)
+        for one, other in zip(ours, theirs):
+            assert_identical(one, other, number)
+        return
+    assert np.asarray(ours).dtype == np.asarray(theirs).dtype, number
+    np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs), err_msg=str(number))
+    np.testing.assert_array_equal(np.signbit(np.asarray(ours, np.float64)),
+                                  np.signbit(np.asarray(theirs, np.float64)), str(number))
+
+
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+def test_what_is_remembered_is_what_plain_arrays_give(real):
+    """To the bit and in its type, the first time and when it is looked up, for other a as well."""
+    _, W, b, _ = case(4, 9, 9, real, 1.0)
+    memo = {}
+    remembered = remember(W, memo), remember(b, memo)
+    for seed in (0, 0, 1):
+        a = case(4, 9, 9, real, 0.5, seed)[0]
+        ours, theirs = results_of(*remembered, a), results_of(W, b, a)
+        for number, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+            if isinstance(other, np.dtype):
+                assert one == other
+            else:
+                assert_identical(one, other, number)
+
+
+def test_a_result_of_weights_alone_is_made_once():
+    """And that of a result. What meets another array is a plain one, made anew."""
+    W, memo = np.arange(-6.0, 6).reshape(3, 4), {}
+    kept, a = remember(W, memo), np.ones((2, 3))
+    for make in (lambda W: W + 0.5 * np.maximum(W, 0), lambda W: W**2, lambda W: W * 2.0,
+                 lambda W: np.where(W > 0, W, 0), lambda W: np.concatenate([W, -W]),
+                 lambda W: np.clip(W, -1, 1), lambda W: np.sum(W, axis=0, where=W > 0),
+                 lambda W: np.zeros_like(W), lambda W: np.linalg.norm(W, axis=0)):
+        assert make(kept) is make(kept)
+        assert isinstance(make(kept), Remembering) and not make(kept).flags.writeable
+    assert kept * 2 is not kept * 2.0 and kept * 1 is not kept * True
+    for product in (a @ kept, kept * np.ones(4), np.where(np.ones(4) > 0, kept, 0)):
+        assert type(product) is np.ndarray and product.flags.writeable
+    for view in (kept.T, kept[1:], kept.reshape(-1)):       # an array like any other
+        assert type(2 * view) is np.ndarray and (2 * view == 2 * np.asarray(view)).all()
+
+
+def test_nothing_is_written_into_what_is_remembered():
+    """Not the weights, not a result, not through a view; a copy can be written into."""
+    W, memo = np.arange(6.0).reshape(2, 3), {}
+    kept = remember(W, memo)
+    double = 2 * kept
+    for array in (kept, double, kept.T, kept[0], np.asarray(kept), kept.view(np.ndarray)):
+        before = np.array(array)
+        for write in (lambda x: x.__setitem__(..., 7), lambda x: x.fill(7), lambda x: x.sort(),
+                      lambda x: np.multiply(x, 2, out=x), lambda x: x.__imul__(2),
+                      lambda x: np.copyto(x, 7), lambda x: np.put(x, 0, 7),
+                      lambda x: x.setflags(write=True)):
+            with pytest.raises(ValueError, match="read-only|WRITEABLE"):
+                write(array)
+        np.testing.assert_array_equal(array, before)
+    whole, rest = np.modf(kept), np.nonzero(kept)       # several arrays are not kept
+    whole[0][...], rest[0][...] = 7, 7
+    assert (np.modf(kept)[1] == W).all() and (np.nonzero(kept)[0] == np.nonzero(W)[0]).all()
+    for copy in (kept.copy(), np.copy(kept), np.array(kept), double.copy(), np.copy(double)):
+        copy[...] = 7
+        copy *= 2
+    assert (np.copy(kept) == W).all() and (2 * kept == 2 * W).all()
+    kept_W, W[...] = W.copy(), 9        # the array that it was made of is another one
+    assert (kept == kept_W).all()
+
+
+def test_out_is_written_to():
+    W, b = np.arange(6.0).reshape(2, 3), np.ones(3)
+    memo = {}
+    kept, kept_b = remember(W, memo), remember(b, memo)
+    for _ in range(2):
+        out = np.zeros((2, 3))
+        assert np.multiply(kept, 2, out=out) is out and (out == 2 * W).all()
+        assert np.add(out, kept, out) is out and (out == 3 * W).all()
+        out += kept_b
+        assert type(out) is np.ndarray and (out == 3 * W + b).all()
+        assert np.sum(kept, axis=0, out=out[0]) is not None and (out[0] == W.sum(axis=0)).all()
+        assert np.matmul(np.ones((1, 2)), kept, out=out[:1]).shape == (1, 3)
+
+
+def test_no_identity_is_mistaken_for_another():
+    """Arrays die, and new ones get their id; what was made of them is not taken for theirs."""
+    memo = {}
+    for number in range(500):
+        W = remember(np.full(3, float(number)), memo)
+        assert (2 * W == 2 * number).all() and (once(np.sum, W)) == 3 * number
+        mask = remember(np.arange(3) < number % 4, memo)
+        assert np.sum(W, where=mask) == min(number % 4, 3) * number
+
+
+def test_a_memo_does_not_grow_with_the_batches():
+    """Of a rule whose numbers are others for every batch, only some results are kept."""
+    net = lrp.MLP.random([9, 8, 4], "relu", dtype=np.float64)
+    x, sizes = np.random.default_rng(0).random((300, 9)), []
+
+    def by_batch(a, W, b, R, **how):
+        sizes.append(len(W.memo))
+        factor = float(a.sum())
+        return rules.propagate(a, factor * W, factor * b, R, **how)
+
+    for engine in ops.ENGINES:
+        parts = lrp.explain_batches(net, x, by_batch, batch_size=1, engine=engine)
+        ours = np.concatenate([part.input for part in parts])
+        np.testing.assert_allclose(ours, lrp.explain(net, x).input, rtol=1e-9, atol=1e-12)
+    assert max(sizes) <= 64
+
+
+@pytest.mark.parametrize("name", [*rules.RULES, *DIALECTS])
+@pytest.mark.parametrize("engine", ["numpy", "numba"])
+def test_changed_weights_are_made_once_a_call(monkeypatch, name, engine):
+    """For eight batches nothing more is computed of weights than for one, and padded for the loops;
+    the next call does it again, for the weights may have changed."""
+    net = lrp.MLP.random([9, 40, 35, 4], "relu", dtype=np.float64)
+    x, made, padded = np.random.default_rng(0).random((8, 9)), [], []
+    keep, pad = remembering._keep, kernels.pad_rows
+    monkeypatch.setattr(remembering, "_keep", lambda *entry: (made.append(1), keep(*entry)))
+    monkeypatch.setattr(kernels, "pad_rows", lambda W: (padded.append(W.shape), pad(W))[1])
+
+    def explained(batch_size):
+        made.clear(), padded.clear()
+        parts = list(lrp.explain_batches(net, x, name, engine=engine, batch_size=batch_size))
+        return np.concatenate([part.input for part in parts]), len(made), len(padded)
+
+    whole, made_once, padded_once = explained(8)
+    alone, made_of_all, padded_of_all = explained(1)
+    assert (made_of_all, padded_of_all) == (made_once, padded_once)
+    assert (padded_once > 0) == (engine == "numba")
+    keeps_weights = name == "0" or name.endswith("epsilon")
+    assert (made_once > 0) == (engine == "numba" or not keeps_weights)
+    np.testing.assert_allclose(alone, whole, rtol=1e-8, atol=1e-10 * np.abs(whole).max())
+    again, made_again, _ = explained(8)
+    assert made_again == made_once and (again == whole).all()
+    net.layers[0].W[...] *= 2
+    assert np.abs(explained(8)[0] - whole).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", [*rules.RULES, *DIALECTS])
+def test_explain_is_the_rules_on_plain_arrays(name):
+    """To the bit: remembering changes nothing."""
+    net = lrp.MLP.random([9, 40, 35, 4], "relu", dtype=np.float64)
+    x = np.random.default_rng(0).random((8, 9))
+    e = lrp.explain(net, x, name, engine="numpy")
+    a, R = net.activations(x, "numpy"), e.relevance[-1]
+    for layer, a_in, expected in zip(net.layers[::-1], a[-2::-1], e.relevance[-2::-1]):
+        R = {**rules.RULES, **DIALECTS}[name](a_in, layer.W, layer.b, R)
+        np.testing.assert_array_equal(R, expected)
+
+
+@pytest.mark.parametrize("engine", ["numpy", "numba"])
+@pytest.mark.parametrize("write", [lambda W: W.__setitem__(0, 0.0), lambda W: W.__imul__(2),
+                                   lambda W: np.multiply(W, 2, out=W), lambda W: W.sort(),
+                                   lambda W: (2 * W).__setitem__(0, 0.0)])
+def test_a_rule_that_writes_into_weights_is_refused(engine, write):
+    """And the network is as it was."""
+    net = lrp.MLP.random([9, 8, 4], "relu")
+    x, before = np.random.default_rng(0).random((6, 9), np.float32), [
+        layer.W.copy() for layer in net.layers]
+
+    def careless(a, W, b, R, **how):
+        write(W)
+        return rules.propagate(a, W, b, R, **how)
+
+    def careful(a, W, b, R, **how):
+        W = W.copy()
+        W[W < 0] = 0
+        return rules.propagate(a, W, b, R, **how)
+
+    with pytest.raises(ValueError, match="read-only"):
+        lrp.explain(net, x, careless, engine=engine)
+    e = lrp.explain(net, x, careful, engine=engine)
+    expected = lrp.explain(net, x, "captum.alpha1_beta0", engine=engine, epsilon=0)
+    np.testing.assert_allclose(e.input, expected.input, rtol=1e-3, atol=1e-6)
+    assert all((layer.W == W).all() for layer, W in zip(net.layers, before))

@@ -78,7 +78,7 @@ def test_the_ledger_adds_up(name, parameters, shape, seed):
     assert ((row.epsilon != 0) == ("epsilon" in parameters)).all()
 
 
-def test_what_stabilizes_a_negative_z():
+def test_a_negative_z_is_stabilized_downwards():
     """z = -2, R = 4, epsilon = 1: 4 / (-2 - 1) for each unit of z."""
     a, W, b, R = np.array([[1., 3.]]), np.array([[1.], [-1.]]), np.zeros(1), np.array([[4.]])
     expected = np.array([[1, -3]]) * 4 / -3
@@ -130,7 +130,7 @@ def test_negative_z_is_stabilized_away_from_zero():
     np.testing.assert_array_equal(stabilize(z, 0.5), [-1.5, 0.5, 0.5, 1.5])
 
 
-def test_z_exactly_0_is_dropped_and_said():
+def test_relevance_of_z_0_is_dropped_and_recorded():
     """The first output has z = 1 - 1 = 0 and R = 5; the second has z = 2."""
     a, W, b = np.array([[1., 1.]]), np.array([[1., 1.], [-1., 1.]]), np.zeros(2)
     R, ledger = np.array([[5., 3.]]), []
@@ -341,7 +341,7 @@ def test_where_rules_meet(seed):
 
 
 def test_more_rules_by_hand():
-    """a = [1, 2], w = [3, -1], b = 1, R = 4. For: 3 and the bias 1; against: -2."""
+    """a = [1, 2], w = [3, -1], b = 1, R = 4. Positive: 3 and the bias 1; negative: -2."""
     a, W, b, R = np.array([[1., 2.]]), np.array([[3.], [-1.]]), np.array([1.]), np.array([[4.]])
     assert RULES["z_plus"](a, W, b, R).tolist() == [[3, 0]]
     assert RULES["alpha_beta"](a, W, b, R).tolist() == [[6, -4]]
@@ -349,7 +349,7 @@ def test_more_rules_by_hand():
     assert RULES["flat"](a, W, b, R).tolist() == [[2, 2]]
     # pixels in [0, 2]: 1 * 3 - 0 * 3 = 3 and 2 * -1 - 2 * -1 = 0
     assert RULES["z_box"](a, W, b, R, 0.0, 2.0).tolist() == [[4, 0]]
-    # for z = 2 > 0, what speaks for it counts twice: 6 - 2 + 2 = 6
+    # for z = 2 > 0, positive contributions count twice: 6 - 2 + 2 = 6
     np.testing.assert_allclose(RULES["gamma_generalized"](a, W, b, R, 1.0), [[4, -4 / 3]])
 
 

@@ -309,7 +309,7 @@ def test_a_cnn_learns_as_torch_does(pool, activation, engine, seed):
 @pytest.mark.parametrize("pool", ["winner", "mean"])
 @pytest.mark.parametrize("seed", range(3))
 def test_lrp_0_is_gradient_times_input_for_a_cnn(pool, seed):
-    """With the largest or the mean of each window: both are linear where ReLU is."""
+    """With the largest or the mean of each square: both are linear where ReLU is."""
     net, x = layer_cases.network(seed, "relu",
                                  lrp.AvgPool2D(2) if pool == "mean" else lrp.MaxPool2D(2))
     e = lrp.explain(net, x)

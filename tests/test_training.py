@@ -206,7 +206,7 @@ def test_one_line_an_epoch_where_there_is_no_terminal(monkeypatch, capfd):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_training_learns_and_tells(digits, engine):
+def test_training_learns_and_reports(digits, engine):
     net = lrp.MLP.random([784, 30, 10], "tanh", rng=0)
     history = lrp.train(net, digits, epochs=2, rng=0, progress=False, engine=engine)
     assert history.loss.shape == (160,) and history.accuracy.shape == (2,)
@@ -366,7 +366,7 @@ def test_digits_refused(change, message):
                for one, other in zip(*pair))
 
 
-def test_divergence_is_said():
+def test_divergence_is_reported():
     digits = small_digits()._replace(train_images=np.full((50, 4), 1e30, np.float32))
     for engine in ENGINES:
         with pytest.raises(FloatingPointError, match="diverged: .* at step .*learning_rate=1e"):
@@ -380,7 +380,7 @@ def test_divergence_is_said():
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_divergence_in_the_last_step_is_said(engine):
+def test_divergence_in_the_last_step_is_reported(engine):
     """One step of an infinite length: its loss was still finite."""
     with pytest.raises(FloatingPointError, match="a weight or its moment is not finite at step 1"):
         lrp.train(lrp.MLP.random([4, 5, 3], "relu"), small_digits(), epochs=1, learning_rate=1e39,
@@ -388,7 +388,7 @@ def test_divergence_in_the_last_step_is_said(engine):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_divergence_that_only_the_test_images_show_is_said(engine):
+def test_divergence_on_the_test_images_is_reported(engine):
     """The weights are finite, as is the loss, but not every logit."""
     digits = small_digits()._replace(test_images=np.full((50, 4), 3e38, np.float32))
     with pytest.raises(FloatingPointError, match="training diverged: logits must be finite, got .*"

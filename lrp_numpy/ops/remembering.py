@@ -3,11 +3,14 @@
 A rule such as lrp_gamma computes W + gamma * positive(W), and `explain` calls it for one batch of
 images after another. So `explain` hands it a `remember(W)`: an array for which a computation of
 weights and numbers alone is done once and looked up from then on. Whatever meets other arrays, such
-as a @ W, is computed as ever, and gives a plain array. A rule knows nothing of it.
+as a @ W, is computed as ever, and gives a plain array. A rule knows nothing of it, but that it must
+not write into these arrays: W.copy() and np.copy(W) give one to write into.
 """
 from typing import Any, Callable
 
 import numpy as np
+
+MAX_RESULTS = 64    # in a memo, which then starts anew: numbers may differ from batch to batch
 
 
 class Remembering(np.ndarray):
@@ -18,10 +21,14 @@ class Remembering(np.ndarray):
         self.memo = None        # a view, such as W.T, is an array like any other
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        return _recall(getattr(ufunc, method), (ufunc, method), inputs, options)
+        if method != "__call__":        # a sum, say, into which NumPy's own W.mean() writes
+            return _computed(getattr(ufunc, method), inputs, options)
+        return _recall(ufunc, inputs, options)
 
     def __array_function__(self, function: Any, types: Any, inputs: Any, options: Any) -> Any:
-        return _recall(function, function, inputs, options)
+        if function is np.copy:
+            return np.array(_plain(inputs[0]))
+        return _recall(function, inputs, options)
 
 
 def remember(array: np.ndarray, memo: dict) -> Remembering:
@@ -35,28 +42,38 @@ def once(function: Callable, array: np.ndarray) -> Any:
         return function(_plain(array))
     key = (function, id(array))
     if key not in array.memo:
-        array.memo[key] = function(_plain(array)), array
+        _keep(array.memo, key, (function(_plain(array)), array))
     return array.memo[key][0]
 
 
-def _recall(function, name, inputs, options):
+def _recall(function, inputs, options):
     try:
         if "out" in options:
             raise TypeError
         memos: list[dict] = []
-        key = name, _key(inputs, memos), _key(tuple(options.items()), memos)
+        key = function, _key(inputs, memos), _key(tuple(options.items()), memos)
         memo = memos[0]
         hash(key)
     except (TypeError, IndexError):     # other arrays take part, or nothing that remembers
-        return function(*map(_plain, inputs), **{word: _plain(value)
-                                                 for word, value in options.items()})
+        return _computed(function, inputs, options)
     if key not in memo:
-        result = function(*map(_plain, inputs), **options)
-        # the inputs are kept with it, so that no other array can get their identity
-        if type(result) is np.ndarray:
-            result = _as_remembering(result, memo)
-        memo[key] = result, inputs
+        result = _computed(function, inputs, options)
+        if type(result) is not np.ndarray:      # a number, or several arrays
+            return result
+        # with what went in, so that no other array can get its identity
+        _keep(memo, key, (_as_remembering(result, memo), inputs, options))
     return memo[key][0]
+
+
+def _computed(function, inputs, options):
+    return function(*map(_plain, inputs), **{word: _plain(value)
+                                             for word, value in options.items()})
+
+
+def _keep(memo, key, entry):
+    if len(memo) >= MAX_RESULTS:
+        memo.clear()
+    memo[key] = entry
 
 
 def _key(value, memos):
@@ -67,7 +84,7 @@ def _key(value, memos):
             raise TypeError
         memos.append(value.memo)
         return id(value)
-    return type(value), value
+    return type(value), value, str(value)       # 0.0 and -0.0 are equal, but not the same
 
 
 def _plain(value):
