@@ -6,8 +6,8 @@
 # **Running time.** 2 seconds. **Before it.** [1. Digits](01_digits.py).
 #
 # We take a network with two pixels, two hidden neurons and one output, and work it out with pencil
-# and paper. Then the same lines do 784 pixels. This small network comes back in lessons 3 and 5, so
-# it pays to know it well.
+# and paper. Then the same lines handle 784 pixels. This small network returns in lessons 3 and 5,
+# so it pays to know it well.
 #
 # ## Two pixels, two neurons, one output
 
@@ -26,12 +26,12 @@ b2 = np.array([-1.0])
 print("shapes:", x.shape, W1.shape, b1.shape, W2.shape, b2.shape)
 
 # %% [markdown]
-# A neuron k adds up what comes in: each input times its weight, and its bias. This sum is its
+# Neuron k adds up what comes in: each input times its weight, plus its bias. This sum is its
 # **pre-activation**
 #
 # $$z_k = \sum_j a_j w_{jk} + b_k .$$
 #
-# Here `a` is what enters the layer; for the first layer that is the image. By hand:
+# Here `a` is what enters the layer; in the first layer, that is the image. By hand:
 #
 # - neuron 1: 1·2 + 1·1 + 0 = **3**
 # - neuron 2: 1·1 + 1·(-1) + 1 = **1**
@@ -46,8 +46,8 @@ print("z =", z)
 assert z.tolist() == [[3, 1]]
 
 # %% [markdown]
-# Two loops and a sum: that is a matrix product. From now on we write it as one, and read
-# `a @ W + b` as the formula above.
+# Two loops around a sum make a matrix product. From now on we write it as one, and read `a @ W + b`
+# as the formula above.
 
 # %%
 assert (x @ W1 + b1 == z).all()
@@ -56,8 +56,8 @@ print("x @ W1 + b1 =", x @ W1 + b1)
 # %% [markdown]
 # ## The activation function
 #
-# A neuron does not pass on z itself, but f(z), its **activation**. The simplest f is ReLU: it lets
-# positive z through and turns negative z into 0. Both of our z are positive, so nothing changes.
+# A neuron does not pass on z itself, but f(z), its **activation**. The simplest f is ReLU: it
+# passes positive z on and turns negative z into 0. Both of our z are positive, so nothing changes.
 
 
 # %%
@@ -70,7 +70,7 @@ print("a =", a, " but relu([-2, 0, 5]) =", relu(np.array([-2, 0, 5])))
 assert a.tolist() == [[3, 1]]
 
 # %% [markdown]
-# The last layer has no activation function. Its pre-activation is the answer: the **logit**.
+# The last layer has no activation function. Its pre-activation is the output, the **logit**.
 # By hand: 3·1 + 1·2 - 1 = **4**.
 
 # %%
@@ -79,7 +79,7 @@ print("logit =", logit)
 assert logit.tolist() == [[4]]
 
 # %% [markdown]
-# ## Without an f, depth is worth nothing
+# ## Without f, depth adds nothing
 #
 # Leave ReLU out, and two layers are one layer with the product of the weights.
 
@@ -91,8 +91,8 @@ print(np.hstack([two_layers, one_layer]))
 assert np.allclose(two_layers, one_layer)
 
 # %% [markdown]
-# With ReLU in between this falls apart. Look at the second image: its neuron 2 has z = -1 and is
-# silenced.
+# With ReLU in between, this no longer holds. Look at the second image: its neuron 2 has z = -1, and
+# ReLU turns it off.
 
 # %%
 with_relu = relu(images @ W1 + b1) @ W2 + b2
@@ -100,8 +100,8 @@ print(np.hstack([with_relu, one_layer]))
 assert with_relu[1] == 1 and one_layer[1] == -1
 
 # %% [markdown]
-# What a pixel does now depends on the other pixels: they decide whether its neuron is silent. That
-# is the power of a network. It is also the reason why it needs explaining.
+# The effect of a pixel now depends on the other pixels: they decide whether its neuron is on. That
+# is the power of a network. It is also the reason why a network needs explaining.
 #
 # ## The three functions of this course
 #
@@ -114,34 +114,37 @@ from course import show
 
 z_axis = np.linspace(-4, 4, 161)
 figure, axes = plt.subplots(figsize=(5, 3), layout="constrained")
-for name, style in (("relu", "-"), ("sigmoid", "--"), ("tanh", ":")):
-    axes.plot(z_axis, ACTIVATIONS[name].f(z_axis), style, color="black", label=name)
-    print(f"{name:8} f(-4) = {ACTIVATIONS[name].f(-4.0):6.3f}   f(0) = "
-          f"{ACTIVATIONS[name].f(0.0):.3f}   f(4) = {ACTIVATIONS[name].f(4.0):.3f}")
+for name, style, colour, end in (("relu", "-", "#0072b2", 2), ("sigmoid", "--", "#d55e00", 4),
+                                 ("tanh", ":", "black", -4)):
+    f = ACTIVATIONS[name].f
+    axes.plot(z_axis, f(z_axis), style, color=colour)
+    axes.annotate(name, (end, f(end)), (0, 5), textcoords="offset points", color=colour,
+                  ha="left" if end < 0 else "right")
+    print(f"{name:8} f(-4) = {f(-4.0):6.3f}   f(0) = {f(0.0):.3f}   f(4) = {f(4.0):.3f}")
 axes.axhline(0, color="0.8", zorder=0)
 axes.axvline(0, color="0.8", zorder=0)
-axes.set(xlabel="pre-activation z", ylabel="activation f(z)", ylim=(-1.2, 2.5))
-axes.legend()
+axes.set(xlabel="pre-activation z", ylabel="activation f(z)", ylim=(-1.2, 2.5),
+         title="The sigmoid does not pass through the origin")
 show(figure, "02_activations")
 
 # %% [markdown]
 # ![three activation functions](figures/02_activations.png)
 #
-# Notice the middle. ReLU and tanh go through the origin. The sigmoid does not: a neuron whose
-# inputs add up to z = 0 still says 1/2.
+# Look at the middle. ReLU and tanh pass through the origin. The sigmoid does not: a neuron whose
+# inputs add up to z = 0 still outputs 1/2.
 
 # %%
 assert ACTIVATIONS["relu"].f(0.0) == ACTIVATIONS["tanh"].f(0.0) == 0
 assert ACTIVATIONS["sigmoid"].f(0.0) == 0.5
-print("a sigmoid neuron with z = 0 says", ACTIVATIONS["sigmoid"].f(0.0))
+print("a sigmoid neuron with z = 0 outputs", ACTIVATIONS["sigmoid"].f(0.0))
 
 # %% [markdown]
 # Keep this half in mind. It looks harmless, and it is what goes wrong in lesson 8.
 #
 # ## The same, in the package
 #
-# `MLP.from_arrays` takes the same arrays. `activations` returns everything the network computed:
-# what entered each layer, and the logits last.
+# `MLP.from_arrays` takes the same arrays. `activations` returns everything that the network
+# computed: what entered each layer, and the logits last.
 
 # %%
 import lrp_numpy as lrp
@@ -168,47 +171,47 @@ digits = lrp.load_mnist()
 net = lrp.MLP.random([784, 500, 10], activation="sigmoid", rng=0)
 pixels, hidden, logits = net.activations(digits.test_images)
 print("pixels", pixels.shape, " hidden", hidden.shape, " logits", logits.shape)
-weights = sum(layer.W.size + layer.b.size for layer in net.layers)
-print(f"{weights:,} numbers to learn")
-assert weights == 784 * 500 + 500 + 500 * 10 + 10 == 397_510
+parameters = sum(layer.W.size + layer.b.size for layer in net.layers)
+print(f"{parameters:,} parameters: numbers to learn")
+assert parameters == 784 * 500 + 500 + 500 * 10 + 10 == 397_510
 
 # %% [markdown]
-# The answer is the class with the largest logit. For probabilities there is the softmax,
+# The network predicts the class with the largest logit. The softmax turns logits into
+# probabilities,
 #
 # $$p_k = \frac{e^{\text{logit}_k}}{\sum_{k'} e^{\text{logit}_{k'}}} .$$
 #
-# It makes the logits positive and lets them sum to 1. It keeps their order.
+# They are positive, sum to 1, and keep the order of the logits.
 
 # %%
-from lrp_numpy.training.train import softmax
-
-p = softmax(logits)
+p = lrp.training.softmax(logits)
 print("logits:", logits[0].round(2))
 print("p:     ", p[0].round(2), " sum:", p[0].sum().round(4))
 assert np.allclose(p.sum(axis=1), 1, atol=1e-5)
 assert (p.argmax(axis=1) == logits.argmax(axis=1)).all()
 
 # %% [markdown]
-# Adding the same number to all logits changes no probability: softmax sees only differences.
-# Still, in lesson 5 we shall explain a logit and not a probability, since a logit is a plain sum
-# of what the neurons below contribute, and a sum can be divided among those who made it.
+# Adding the same number to all logits changes no probability: softmax sees only differences. Still,
+# lesson 5 explains a logit and not a probability. A logit is a plain sum of what the neurons below
+# contribute, and a sum can be divided among its contributors.
 
 # %%
-assert np.allclose(softmax(logits + 5), p, atol=1e-6)
-right = (net.predict(digits.test_images) == digits.test_labels).mean()
-print(f"right: {right:.1%}, as good as throwing dice")
-assert right < 0.25
+assert np.allclose(lrp.training.softmax(logits + 5), p, atol=1e-6)
+accuracy = (net.predict(digits.test_images) == digits.test_labels).mean()
+print(f"accuracy: {accuracy:.1%}, as good as rolling dice")
+assert accuracy < 0.25
 
 # %% [markdown]
 # ## Try it
 #
-# - In the 2-2-1 network, set pixel 2 to 3.0. Which neuron goes silent, and what is the logit?
+# - In the 2-2-1 network, set pixel 2 to 3.0. Which neuron is turned off, and what is the logit?
 #   Work it out first.
-# - Find an image for which the 2-2-1 network says exactly 0.
-# - How many numbers has a network with two hidden layers, `[784, 300, 100, 10]`, to learn? Work it
-#   out, then ask `lrp.MLP.random([784, 300, 100, 10])`.
+# - Find an image for which the 2-2-1 network outputs exactly 0.
+# - How many numbers does a network with two hidden layers, `[784, 300, 100, 10]`, have to learn?
+#   Work it out, then ask `lrp.MLP.random([784, 300, 100, 10])`.
+# - Draw `"gelu"` and `"silu"` as well. Do they pass through the origin?
 #
 # **Write it yourself:** a layer, the softmax and a whole network.
-# [The exercise](exercises/ex02_forward.py) tells you which kind of wrong an answer is.
+# [The exercise](exercises/ex02_forward.py) checks your answer and names the mistake.
 #
 # Next: [3. Backpropagation by hand](03_backpropagation_by_hand.py).

@@ -3,18 +3,18 @@
 #
 # **Question.** How do 397,510 random numbers become a network that reads digits?
 #
-# **Running time.** 8 seconds. **Before it.**
+# **Running time.** 7 seconds. **Before it.**
 # [3. Backpropagation by hand](03_backpropagation_by_hand.py).
 #
-# We know the derivative of the loss for each weight. Now we walk downhill. First with one weight,
-# then on a valley with two, then with all of them. At the end stand figures 1 and 2 of the paper.
+# We know the derivative of the loss for each weight. Now we walk downhill: first with one weight,
+# then in a valley with two, then with all of them. On the way we make figures 1 and 2 of the paper.
 #
 # ## One weight, two steps
 #
 # Plain gradient descent takes a step of learning rate times gradient. **Adam** remembers two
 # things about each weight: m, a running mean of its gradient, and v, a running mean of the
-# gradient's square. It steps by m / √v: the direction of the mean, and a size that no longer
-# depends on how steep the hill is.
+# gradient's square (its **moments**). It steps by m / √v: in the direction of the mean, and by a
+# size that no longer depends on how steep the hill is.
 #
 # ```
 # m <- beta1 m + (1 - beta1) g            m^ = m / (1 - beta1^t)
@@ -22,18 +22,19 @@
 # w <- w - learning_rate m^ / (sqrt(v^) + epsilon)
 # ```
 #
-# The usual values are beta1 = 0.9 and beta2 = 0.999. (Adam's epsilon is only there so that nothing
-# is divided by 0. It has nothing to do with the epsilon of LRP.) m and v begin at 0, so at first
-# they are too small. The hats correct that. By hand, with gradient g = 5 in step t = 1: m = 0.1 ·
-# 5 = 0.5, m^ = 0.5 / 0.1 = 5; v = 0.001 · 25 = 0.025, v^ = 0.025 / 0.001 = 25. The step is 5 / √25
-# = 1 times the learning rate.
+# The usual values are beta1 = 0.9 and beta2 = 0.999. (Adam's epsilon only prevents a division by 0.
+# It has nothing to do with the epsilon of LRP.) m and v begin at 0, so at first they are too small.
+# The hats correct that. By hand, with gradient g = 5 in step t = 1: m = 0.1 · 5 = 0.5, m^ = 0.5 /
+# 0.1 = 5; v = 0.001 · 25 = 0.025, v^ = 0.025 / 0.001 = 25. The step is 5 / √25 = 1 times the
+# learning rate.
 
 # %%
 import numpy as np
-from lrp_numpy.training.train import adam_step
+from lrp_numpy.ops.reference import adam_step
 
+usual = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
 w, m, v = np.array([2.0]), np.zeros(1), np.zeros(1)
-adam_step(w, np.array([5.0]), m, v, t=1, learning_rate=0.1)
+adam_step(w, np.array([5.0]), m, v, t=1, learning_rate=0.1, **usual)
 print("m =", m, " v =", v, " w =", w)
 assert np.isclose(m, 0.5) and np.isclose(v, 0.025) and np.isclose(w, 2 - 0.1)
 
@@ -42,7 +43,7 @@ assert np.isclose(m, 0.5) and np.isclose(v, 0.025) and np.isclose(w, 2 - 0.1)
 
 # %%
 w, m, v = np.array([2.0]), np.zeros(1), np.zeros(1)
-adam_step(w, np.array([5000.0]), m, v, t=1, learning_rate=0.1)
+adam_step(w, np.array([5000.0]), m, v, t=1, learning_rate=0.1, **usual)
 print("w =", w)
 assert np.isclose(w, 2 - 0.1)
 
@@ -50,8 +51,8 @@ assert np.isclose(w, 2 - 0.1)
 # ## A narrow valley
 #
 # Two weights, and a loss that is fifty times steeper in one of them: loss = (w₁² + 50 w₂²) / 2.
-# Gradient descent has one learning rate for both. It must be small, or it bounces off the steep
-# walls; and then it crawls along the flat ground.
+# Gradient descent has one learning rate for both. It must be small, or the steps bounce off the
+# steep walls; and then they crawl along the flat ground.
 
 
 # %%
@@ -68,7 +69,7 @@ descent, adam = [start.copy()], [start.copy()]
 w, m, v = start.copy(), np.zeros(2), np.zeros(2)
 for t in range(1, 61):
     descent.append(descent[-1] - 0.035 * gradient_at(descent[-1]))
-    adam_step(w, gradient_at(w), m, v, t, learning_rate=0.4)
+    adam_step(w, gradient_at(w), m, v, t, learning_rate=0.4, **usual)
     adam.append(w.copy())
 descent, adam = np.array(descent), np.array(adam)
 print(f"loss after 60 steps: gradient descent {loss_at(descent[-1]):.3f}, "
@@ -83,40 +84,45 @@ w1, w2 = np.meshgrid(np.linspace(-9, 3, 121), np.linspace(-1.6, 1.6, 81))
 figure, axes = plt.subplots(figsize=(6.5, 3), layout="constrained")
 axes.contour(w1, w2, loss_at(np.stack([w1, w2], axis=-1)), levels=[0.5, 2, 5, 10, 20, 35, 55],
              colors="0.8")
-axes.plot(*descent.T, "--", color="0.5", marker=".", markersize=4, label="gradient descent")
-axes.plot(*adam.T, "-", color="black", marker=".", markersize=4, label="Adam")
+axes.plot(*descent.T, "--", color="#d55e00", marker=".", markersize=4)
+axes.plot(*adam.T, "-", color="#0072b2", marker=".", markersize=4)
 axes.plot(0, 0, "x", color="black")
-axes.set(xlabel="w₁ (flat)", ylabel="w₂ (steep)", title="60 steps towards the cross")
-axes.legend()
+axes.annotate("gradient descent", descent[0], (0, 6), textcoords="offset points", color="#d55e00")
+axes.annotate("Adam", adam[18], (0, 6), textcoords="offset points", color="#0072b2")
+axes.set(xlabel="w₁ (flat)", ylabel="w₂ (steep)",
+         title="After 60 steps, Adam is closer to the minimum (cross)")
 show(figure, "04_valley")
 
 # %% [markdown]
 # ![gradient descent and Adam in a narrow valley](figures/04_valley.png)
 #
-# Gradient descent zigzags and then crawls. Adam goes at both weights at the same pace, swings
-# around the cross, and comes nearer. Both learning rates were chosen to suit; Adam needs a good
-# one too.
+# Gradient descent zigzags and then crawls. Adam moves both weights at the same pace, swings around
+# the minimum, and comes closer. Both learning rates were chosen to suit; Adam needs a good one too.
 #
 # ## The network of the paper
 #
 # 784 pixels, 500 hidden sigmoid neurons, 10 logits. Batches of 100 images, learning rate 0.001, ten
 # times through all 8,000 digits (ten **epochs**): 800 steps. Each step is the three things we know:
-# forward, backward, Adam.
+# forward, backward, Adam. An `lrp.Adam` holds Adam's numbers and the moments of all weights;
+# `train` makes one for itself.
 
 # %%
 import lrp_numpy as lrp
 
 digits = lrp.load_mnist()
 net = lrp.MLP.random([784, 500, 10], activation="sigmoid", rng=0)
+numbers = vars(lrp.Adam(net))
+print({name: numbers[name] for name in ("learning_rate", *usual)})
+assert {name: numbers[name] for name in usual} == usual
 history = lrp.train(net, digits, epochs=10, batch_size=100, learning_rate=1e-3, rng=0)
 print("steps:", history.loss.shape, " first loss:", history.loss[0].round(3),
       " last epoch's mean:", history.loss[-80:].mean().round(3))
-print("right after each epoch:", (100 * history.accuracy).round(1))
+print("accuracy after each epoch (%):", (100 * history.accuracy).round(1))
 assert len(history.loss) == 800 and history.accuracy[-1] > 0.9
 
 # %% [markdown]
-# An untrained network has no preference, so it gives each class about 1/10. Its loss is then
-# log(10).
+# An untrained network has no preference: it gives each class a probability of about 1/10. Its loss
+# is then log(10).
 
 # %%
 print(f"log(10) = {np.log(10):.3f}")
@@ -126,9 +132,8 @@ assert abs(history.loss[0] - np.log(10)) < 0.2
 # Figure 1 of the paper: the loss over the iterations.
 
 # %%
-from lrp_numpy.plotting import figures as plots
-
-show(plots.loss_curve(history.loss, epochs=10, title="Figure 1: loss, sigmoid"), "04_figure1_loss")
+show(lrp.plotting.loss_curve(history.loss, epochs=10, title="Figure 1: loss, sigmoid"),
+     "04_figure1_loss")
 
 # %% [markdown]
 # ![loss over the iterations](figures/04_figure1_loss.png)
@@ -136,28 +141,28 @@ show(plots.loss_curve(history.loss, epochs=10, title="Figure 1: loss, sigmoid"),
 # Most is learned in the first epoch. The thin jagged line does not come to rest: each batch has its
 # own hard digits.
 #
-# Figure 2: test digits with what the network says. A frame marks what it gets wrong.
+# Figure 2: test digits with the network's predictions. A frame marks the misclassified ones.
 
 # %%
 images, labels = digits.test_images, digits.test_labels
 predictions = net.predict(images)
-show(plots.samples(images[:50], labels[:50], predictions[:50]), "04_figure2_samples")
+show(lrp.plotting.samples(images[:50], labels[:50], predictions[:50]), "04_figure2_samples")
 wrong = np.flatnonzero(predictions != labels)
-print(f"{len(wrong)} of {len(labels)} are wrong; in the figure: {(wrong < 50).sum()}")
+print(f"{len(wrong)} of {len(labels)} are misclassified; in the figure: {(wrong < 50).sum()}")
 assert len(wrong) < 0.1 * len(labels)
 
 # %% [markdown]
 # ![test digits, the misclassified ones framed](figures/04_figure2_samples.png)
 #
-# Some of these you might have missed as well. Lesson 1's nearest mean had one in five wrong.
+# You might have missed some of these as well. Lesson 1's nearest mean missed one in five.
 #
-# With more digits to learn from it gets better. If you have all 60,000, or a network connection,
-# see how far it comes: `python -m lrp_numpy train --data mnist`.
+# With more training digits it gets better. If you have all 60,000, or a network connection, see how
+# far it comes: `python -m lrp_numpy train --data mnist`.
 #
 # ## Keep it
 #
-# A network is saved as plain arrays. There is no pickle in the file, so loading one from a stranger
-# can run no code.
+# A network is saved as plain arrays. The file contains no pickle, so a file from a stranger cannot
+# run code when you load it.
 
 # %%
 import tempfile
@@ -166,7 +171,7 @@ from pathlib import Path
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "network.npz"
     net.save(path)
-    again = lrp.MLP.load(path)
+    again = lrp.Network.load(path)
     print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB, activations and arrays",
           sorted(np.load(path)))
 assert (again.forward(images) == net.forward(images)).all()
@@ -176,10 +181,10 @@ assert (again.forward(images) == net.forward(images)).all()
 #
 # - Train with `activation="relu"`. Is it better?
 # - Make the learning rate 0.1, then 0.00001. How does figure 1 change?
-# - In the valley, set Adam's learning rate to 0.8, then also `beta1=0.0`. What does the memory of
-#   the direction do for Adam? And is it so at 0.4 as well?
+# - In the valley, set Adam's learning rate to 0.8, then also `usual["beta1"]` to 0. What does the
+#   memory of the direction do for Adam? Is it the same at 0.4?
 #
 # **Write it yourself:** one step of Adam.
-# [The exercise](exercises/ex04_adam.py) tells you which kind of wrong an answer is.
+# [The exercise](exercises/ex04_adam.py) checks your answer and names the mistake.
 #
 # Next: [5. LRP by hand](05_lrp_by_hand.py).

@@ -1,15 +1,15 @@
 # %% [markdown]
 # # 5. LRP by hand
 #
-# **Question.** The network says 4. Which pixel is how much to blame?
+# **Question.** The network outputs 4. How much of that comes from each pixel?
 #
 # **Running time.** 4 seconds. **Before it.** [2. A forward pass by hand](02_forward_by_hand.py);
 # lessons 3 and 4 can wait.
 #
-# Layer-wise Relevance Propagation answers with bookkeeping. The logit is an amount that has been
-# earned. We hand it back, layer by layer, and each neuron passes on what it got to those who
-# contributed, **in proportion to their contribution**. There is no more to it than that. The method
-# is by Bach et al. 2015.
+# Layer-wise Relevance Propagation answers with bookkeeping. It hands the output back, layer by
+# layer. What a neuron receives is its **relevance**. It passes this on to those that contributed to
+# it, **in proportion to their contributions**. There is no more to it than that. The method is by
+# Bach et al. 2015.
 #
 # ## The network from lesson 2
 
@@ -28,7 +28,7 @@ assert a.tolist() == [[3, 1]] and logit.tolist() == [[4]]
 # %% [markdown]
 # ## Upper layer: who made the 4?
 #
-# The logit is a sum of three parts. That is the whole trick: a sum tells who contributed.
+# The logit is a sum of three parts. That is the whole trick: a sum shows who contributed.
 #
 # | from | contribution |
 # |---|---|
@@ -43,9 +43,9 @@ print("neurons:", contributions, " bias:", b2, " sum:", contributions.sum() + b2
 assert contributions.tolist() == [[3, 2]]
 
 # %% [markdown]
-# We have a relevance of R = 4 to hand out, and the contributions sum to z = 4. So each unit of
-# contribution is worth s = R / z = 1, and the relevance of the hidden neurons is R = [3, 2]. The
-# bias has earned -1. Nothing is lost: 3 + 2 - 1 = 4.
+# We have a relevance of R = 4 to share out (to *redistribute*), and the contributions sum to z = 4.
+# So there is s = R / z = 1 of relevance for each unit of contribution, and the hidden neurons get
+# R = [3, 2]. The bias gets -1. Nothing is lost: 3 + 2 - 1 = 4.
 
 # %%
 R_output = logit
@@ -58,12 +58,12 @@ assert R_hidden.tolist() == [[3, 2]]
 # %% [markdown]
 # ## Lower layer: the same again, for each neuron
 #
-# Neuron 1 has z = 3 and a relevance of 3 to hand out. So s = 1: each unit is worth 1.
+# Neuron 1 has z = 3 and a relevance of 3 to share out. So s = 1.
 #
-# Neuron 2 has z = 1, but a relevance of 2, since the layer above values it highly. So s = 2: each
-# unit is worth 2.
+# Neuron 2 has z = 1, but a relevance of 2, since its weight in the layer above is 2. So s = 2: each
+# unit of contribution gets 2.
 #
-# | from | to neuron 1 | worth | to neuron 2 | worth | relevance |
+# | from | to neuron 1 | times s | to neuron 2 | times s | relevance |
 # |---|---|---|---|---|---|
 # | pixel 1 | 1 · 2 = 2 | · 1 | 1 · 1 = 1 | · 2 | 2 + 2 = **4** |
 # | pixel 2 | 1 · 1 = 1 | · 1 | 1 · (-1) = -1 | · 2 | 1 - 2 = **-1** |
@@ -76,7 +76,7 @@ z = x @ W1 + b1
 R_pixels, R_bias = np.zeros((1, 2)), 0.0
 for k in range(2):
     s_k = R_hidden[0, k] / z[0, k]
-    print(f"neuron {k + 1}: z = {z[0, k]:g}, R = {R_hidden[0, k]:g}, each unit is worth {s_k:g}")
+    print(f"neuron {k + 1}: z = {z[0, k]:g}, R = {R_hidden[0, k]:g}, s = {s_k:g}")
     for j in range(2):
         R_pixels[0, j] += x[0, j] * W1[j, k] * s_k
     R_bias += b1[k] * s_k
@@ -84,8 +84,8 @@ print("pixels:", R_pixels, " bias:", R_bias)
 assert R_pixels.tolist() == [[4, -1]] and R_bias == 2
 
 # %% [markdown]
-# Pixel 1 speaks for the output, pixel 2 against it. Of the 4 that came out, 4 came from pixel 1, -1
-# from pixel 2, and 2 - 1 = 1 from the biases.
+# Pixel 1 is **positive evidence** for the output, pixel 2 **negative evidence**. Of the 4 that came
+# out, 4 came from pixel 1, -1 from pixel 2, and 2 - 1 = 1 from the biases.
 
 # %%
 print("4 =", R_pixels.sum(), "from pixels +", R_bias + b2[0], "from biases")
@@ -94,16 +94,16 @@ assert R_pixels.sum() + R_bias + b2[0] == logit[0, 0]
 # %% [markdown]
 # ## The four lines
 #
-# The loops are two matrix products. This is all of LRP-0, and the other rules are these four lines
-# with other weights, or a larger denominator.
+# The loops are two matrix products. This is all of LRP-0. The other rules are these four lines with
+# other weights, other inputs, or a larger denominator.
 
 
 # %%
 def lrp_0(a, W, b, R):
-    z = a @ W + b       # 1. what was contributed to each neuron, in all
-    s = R / z           # 2. what a unit of contribution is worth
-    c = s @ W.T         # 3. what a unit of each input has earned
-    return a * c        # 4. what each input has earned
+    z = a @ W + b       # 1. what was contributed to each output, in all
+    s = R / z           # 2. relevance per unit of contribution
+    c = s @ W.T         # 3. relevance per unit of each input
+    return a * c        # 4. the relevance of each input
 
 
 R_hidden = lrp_0(a, W2, b2, R_output)
@@ -112,14 +112,14 @@ print(R_output, "->", R_hidden, "->", R_pixels)
 assert R_hidden.tolist() == [[3, 2]] and R_pixels.tolist() == [[4, -1]]
 
 # %% [markdown]
-# Set a formula next to it, as one finds it in papers, here with the bias written out:
+# Papers write them as one formula, here with the bias:
 #
 # $$R_j = \sum_k \frac{a_j w_{jk}}{\sum_{j'} a_{j'} w_{j'k} + b_k} R_k$$
 #
 # The denominator is line 1; dividing R by it is line 2; the sum over k is line 3; and since a_j
 # does not depend on k, it waits until line 4.
 #
-# Here it is as a picture: forward on the left, where arrows carry contributions; back on the
+# Here it is as a drawing: forward on the left, where arrows carry contributions; back on the
 # right, where the same arrows carry relevance.
 
 # %%
@@ -137,14 +137,14 @@ assert np.allclose(back[0].sum(axis=1), R_pixels) and np.allclose(back[1].sum(ax
 # %% [markdown]
 # ![the 2-2-1 network, forward and back](figures/05_by_hand.png)
 #
-# And what about the activation function? ReLU has one input and one output, so there is nothing to
-# divide: what the output gets, the input gets. LRP steps over it.
+# And the activation function? ReLU has one input and one output, so there is nothing to share: the
+# input gets what the output got. Relevance passes it unchanged.
 #
 # ## In the package
 #
-# `explain` does what we did. Its `ledger` has one row a layer, and says where the relevance went:
-# to the inputs, to the bias, and in two more places that are empty here and that we shall meet
-# soon.
+# `explain` does what we did. Its `ledger` has one row a layer, which shows where the relevance
+# went: to the inputs, to the bias, and to two more places that are empty here and that we shall
+# meet soon.
 
 # %%
 import lrp_numpy as lrp
@@ -161,18 +161,30 @@ for number in (1, 0):
 assert e.input.tolist() == [[4, -1]] and e.ledger[1].received == 4
 
 # %% [markdown]
-# "Why does my heatmap not sum to the logit?" is often asked. Here you read the answer off: the
-# pixels got 3, and the biases 2 - 1 = 1.
+# These are the lines that ran, printed from `lrp_numpy/rules.py`. For our layers `linear` is
+# a @ W + b, and `transpose` is s @ W.T. We shall soon see what `divide` and `stabilize` are for.
 
 # %%
-assert e.input.sum() == 3 and e.ledger[0].bias + e.ledger[1].bias == 1
-print("pixels:", e.input.sum(), " biases:", e.ledger[0].bias + e.ledger[1].bias)
+import inspect
+
+source = inspect.getsource(lrp.rules.propagate).splitlines()
+four_lines = [line for line in source if any(f"# {number}. " in line for number in (1, 2, 3, 4))]
+print("\n".join(four_lines))
+assert [line.split()[0] for line in four_lines] == ["z", "s", "c", "R_inputs"]
+
+# %% [markdown]
+# "Why does my heatmap not sum to the logit?" is a common question. Here you can read off the
+# answer: the pixels got 3, and the biases 2 - 1 = 1.
+
+# %%
+print("pixels:", e.input.sum(), " not assigned to any pixel:", e.unassigned(0))
+assert e.input.sum() == 3 and e.unassigned(0) == {"bias": 1, "epsilon": 0, "dropped": 0}
 
 # %% [markdown]
 # ## A pixel that is 0 gets 0
 #
-# Line 4 multiplies by a. So an empty pixel gets no relevance, whatever comes back to it. LRP-0
-# never says "there is no ink here, and that is why".
+# Line 4 multiplies by a. So a pixel that is 0 gets no relevance, whatever comes back to it. LRP-0
+# never answers "because there is no ink here".
 
 # %%
 e = lrp.explain(net, np.array([[1.0, 0.0]]), rule="0")
@@ -180,7 +192,7 @@ print(f"pixel 1 gets {e.input[0, 0]:g} of {e.logits[0, 0]:g}; pixel 2 gets 0:", 
 assert e.input[0, 1] == 0
 
 # %% [markdown]
-# ## Where z is small, units are dear
+# ## Where z is small, s is large
 #
 # s = R / z. What if z is nearly 0, but R is not? Take one neuron, with contributions 1 and -0.99.
 
@@ -191,11 +203,12 @@ print("R =", R.round(1), " sum:", R.sum().round(6))
 assert np.allclose(R, [[100, -99]])
 
 # %% [markdown]
-# A relevance of 1 is handed out as 100 and -99. The sum is right and the parts are absurd. The
-# other rules, in lesson 6, are ways to mend this.
+# A relevance of 1 is shared out as 100 and -99. The sum is right and the parts are absurd. The
+# other rules, in lesson 6, are ways to mend this; one of them uses `stabilize`.
 #
 # And if z is exactly 0, as with contributions 1 and -1? Then R / z has no value, and there is no
-# proportion to go by. The package hands out nothing and writes into the ledger: **dropped**.
+# proportion to go by. `divide` gives s = 0: the inputs get nothing, and the ledger notes the
+# relevance as **dropped**.
 
 # %%
 ledger = []
@@ -207,8 +220,8 @@ assert (R == 0).all() and ledger[0].dropped[0] == 1
 # %% [markdown]
 # ## A real digit
 #
-# Now the same four lines for 784 pixels. We train a ReLU network and let it explain the first
-# test digits of five classes.
+# Now the same four lines for 784 pixels. We train a ReLU network and explain its predictions for
+# the first test digits of five classes.
 
 # %%
 digits = lrp.load_mnist()
@@ -217,29 +230,29 @@ history = lrp.train(net, digits, epochs=5, rng=0)
 chosen = [int(np.argmax(digits.test_labels == k)) for k in (0, 2, 3, 4, 7)]
 images, labels = digits.test_images[chosen], digits.test_labels[chosen]
 e = lrp.explain(net, images, rule="0")
-print(f"right: {history.accuracy[-1]:.1%}; predicted {e.target}, labels {labels}")
+print(f"accuracy: {history.accuracy[-1]:.1%}; predicted {e.target}, labels {labels}")
 print("relevance:", [R.shape for R in e.relevance])
 assert history.accuracy[-1] > 0.9
 
 # %%
 import matplotlib.pyplot as plt
-from lrp_numpy.plotting import figures as plots
 
-figure, grid = plt.subplots(2, 5, figsize=(8, 3.6), layout="constrained")
+figure, grid = plt.subplots(2, 5, figsize=(8, 3.4), layout="constrained")
 for n in range(5):
-    plots.draw_image(grid[0, n], images[n], f"says {e.target[n]}")
-    plots.draw_relevance(grid[1, n], e.input[n])
+    lrp.plotting.draw_image(grid[0, n], images[n], f"predicted {e.target[n]}")
+    lrp.plotting.draw_relevance(grid[1, n], e.input[n])
     grid[1, n].set_xlabel(f"±{np.abs(e.input[n]).max():.2g}", fontsize=8)
 grid[0, 0].set_ylabel("image")
 grid[1, 0].set_ylabel("LRP-0")
+lrp.plotting.colour_bar(figure, grid[1].tolist())
 show(figure, "05_heatmaps")
 
 # %% [markdown]
 # ![five digits and their relevance](figures/05_heatmaps.png)
 #
-# Red speaks for the class that the network names, blue against it (with a dot, so that you see it
-# on grey paper too). Each heatmap has its own scale, which stands under it, in units of the logit.
-# Notice that colour lies only where there is ink.
+# Red is positive evidence for the class that the network predicts, blue is negative evidence. Each
+# heatmap has its own scale, given below it in units of the logit. Notice that colour lies only
+# where there is ink.
 
 # %%
 assert (e.input[images == 0] == 0).all()
@@ -253,14 +266,15 @@ assert np.allclose(total, e.ledger[1].received, atol=1e-3)
 # %% [markdown]
 # ## Try it
 #
-# - In the 2-2-1 network, set b1 to [0, 0]. Then neuron 2 has z = 0 and a = 0. What relevance has
-#   it, and what would our own `lrp_0` do with 0 / 0? (Try both `lrp_0` and `lrp.rules.lrp_0`.)
+# - In the 2-2-1 network, set b1 to [0, 0]. Then neuron 2 has z = 0 and a = 0. What is its
+#   relevance, and what would our own `lrp_0` do with 0 / 0? (Try both `lrp_0` and
+#   `lrp.rules.lrp_0`.)
 # - Set all biases to 0 and x to [1, 0.5]. Then double all weights of the first layer. What happens
 #   to the logit, and what to the *shares* of the pixels?
 # - Explain the 4 as a 9: `lrp.explain(net, images[3:4], target=9)`.
 # - Lesson 3 found dx = [4, -1] for x = [1, 1]. Coincidence? Lesson 6 has the answer.
 #
 # **Write it yourself:** `lrp_0`, and the way from a logit to the pixels.
-# [The exercise](exercises/ex05_lrp_by_hand.py) tells you which kind of wrong an answer is.
+# [The exercise](exercises/ex05_lrp_by_hand.py) checks your answer and names the mistake.
 #
 # Next: [6. The rules](06_rules.py).

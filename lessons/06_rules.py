@@ -3,15 +3,15 @@
 #
 # **Question.** LRP-0, epsilon, gamma: what does each change, and what does it cost?
 #
-# **Running time.** 6 seconds. **Before it.** [5. LRP by hand](05_lrp_by_hand.py).
+# **Running time.** 7 seconds. **Before it.** [5. LRP by hand](05_lrp_by_hand.py).
 #
-# In lesson 5 a neuron handed out its relevance of 1 as 100 and -99. The sum was right, and nobody
-# could use the parts. Two rules mend this. Both keep the four lines, and change one thing in them.
+# In lesson 5 a neuron shared out its relevance of 1 as 100 and -99. The sum was right, and the
+# parts were of no use. Two rules mend this. Both keep the four lines, and change one thing in them.
 #
 # ## One neuron
 #
 # Two inputs a = [1, 2] with weights [3, -1] and a bias of 1. So z = 3 - 2 + 1 = 2. It has a
-# relevance of 4 to hand out.
+# relevance of 4 to share out.
 
 # %%
 import numpy as np
@@ -24,8 +24,8 @@ R = np.array([[4.0]])
 def tell(rule, **parameters):
     ledger = []
     inputs = rule(a, W, b, R, ledger=ledger, **parameters)
-    row = ledger[0]
-    print(f"{rule.__name__:12}{parameters!s:18} inputs {inputs.round(2)}  bias {row.bias[0]:.2f}"
+    row, call = ledger[0], ", ".join(f"{name}={value}" for name, value in parameters.items())
+    print(f"{f'{rule.__name__}({call})':26} inputs {inputs.round(2)}  bias {row.bias[0]:.2f}"
           f"  epsilon {row.epsilon[0]:.2f}  sum {inputs.sum() + row.bias[0] + row.epsilon[0]:.2f}")
     return inputs
 
@@ -33,33 +33,38 @@ def tell(rule, **parameters):
 assert tell(lrp_0).tolist() == [[6, -4]]
 
 # %% [markdown]
-# **LRP-0.** Each unit of contribution is worth 4 / 2 = 2. So the inputs get 3 · 2 = 6 and
+# **LRP-0.** Each unit of contribution gets s = 4 / 2 = 2. So the inputs get 3 · 2 = 6 and
 # -2 · 2 = -4, and the bias 1 · 2 = 2.
 #
 # ## Epsilon: an extra mouth to feed
 #
 # **LRP-epsilon** makes the denominator larger: z + ε, or z - ε if z is negative, always away from
-# 0. With ε = 2, a unit is worth 4 / (2 + 2) = 1. Everybody gets half as much. The rest is absorbed.
+# 0. With ε = 2, s = 4 / (2 + 2) = 1. Everybody gets half as much. This **stabilizer** absorbs the
+# rest.
 
 # %%
 assert tell(lrp_epsilon, epsilon=2.0).tolist() == [[3, -2]]
 
 # %% [markdown]
-# Who has the missing relevance? The ledger says: epsilon. It is as if a further input with a
+# Where is the missing relevance? The ledger shows it: in epsilon. It is as if a third input with a
 # contribution of 2 had come to the table, and its share were thrown away.
 #
-# ## Gamma: the friends of the output count more
+# ## Gamma: positive weights count more
 #
 # **LRP-gamma** changes the weights. Positive ones count 1 + γ times, negative ones once. With
-# γ = 1 the weights are [6, -1] and the bias is 2, so z = 6 - 2 + 2 = 6. A unit is worth 4 / 6.
+# γ = 1 the weights are [6, -1] and the bias is 2, so z = 6 - 2 + 2 = 6, and s = 4 / 6. In
+# `lrp_numpy/rules.py`, the rule is this one line above `propagate`, the four lines of lesson 5:
 
 # %%
+import inspect
+
+print(inspect.getsource(lrp_gamma).splitlines()[-1])
 inputs = tell(lrp_gamma, gamma=1.0)
 assert np.allclose(inputs, [[4, -4 / 3]])
 
 # %% [markdown]
-# Nothing is absorbed. But evidence against has become smaller: -4 before, -1.33 now. With γ without
-# end, only the positive weights are left.
+# Nothing is absorbed. But the negative evidence is smaller: -4 before, -1.33 now. As γ grows
+# without bound, only the positive weights are left.
 
 # %%
 for gamma in (0.0, 0.25, 1.0, 10.0, 1000.0):
@@ -67,7 +72,7 @@ for gamma in (0.0, 0.25, 1.0, 10.0, 1000.0):
 assert -0.01 < inputs[0, 1] < 0
 
 # %% [markdown]
-# Both rules begin at LRP-0: it is what they are with ε = 0 and γ = 0.
+# Both rules begin at LRP-0: they are LRP-0 when ε = 0 and γ = 0.
 
 # %%
 assert (lrp_epsilon(a, W, b, R, epsilon=0.0) == lrp_0(a, W, b, R)).all()
@@ -77,7 +82,7 @@ print("epsilon = 0 and gamma = 0 are LRP-0")
 # %% [markdown]
 # ## The neuron that caused the trouble
 #
-# Contributions of 1 and -0.99 cancel, and z is only 0.01. LRP-0 hands out 100 and -99.
+# Contributions of 1 and -0.99 nearly cancel, and z is only 0.01. LRP-0 shares out 100 and -99.
 
 # %%
 a, W, b, R = np.array([[1.0, 1.0]]), np.array([[1.0], [-0.99]]), np.array([0.0]), np.array([[1.0]])
@@ -87,13 +92,13 @@ with_gamma = tell(lrp_gamma, gamma=1.0)
 assert np.abs(with_epsilon).max() < 4 and np.abs(with_gamma).max() < 2
 
 # %% [markdown]
-# Two characters. Epsilon says: "this neuron is hardly sure of anything, so I take 96 % of its
-# relevance off the table." Gamma says: "the positive contribution is what counts", and keeps
-# it all.
+# Two characters. Epsilon thinks: "This neuron is hardly sure of anything, so I take 96 % of its
+# relevance off the table." Gamma thinks: "The positive contribution is what counts", and keeps it
+# all.
 #
-# But gamma counts on two things: that activations are not negative, and that z is positive. Take
-# contributions of 1 and -1.5, so z = -0.5. With γ the positive one grows, z comes up to 0, and
-# crosses it. On both sides of the crossing gamma makes the very peaks that it should remove.
+# But gamma relies on two things: that activations are not negative, and that z is positive. Take
+# contributions of 1 and -1.5, so z = -0.5. As γ grows, the positive one grows, and z rises to 0 and
+# crosses it. On both sides of the crossing, gamma makes the very peaks that it should remove.
 
 # %%
 W, R = np.array([[1.0], [-1.5]]), np.array([[-0.5]])
@@ -103,8 +108,8 @@ other_side = tell(lrp_gamma, gamma=0.51)
 assert np.allclose(peak, [[74.5, -75]]) and np.allclose(other_side, [[-75.5, 75]])
 
 # %% [markdown]
-# A hidden ReLU neuron with negative z says 0 and has no relevance to hand out, so it is safe. A
-# logit may be negative: think of it when you ask for a class that the network does not believe in.
+# A hidden ReLU neuron with negative z outputs 0 and has no relevance to share out, so it is safe. A
+# logit may be negative: remember this when you explain a class that the network finds unlikely.
 #
 # ## On real digits
 
@@ -115,51 +120,50 @@ digits = lrp.load_mnist()
 net = lrp.MLP.random([784, 500, 10], activation="relu", rng=0)
 history = lrp.train(net, digits, epochs=10, rng=0)
 images = digits.test_images
-print(f"right: {history.accuracy[-1]:.1%}")
+print(f"accuracy: {history.accuracy[-1]:.1%}")
 assert history.accuracy[-1] > 0.93
 
 # %% [markdown]
-# For every test image: how large is the evidence against, compared with that for? How large is the
-# largest relevance of a pixel, compared with the whole logit? And how much of the logit was
+# For every test image: how large is the negative evidence, compared with the positive? How large is
+# the largest relevance of a pixel, compared with the whole logit? And how much of the logit was
 # absorbed? Here are the medians over all test images.
 
 # %%
 rules = [("0", {}), ("epsilon", {"epsilon": 0.25}), ("epsilon", {"epsilon": 1.0}),
          ("gamma", {"gamma": 0.25}), ("gamma", {"gamma": 1.0}), ("gamma", {"gamma": 10.0})]
-against, largest, absorbed = {}, {}, {}
+negative, largest, absorbed = {}, {}, {}
 for rule, parameters in rules:
     e = lrp.explain(net, images, rule, **parameters)
     name = f"{rule} {list(parameters.values())[0]:g}" if parameters else rule
     logit = e.ledger[-1].received
-    against[name] = np.median(-np.minimum(e.input, 0).sum(axis=1)
-                              / np.maximum(e.input, 0).sum(axis=1))
+    negative[name] = np.median(-np.minimum(e.input, 0).sum(axis=1)
+                               / np.maximum(e.input, 0).sum(axis=1))
     largest[name] = np.median(np.abs(e.input).max(axis=1) / logit)
     absorbed[name] = np.median((e.ledger[0].epsilon + e.ledger[1].epsilon) / logit)
-    print(f"{name:13} against/for {against[name]:.2f}   largest/logit {largest[name]:.3f}   "
+    print(f"{name:13} negative/positive {negative[name]:.2f}   largest/logit {largest[name]:.3f}   "
           f"absorbed {absorbed[name]:.0%}")
 
 # %% [markdown]
 # Read it row by row.
 #
-# - **LRP-0** sees the most evidence against, and the highest peaks.
+# - **LRP-0** shows the most negative evidence, and the highest peaks.
 # - **epsilon** takes the peaks away. The price stands at the end of the row: a part of the logit is
 #   no longer explained.
 # - **gamma** takes the peaks away and absorbs nothing. The price stands in the first column:
-#   evidence against fades, and with γ = 10 nearly nothing is left of it.
+#   negative evidence fades, and with γ = 10 almost nothing is left of it.
 
 # %%
 assert largest["0"] > largest["epsilon 0.25"] > largest["epsilon 1"]
 assert largest["0"] > largest["gamma 0.25"] > largest["gamma 1"] > largest["gamma 10"]
 assert absorbed["0"] == absorbed["gamma 1"] == 0 < absorbed["epsilon 0.25"] < absorbed["epsilon 1"]
-assert against["0"] > against["gamma 0.25"] > against["gamma 1"] > against["gamma 10"]
-assert against["gamma 10"] < 0.01
-print("as it says")
+assert negative["0"] > negative["gamma 0.25"] > negative["gamma 1"] > negative["gamma 10"]
+assert negative["gamma 10"] < 0.01
+print("the table agrees")
 
 # %% [markdown]
-# Figure 3 of the paper, with all three rules: what the network's answer rests on.
+# Figure 3 of the paper, with all three rules: the evidence for the network's prediction.
 
 # %%
-from lrp_numpy.plotting import figures as plots
 from course import show
 
 chosen = [int(np.argmax(digits.test_labels == k)) for k in (0, 1, 2, 4, 7)]
@@ -169,19 +173,19 @@ relevances = [lrp.explain(net, images[chosen], rule, **parameters).input
 titles = [" ".join([f"LRP-{rule}", *(f"{value:g}" for value in parameters.values())])
           for rule, parameters in shown]
 print("relevances:", [R.shape for R in relevances])
-show(plots.heatmaps(relevances, digits.test_labels[chosen], titles, images[chosen]),
+show(lrp.plotting.heatmaps(relevances, digits.test_labels[chosen], titles, images[chosen]),
      "06_figure3_rules")
 
 # %% [markdown]
 # ![five digits under four rules](figures/06_figure3_rules.png)
 #
-# From left to right the blue fades. No column is wrong. They are answers to slightly different
-# questions, and the numbers under each heatmap say on which scale.
+# From left to right the blue fades. No column is wrong. They answer slightly different questions,
+# and the number under each heatmap gives its scale.
 #
 # ## A rule for each layer
 #
 # `rule` may be a list, input side first. The Overview of Montavon et al. 2019 suggests LRP-0 near
-# the output, epsilon in the middle, and gamma near the input. We have only two layers, and take the
+# the output, epsilon in the middle, and gamma near the input. With only two layers, we take the
 # last two:
 
 # %%
@@ -195,8 +199,8 @@ assert (e.ledger[0].epsilon == 0).all() and (e.ledger[1].epsilon > 0).all()
 # %% [markdown]
 # ## Why 4, and not 9?
 #
-# Any class can be explained, not only the one that won. We ask the same image twice, "why 4?" and
-# "why 9?", and take the difference. Where it is red, ink speaks for 4 rather than 9.
+# Any class can be explained, not only the predicted one. We explain the same image twice, "why 4?"
+# and "why 9?", and take the difference. Where it is red, ink is evidence for 4 rather than 9.
 
 # %%
 four = images[chosen[3:4]]
@@ -204,16 +208,16 @@ why_4, why_9 = (lrp.explain(net, four, "gamma", target=k, gamma=0.25).input for 
 logits = net.forward(four)[0]
 print(f"logits: 4 {logits[4]:.2f}, 9 {logits[9]:.2f}; relevance of the pixels: "
       f"4 {why_4.sum():.2f}, 9 {why_9.sum():.2f}")
-show(plots.heatmaps([why_4, why_9, why_4 - why_9], ["4"], ["why 4?", "why 9?", "why 4, not 9?"],
-                    four), "06_why_not_9")
+show(lrp.plotting.heatmaps([why_4, why_9, why_4 - why_9], ["4"],
+                           ["why 4?", "why 9?", "why 4, not 9?"], four), "06_why_not_9")
 assert logits[4] > logits[9] and np.abs(why_4 - why_9).max() > 0.05
 
 # %% [markdown]
 # ![why 4, why 9, why 4 and not 9](figures/06_why_not_9.png)
 #
-# If "why 4?" and "why 9?" gave the same picture, the method would not look at the class at all. It
+# If "why 4?" and "why 9?" gave the same heatmap, the method would not look at the class at all. It
 # is a good question to put to any heatmap. Put it to gamma: over all test images of a 4, how
-# similar (correlated) are the two pictures?
+# similar (correlated) are the two heatmaps?
 
 # %%
 fours = images[digits.test_labels == 4]
@@ -225,89 +229,89 @@ for gamma in (0.25, 10.0):
 assert similar[0.25] < 0.4 < 0.6 < similar[10.0]
 
 # %% [markdown]
-# The larger γ, the more alike. What is left is where the ink is, and less and less why it matters.
+# The larger γ, the more alike. The heatmap still shows where the ink is, and less and less why it
+# matters.
 #
 # ## An old acquaintance
 #
 # In lesson 3 the derivatives of the logit with respect to the pixels were dx = [4, -1], and in
-# lesson 5 their relevance was [4, -1] too, with x = [1, 1]. No coincidence. With ReLU, a = z where
-# a neuron is on. So R_k / z_k, the worth of a unit, is just the derivative of the logit with
-# respect to z_k, and **LRP-0 is the gradient times the input**. Let us see.
+# lesson 5 their relevance was [4, -1] too, with x = [1, 1]. This is no coincidence. With ReLU,
+# a = z where a neuron is on. So s = R / z is just the derivative of the logit with respect to z,
+# and **LRP-0 is gradient x input**. Let us see.
 
 # %%
 x = images.astype(np.float64)
 net64 = lrp.MLP.from_arrays([layer.W.astype(np.float64) for layer in net.layers],
                             [layer.b.astype(np.float64) for layer in net.layers], "relu")
 e = lrp.explain(net64, x, rule="0")
+a, z = net64.forward_pass(x)
 lower, upper = net64.layers
 da = upper.W[:, e.target].T                             # d logit / d hidden activation
-dx = lower.backward(x, lower.delta(net64.activations(x)[1], da))
+dx = lower.backward(a[0], lower.delta(z[0], a[1], da))
 print("largest difference:", np.abs(e.input - x * dx).max())
 assert np.allclose(e.input, x * dx, atol=1e-9)
 
 # %% [markdown]
-# So LRP-0 has nothing that the gradient does not have. The other rules do: try `rule="gamma"` in
-# this cell, and the assertion fails.
+# So LRP-0 shows nothing here that the gradient does not show. The other rules do: try
+# `rule="gamma"` in this cell, and the assertion fails.
 #
 # It also tells us that a ReLU network has no hidden neuron like the one with 100 and -99. Where z
-# is nearly 0, a = z is too, so the neuron has hardly any relevance to hand out, and the worth of a
-# unit stays a derivative. With the sigmoid this is not so, since there a is not z. What that means
-# for the paper's network, lesson 8 shows.
+# is nearly 0, a = z is too, so the neuron has hardly any relevance to share out, and s stays a
+# derivative. With the sigmoid this is not so, since there a is not z. Lesson 8 shows what that
+# means for the paper's network.
 #
 # ## The rest of the family
 #
-# Six more rules are in the package. Each is the four lines again, with other weights or other
-# inputs. Here they are on our one neuron: a = [1, 2], w = [3, -1], b = 1, R = 4.
+# The package has six more rules. Each is the four lines again, with other weights or other inputs.
+# Here they are on our one neuron: a = [1, 2], w = [3, -1], b = 1, R = 4.
 #
 # | rule | what counts as a contribution | inputs here |
 # |---|---|---|
-# | z-plus | only what speaks for z: 3, and the bias 1 | 3, 0 |
-# | alpha-beta | what speaks for z shares α R = 8, what speaks against it -β R = -4 | 6, -4 |
-# | generalised gamma | as gamma, for a of any sign: what has the sign of z counts more | 4, -4/3 |
+# | z+ (`z_plus`) | positive contributions only: 3, and the bias 1 | 3, 0 |
+# | alpha-beta | positive contributions share α R = 8, negative ones -β R = -4 | 6, -4 |
+# | generalized gamma | as gamma, for a of any sign: what has the sign of z counts more | 4, -4/3 |
 # | w-square | the squared weights, 9 and 1; not the input, not the bias | 3.6, 0.4 |
-# | flat | everybody the same | 2, 2 |
-# | z-box | for pixels from 0 to 2: how far each is from its worst value, 3 - 0 and -2 + 2 | 4, 0 |
+# | flat | every input the same | 2, 2 |
+# | z-B (`z_box`) | pixels from 0 to 2: how far from the worst value, 3 - 0 and -2 + 2 | 4, 0 |
 
 # %%
 from lrp_numpy import rules
 
+a, W, b = np.array([[1.0, 2.0]]), np.array([[3.0], [-1.0]]), np.array([1.0])
 R = np.array([[4.0]])
 for rule, parameters, expected in (
         (rules.lrp_z_plus, {}, [3, 0]), (rules.lrp_alpha_beta, {"alpha": 2, "beta": 1}, [6, -4]),
         (rules.lrp_gamma_generalized, {"gamma": 1.0}, [4, -4 / 3]),
         (rules.lrp_w_square, {}, [3.6, 0.4]), (rules.lrp_flat, {}, [2, 2]),
         (rules.lrp_z_box, {"low": 0.0, "high": 2.0}, [4, 0])):
-    inputs = rule(np.array([[1.0, 2.0]]), np.array([[3.0], [-1.0]]), np.array([1.0]), R,
-                  **parameters)
+    inputs = rule(a, W, b, R, **parameters)
     print(f"{rule.__name__:22}", inputs.round(2))
     assert np.allclose(inputs, [expected])
 
 # %% [markdown]
-# The last three are for the first layer, where a = 0 means black and not absent: a rule that
-# multiplies by a gives black pixels nothing, and these three give them something. With a rule for
-# each layer they go first: `rule=["z_box", "epsilon"]`.
+# The last three are for the first layer, where a = 0 means background and not absent. A rule that
+# multiplies by a gives the background nothing; these three give it something. In a list of rules
+# they go first: `rule=["z_box", "epsilon"]`.
 
 # %%
 e = lrp.explain(net, images, rule=["z_box", "epsilon"])
-black = images == 0
-print(f"share of the black pixels with relevance: z-box {(e.input[black] != 0).mean():.0%}, "
-      f"LRP-0 {(lrp.explain(net, images).input[black] != 0).mean():.0%}")
-assert (e.input[black] != 0).mean() > 0.9
-assert (lrp.explain(net, images).input[black] == 0).all()
+background = images == 0
+print(f"share of the background with relevance: z-B {(e.input[background] != 0).mean():.0%}, "
+      f"LRP-0 {(lrp.explain(net, images).input[background] != 0).mean():.0%}")
+assert (e.input[background] != 0).mean() > 0.9
+assert (lrp.explain(net, images).input[background] == 0).all()
 
 # %% [markdown]
-# ## Names for whole choices
+# ## Composites: names for whole lists
 #
-# Some lists of rules have a name of their own, with the reason for each choice in its docstring:
-# `lrp_numpy/presets.py`. A name stands for as many rules as the network has layers, and says so if
-# it needs more of them.
+# Some lists of rules have a name of their own: **composites**. `lrp_numpy/composites.py` gives the
+# reasons for their choices. A composite gives every layer a rule, and raises an error if the
+# network has too few layers.
 
 # %%
-from lrp_numpy.composites import PRESETS
-
 deep = lrp.MLP.random([784, 60, 40, 10], activation="relu", rng=0)
-for name, preset in PRESETS.items():
-    print(f"{name:18}", [rule for rule, _ in preset(deep)])
+for name, composite in lrp.composites.COMPOSITES.items():
+    print(f"{name:18}", [rule for rule, _ in composite(deep)])
 assert (lrp.explain(deep, images[:5], "overview").input
         == lrp.explain(deep, images[:5], ["z_box", "gamma", "0"]).input).all()
 try:
@@ -319,70 +323,74 @@ except ValueError as error:
 # %% [markdown]
 # ## The same name, another rule
 #
-# Who compares two programs will find that they disagree under the same name. Mostly it is the bias,
-# or a sign. Here is what others mean, and how to say it here. (Each word after the name is a
-# keyword argument of `explain` or of the rule.)
+# Two programs often disagree under the same name. Mostly it is the bias, or a sign. Each such
+# **dialect** is one equation in `lrp_numpy/dialects.py`, and `explain` takes it by its name.
 #
-# | software | its rule | in ours |
-# |---|---|---|
-# | zennit | all | 1e-6 in the denominator of each |
-# | zennit | Epsilon | `"epsilon", epsilon=1e-6` |
-# | zennit | Gamma | `"gamma_generalized"`; where z = 0 exactly, theirs drops R |
-# | zennit | WSquare | `"w_square", bias="modified"`: b² stands in the denominator |
-# | zennit | AlphaBeta, ZPlus, Flat, ZBox | the same names; the last two have no bias, as here |
-# | captum | all | 1e-9 in the denominator of each |
-# | captum | EpsilonRule | `"epsilon", epsilon=1e-9` |
-# | captum | GammaRule | `"gamma", bias="unmodified"` |
-# | captum | Alpha1_Beta0_Rule | `"z_plus", signs="weights", bias="unmodified"`: a w+ and all of b |
-# | lrp_toolbox | alpha-beta | `"alpha_beta"`, with the other sign of beta: its alpha + beta is 1 |
-# | TorchLRP | gamma | none: it multiplies w by w+, w + γ w w+, which is a slip |
-# | TorchLRP | epsilon | `"epsilon"`; but its sign(0) is -1, ours, zennit's and captum's is +1 |
-# | some | epsilon | `"epsilon", signed=False`: z + ε, also where z is negative |
-# | some | any | `start=1.0`: relevance begins at 1 and not at the logit |
+# | software | its rule | here | what differs from ours |
+# |---|---|---|---|
+# | zennit | all | `"zennit.gamma"`, `"zennit.flat"` ... | 1e-6 in every denominator |
+# | zennit | Gamma | `"zennit.gamma"` | the generalized one; where z = 0 exactly, R is left out |
+# | zennit | WSquare | `"zennit.w_square"` | b² stands in the denominator |
+# | captum | all | `"captum.epsilon"` ... | 1e-9 in every denominator |
+# | captum | GammaRule | `"captum.gamma"` | the bias stays as it is |
+# | captum | Alpha1_Beta0_Rule | `"captum.alpha1_beta0"` | a w+ and b; z+ takes (a w)+ and b+ |
+# | lrp_toolbox | alpha-beta | `"toolbox.alpha_beta"` | beta has the other sign: alpha + beta = 1 |
+# | tutorial | epsilon | `"tutorial.epsilon"` | ε times the size of z, added without its sign |
+# | TorchLRP | epsilon | none | sign(0) is -1; ours, zennit's and captum's is +1 |
+# | TorchLRP | gamma | none | w + γ w w+, which is a slip |
+# | some | any | `start=1.0` | relevance begins at 1 and not at the logit |
 #
 # On our neuron, a = [1, 2], w = [3, -1], b = 1, R = 4:
 
 # %%
-a, W, b, R = np.array([[1.0, 2.0]]), np.array([[3.0], [-1.0]]), np.array([1.0]), np.array([[4.0]])
-assert np.allclose(tell(lrp_gamma, gamma=1.0, bias="unmodified"), [[4.8, -1.6]])    # 6 - 2 + 1 = 5
-assert np.allclose(tell(lrp_gamma, gamma=1.0, bias="none"), [[6, -2]])              # 6 - 2 = 4
-assert np.allclose(tell(rules.lrp_w_square, bias="modified"), [[36 / 11, 4 / 11]])  # 9 + 1 + 1
+from lrp_numpy.dialects import captum_gamma, tutorial_epsilon, zennit_w_square
+
+assert np.allclose(tell(captum_gamma, gamma=1.0), [[4.8, -1.6]])                # 6 - 2 + 1 = 5
+assert np.allclose(tell(captum_gamma, gamma=1.0, set_bias_to_zero=True), [[6, -2]])     # 6 - 2 = 4
+assert np.allclose(tell(zennit_w_square), [[36 / 11, 4 / 11]])                  # 9 + 1 + 1 = 11
+print("by its name:", lrp.explain(net, images[:5], "captum.gamma", gamma=1.0).input.shape)
 
 # %% [markdown]
-# And z + ε, where z = -2 and R = 6. With the sign, the denominator is -3; without, -1, and for
-# ε = 2 it would be 0. There, the stabilizer makes unstable.
+# And epsilon in the tutorial of Montavon et al., where z = -2 and R = 6. That ε is relative to the
+# size of z, the root mean square of all outputs, here 2. So ε = 0.5 adds 1. With the sign of z, as
+# in ours with `relative=True`, the denominator is -3. Without it, it is -1, and for ε = 1 it would
+# be 0. There the stabilizer destabilizes.
 
 # %%
 a, W, b, R = np.array([[2.0]]), np.array([[-1.0]]), np.zeros(1), np.array([[6.0]])
-assert tell(lrp_epsilon, epsilon=1.0).tolist() == [[4]]
-assert tell(lrp_epsilon, epsilon=1.0, signed=False).tolist() == [[12]]
+assert tell(lrp_epsilon, epsilon=0.5, relative=True).tolist() == [[4]]
+assert tell(tutorial_epsilon, epsilon=0.5).tolist() == [[12]]
 
 # %% [markdown]
 # One thing is the same everywhere: gamma is made for activations that are not negative. With tanh,
-# a w with a and w both negative speaks *for* the neuron, and gamma lets it count less, not more.
-# `lrp_gamma` says so, and names the rule that looks at the product.
+# a and w can both be negative. Their product is positive evidence, and gamma lets it count less,
+# not more. `lrp_gamma` warns, and names the rule that looks at the product.
 
 # %%
 import warnings
 
 a, W, b = np.array([[-1.0, 1.0]]), np.array([[-2.0], [2.0]]), np.zeros(1)     # both contribute 2
-with warnings.catch_warnings(record=True) as said:
+with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     naive = lrp_gamma(a, W, b, R, gamma=1.0)
-print("gamma", naive, " generalised", rules.lrp_gamma_generalized(a, W, b, R, gamma=1.0))
-print(said[0].message)
-assert naive.tolist() == [[2, 4]] and "'gamma_generalized'" in str(said[0].message)
+print("gamma", naive, " generalized", rules.lrp_gamma_generalized(a, W, b, R, gamma=1.0))
+print(caught[0].message)
+assert naive.tolist() == [[2, 4]] and "'gamma_generalized'" in str(caught[0].message)
 assert rules.lrp_gamma_generalized(a, W, b, R, gamma=1.0).tolist() == [[3, 3]]
 
 # %% [markdown]
 # ## Try it
 #
-# - Which γ makes the evidence against half of what it is with LRP-0?
+# - Which γ halves the negative evidence of LRP-0?
 # - Exchange the rules of the two layers: `["epsilon", "gamma"]`. In which row of the ledger does
 #   the absorbed part stand now?
-# - Take a digit that the network gets wrong, and ask it: why this, and not the right one?
+# - Take a digit that the network misclassifies, and ask: why this class, and not the right one?
+# - `start` may be an array (N, 10) of your own: the logit of 4 at 4, minus the logit of 9 at 9, and
+#   0 elsewhere. Is the heatmap the one of "why 4, not 9?"
+# - Write a rule of your own: `def lrp_cube(a, W, b, R, **how): return rules.propagate(a, W**3, b,
+#   R, **how)`. Then explain with `rule=lrp_cube`. Does its ledger add up?
 #
 # **Write it yourself:** epsilon and gamma.
-# [The exercise](exercises/ex06_rules.py) tells you which kind of wrong an answer is.
+# [The exercise](exercises/ex06_rules.py) checks your answer and names the mistake.
 #
 # Next: [7. The ledger](07_the_ledger.py).

@@ -3,16 +3,16 @@
 #
 # **Question.** Why does the heatmap not sum to the output?
 #
-# **Running time.** 5 seconds. **Before it.** [6. The rules](06_rules.py).
+# **Running time.** 3 seconds. **Before it.** [6. The rules](06_rules.py).
 #
-# LRP is bookkeeping: what the output has earned is handed back, and nothing gets lost. Then the
-# relevance of all pixels should add up to the logit. Mostly it does not. In this lesson we look for
-# the missing part until we have found all of it.
+# LRP is bookkeeping: the output is handed back, and nothing gets lost (relevance is *conserved*).
+# Then the relevance of all pixels should add up to the logit. Mostly it does not. In this lesson we
+# look for the missing part until we have found all of it.
 #
 # ## One neuron, four places
 #
-# Two inputs a = [1, 2] with weights [3, -1] and a bias of 1, so z = 2; the relevance to hand out
-# is 4. With ε = 2, a unit of contribution is worth 4 / (2 + 2) = 1. Who gets what?
+# Two inputs a = [1, 2] with weights [3, -1] and a bias of 1, so z = 2; the relevance to share out
+# is 4. With ε = 2, each unit of contribution gets s = 4 / (2 + 2) = 1. Who gets what?
 #
 # | | contribution | relevance |
 # |---|---|---|
@@ -30,12 +30,12 @@ a, W, b, R = np.array([[1.0, 2.0]]), np.array([[3.0], [-1.0]]), np.array([1.0]),
 ledger = []
 inputs = lrp_epsilon(a, W, b, R, epsilon=2.0, ledger=ledger)
 row = ledger[0]
-print("inputs", inputs, " in the ledger:", {name: part[0] for name, part in row._asdict().items()})
+print("inputs", inputs, " ledger", {name: float(part[0]) for name, part in row._asdict().items()})
 assert [part[0] for part in row] == [4, 1, 1, 2, 0]
 
 # %% [markdown]
-# Each row of the ledger says: received = inputs + bias + epsilon + dropped. Relevance has four
-# places to go to, and only the first is seen in the next layer's heatmap. The fourth is for a z of
+# In each row of the ledger, received = inputs + bias + epsilon + dropped. Relevance has four places
+# to go, and only the first appears in the heatmap of the layer below. The fourth is for a z of
 # exactly 0, where there is no proportion to go by.
 
 # %%
@@ -63,7 +63,7 @@ assert np.allclose(with_bias[0, :2], without) and np.isclose(with_bias[0, 2], le
 #
 # ## A real digit
 #
-# Here is the whole account of one digit, from the logit at the top down to the pixels. What one
+# Here is the whole ledger of one digit, from the logit at the top down to the pixels. What one
 # layer gives to its inputs, the layer below receives.
 
 # %%
@@ -81,9 +81,9 @@ for lower, upper in zip(e.ledger, e.ledger[1:]):
 
 # %% [markdown]
 # Read the column "inputs" from top to bottom: it is what is left of the logit after each layer.
-# The other columns say who took the rest.
+# The other columns show where the rest went.
 #
-# For all 1,000 images, and with all rules: how much of the logit reaches the pixels?
+# For all 1,000 images, and with three rules: how much of the logit reaches the pixels?
 
 # %%
 import matplotlib.pyplot as plt
@@ -105,12 +105,14 @@ for name, (rule, parameters) in zip(names, rules):
 
 figure, axes = plt.subplots(figsize=(7, 2.8), layout="constrained")
 left = np.zeros(len(rules))
-for part, label, grey in zip(np.array(shares).T, ("pixels", "biases", "epsilon"),
-                             ("0.3", "0.6", "0.85")):
-    axes.barh(names, 100 * part, left=left, color=grey, edgecolor="black", label=label)
+for part, label, colour, hatch in zip(np.array(shares).T, ("pixels", "biases", "epsilon"),
+                                      ("#0072b2", "white", "#e69f00"), ("", "", "///")):
+    axes.barh(names, 100 * part, left=left, color=colour, edgecolor="black", hatch=hatch,
+              label=label)
     left += 100 * part
 axes.invert_yaxis()
-axes.set(xlabel="share of the logit, mean of 1,000 images (%)", xlim=(0, 105))
+axes.set(xlabel="share of the logit, mean of 1,000 images (%)", xlim=(0, 105),
+         title="The larger ε, the less of the logit reaches the pixels")
 axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
 show(figure, "07_ledger")
 
@@ -118,7 +120,7 @@ show(figure, "07_ledger")
 # ![who gets how much of the logit](figures/07_ledger.png)
 #
 # The stabilizer takes its share in **each** layer, so in a deep network a harmless-looking ε can
-# absorb most of the answer. Under LRP-0 and gamma all that the pixels do not get is in the biases.
+# absorb most of the output. Under LRP-0 and gamma, the biases have all that the pixels do not get.
 
 # %%
 by_name = dict(zip(names, shares))
@@ -143,10 +145,10 @@ assert difference < 1e-3
 # %% [markdown]
 # ## It always adds up
 #
-# That is the use of a ledger: it catches mistakes. In float64 the sum is right to 10 digits or more
-# for each network and each rule of this course. If you write a rule of your own and it is not,
-# there is a bug in it. (tanh gives negative activations too; for them we take the generalised
-# gamma, as lesson 6 says.)
+# That is the use of a ledger: it catches mistakes. Here are three networks and all rules of this
+# lesson, in float64: each sum is right to 10 digits or more. If you write a rule of your own and
+# its ledger does not add up, the rule has a bug. (tanh gives negative activations too; lesson 6
+# shows why they need the generalized gamma. Lesson 8 explains `zero_centred`.)
 
 # %%
 rng = np.random.default_rng(0)
@@ -154,7 +156,7 @@ worst = 0.0
 for activation in ("relu", "tanh", "sigmoid"):
     sizes = [784, 60, 30, 10]
     random_net = lrp.MLP.random(sizes, activation, rng=rng, dtype=np.float64)
-    random_net = lrp.zero_centred(random_net)       # what that is, lesson 8 tells
+    random_net = lrp.zero_centred(random_net)
     for rule, parameters in rules:
         rule = "gamma_generalized" if rule == "gamma" else rule
         ledger = lrp.explain(random_net, images.astype(np.float64), rule, **parameters).ledger
@@ -166,17 +168,17 @@ assert worst < 1e-10
 
 # %% [markdown]
 # A right sum does not make a right heatmap, though: 100 - 99 is 1 as well. The ledger is a
-# necessary check, not a sufficient one. The next lesson has an example.
+# necessary check, not a sufficient one. The next lesson shows an example.
 #
 # ## Try it
 #
 # - Write `lrp_0` from lesson 5 with the bias forgotten in z. Does its ledger still add up? To what?
 # - In the bar chart, use a network with four hidden layers. What becomes of the share of the pixels
 #   with ε = 0.25?
-# - Under epsilon, can the absorbed part be negative? Explain digit 4 as a class it does not
+# - Under epsilon, can the absorbed part be negative? Explain a digit 4 as a class that it does not
 #   resemble.
 #
 # **Write it yourself:** the ledger of a layer.
-# [The exercise](exercises/ex07_ledger.py) tells you which kind of wrong an answer is.
+# [The exercise](exercises/ex07_ledger.py) checks your answer and names the mistake.
 #
 # Next: [8. The sigmoid trap](08_the_sigmoid_trap.py).

@@ -90,7 +90,7 @@ by_gamma = lrp.flip_and_measure(sigmoid, images, labels, "gamma", gamma=0.25)
 by_0 = lrp.flip_and_measure(sigmoid, images, labels, "0")
 for title, flipping in (("Table 1: gamma", by_gamma), ("Table 2: LRP-0", by_0)):
     print(f"\n{title}")
-    print(tables.as_text(tables.flipping_cells(tables.flipping_numbers(flipping, labels, chosen))))
+    print(tables.as_text(tables.paper_cells(tables.paper_numbers(flipping, labels, chosen))))
 assert (by_0.original.confidence == by_gamma.original.confidence).all()
 
 # %% [markdown]

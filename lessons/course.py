@@ -1,13 +1,14 @@
-"""What the lessons share: where their figures go, and the drawing of a small network."""
+"""What the lessons share: a folder for their figures, and the drawing of a small network."""
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+from lrp_numpy.plotting import RELEVANCE
 
 FIGURES = Path(__file__).parent / "figures"
 
 
 def show(figure, name):
-    """Save a figure as figures/NAME.png and say so; in a notebook it also appears."""
+    """Save a figure as figures/NAME.png and print its path; a notebook displays it as well."""
     FIGURES.mkdir(exist_ok=True)
     figure.savefig(FIGURES / f"{name}.png", dpi=100)
     print(f"figure: lessons/figures/{name}.png")
@@ -16,8 +17,9 @@ def show(figure, name):
 def draw_network(panels):
     """Draw a small network, once for each panel: (title, numbers in the neurons, on the arrows).
 
-    The numbers in the neurons are a list of layers, input first; those on the arrows a list of
-    matrices [from, to]. Red is positive, blue negative, and the width of an arrow is the amount.
+    The numbers in the neurons are a list of layers, input first; those on the arrows are a list of
+    matrices [from, to]. An arrow is red where its number is positive, blue and dashed where it is
+    negative, and as wide as the number is large.
     """
     figure, grid = plt.subplots(1, len(panels), figsize=(5 * len(panels), 3.2),
                                 layout="constrained")
@@ -28,9 +30,8 @@ def draw_network(panels):
             for i, row in enumerate(matrix):
                 for j, amount in enumerate(row):
                     start, end = places[x][i], places[x + 1][j]
-                    colour = "#b40000" if amount >= 0 else "#2f6dff"
-                    axes.plot(*zip(start, end), color=colour, zorder=1,
-                              linewidth=1 + 1.5 * abs(amount),
+                    axes.plot(*zip(start, end), zorder=1, linewidth=1 + 1.5 * abs(amount),
+                              color=RELEVANCE(1.0 if amount >= 0 else 0.0),
                               linestyle="-" if amount >= 0 else "--")
                     near = [s + 0.33 * (e - s) for s, e in zip(start, end)]
                     axes.text(*near, f"{amount:+g}", ha="center", va="center", fontsize=9,

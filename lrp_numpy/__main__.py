@@ -1,6 +1,6 @@
-"""python -m lrp_numpy: see cli.py."""
+"""python -m lrp_numpy: see cli/main.py."""
 import sys
 
-from lrp_numpy.cli.parser import main
+from lrp_numpy.cli.main import main
 
 sys.exit(main())

@@ -19,32 +19,36 @@ from typing import Any
 import numpy as np
 
 from lrp_numpy.ops import reference
-from lrp_numpy.rules import (lrp_epsilon, lrp_gamma_generalized, negative, positive, propagate,
-                             propagate_sum, root_mean_square, sign)
+from lrp_numpy.rules import (lrp_epsilon, lrp_gamma_generalized, negative, only, positive,
+                             propagate, propagate_sum, root_mean_square, sign)
 from lrp_numpy.utils.types import Array
-from lrp_numpy.utils.validation import at_least_0, check_alpha_beta, check_low_high
+from lrp_numpy.utils.validation import checked
 
 
 # zennit: 1e-6 in every denominator
 
+@checked
 def zennit_epsilon(a: Array, W: Array, b: Array, R: Array, epsilon: float = 1e-6,
                    **how: Any) -> Array:
     """LRP-epsilon with zennit's default: R_j = sum_k a_j w_jk / (z_k + 1e-6 sign(z_k)) R_k."""
     return lrp_epsilon(a, W, b, R, epsilon, **how)
 
 
+@checked
 def zennit_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25, epsilon: float = 1e-6,
                  layer: Any = reference, **how: Any) -> Array:
-    """The generalized LRP-gamma with a stabilizer; where z_k = 0 exactly, R_k is left out.
+    """The generalized LRP-gamma with a stabilizer; where z_k = 0 exactly, R_k is dropped.
 
         z'_k = z_k + gamma sum_j (a_j w_jk)^s + gamma b_k^s,    ^s as in lrp_gamma_generalized
         R_j = sum_k  (a_j w_jk + gamma (a_j w_jk)^s) / (z'_k + epsilon sign(z'_k))  R_k
     """
-    z = layer.linear(a, W, b)
-    return lrp_gamma_generalized(a, W, b, np.where(z == 0, 0, R), gamma,
-                                 epsilon=at_least_0("epsilon", epsilon), layer=layer, **how)
+    z, how = layer.linear(a, W, b), {"layer": layer, **how}
+    R_inputs = lrp_gamma_generalized(a, W, b, only(R, z != 0), gamma,
+                                     epsilon=epsilon, **how)
+    return R_inputs + propagate(a, 0 * W, 0 * b, only(R, z == 0), **how)    # a z of 0 drops R
 
 
+@checked
 def zennit_alpha_beta(a: Array, W: Array, b: Array, R: Array, alpha: float = 2.0, beta: float = 1.0,
                       epsilon: float = 1e-6, **how: Any) -> Array:
     """LRP-alpha-beta with a stabilizer in both denominators.
@@ -54,49 +58,53 @@ def zennit_alpha_beta(a: Array, W: Array, b: Array, R: Array, alpha: float = 2.0
 
     z+_k and z-_k are the sums over j with b+_k and b-_k. At z-_k = 0 the sign of epsilon is +.
     """
-    check_alpha_beta(alpha, beta)
-    R_positive = zennit_z_plus(a, W, b, float(alpha) * R, epsilon, **how)
+    R_positive = zennit_z_plus(a, W, b, alpha * R, epsilon, **how)
     return R_positive + propagate_sum([(positive(a), negative(W)), (negative(a), positive(W))],
-                                      negative(b), -float(beta) * R, epsilon=float(epsilon), **how)
+                                      negative(b), -beta * R, epsilon=epsilon, **how)
 
 
+@checked
 def zennit_z_plus(a: Array, W: Array, b: Array, R: Array, epsilon: float = 1e-6,
                   **how: Any) -> Array:
     """LRP-z+ with a stabilizer: R_j = sum_k (a_j w_jk)+ / (z+_k + epsilon) R_k."""
     return propagate_sum([(positive(a), positive(W)), (negative(a), negative(W))], positive(b), R,
-                         epsilon=at_least_0("epsilon", epsilon), **how)
+                         epsilon=epsilon, **how)
 
 
+@checked
 def zennit_w_square(a: Array, W: Array, b: Array, R: Array, epsilon: float = 1e-6,
                     **how: Any) -> Array:
     """LRP-w-square where the bias takes part.
 
         R_j = sum_k  w_jk^2 / (sum_j w_jk^2 + b_k^2 + epsilon)  R_k
     """
-    return propagate(np.ones_like(a), W**2, b**2, R, at_least_0("epsilon", epsilon), **how)
+    return propagate(np.ones_like(a), W**2, b**2, R, epsilon, **how)
 
 
+@checked
 def zennit_flat(a: Array, W: Array, b: Array, R: Array, epsilon: float = 1e-6, **how: Any) -> Array:
     """LRP-flat with a stabilizer: R_j = sum_k 1 / (D + epsilon) R_k."""
-    return propagate(np.ones_like(a), W**0, 0 * b, R, at_least_0("epsilon", epsilon), **how)
+    return propagate(np.ones_like(a), np.ones_like(W), np.zeros_like(b), R, epsilon, **how)
 
 
-def zennit_z_box(a: Array, W: Array, b: Array, R: Array, low: float | Array = 0.0,
-                 high: float | Array = 1.0, epsilon: float = 1e-6, **how: Any) -> Array:
+@checked
+def zennit_z_box(a: Array, W: Array, b: Array, R: Array, low: Any = 0.0,
+                 high: Any = 1.0, epsilon: float = 1e-6, **how: Any) -> Array:
     """LRP-z-B with a stabilizer: as rules.lrp_z_box, z_k + epsilon sign(z_k) in the denominator."""
-    low, high = check_low_high(low, high, a)
-    return propagate_sum([(a, W), (low, -positive(W)), (high, -negative(W))], 0 * b, R,
-                         epsilon=at_least_0("epsilon", epsilon), **how)
+    return propagate_sum([(a, W), (low, -positive(W)), (high, -negative(W))],
+                         np.zeros_like(b), R, epsilon=epsilon, **how)
 
 
 # captum: 1e-9 in every denominator, and biases as they are
 
+@checked
 def captum_epsilon(a: Array, W: Array, b: Array, R: Array, epsilon: float = 1e-9,
                    **how: Any) -> Array:
     """LRP-epsilon with captum's default: R_j = sum_k a_j w_jk / (z_k + 1e-9 sign(z_k)) R_k."""
     return lrp_epsilon(a, W, b, R, epsilon, **how)
 
 
+@checked
 def captum_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25,
                  set_bias_to_zero: bool = False, epsilon: float = 1e-9, **how: Any) -> Array:
     """LRP-gamma that leaves the bias as it is, or out.
@@ -104,29 +112,30 @@ def captum_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25,
         R_j = sum_k  a_j (w_jk + gamma w+_jk) / (z'_k + epsilon sign(z'_k))  R_k,
               z'_k = sum_j a_j (w_jk + gamma w+_jk) + b_k
     """
-    gamma, b = at_least_0("gamma", gamma), 0 * b if set_bias_to_zero else b
-    return propagate(a, W + gamma * positive(W), b, R, at_least_0("epsilon", epsilon), **how)
+    b = np.zeros_like(b) if set_bias_to_zero else b
+    return propagate(a, W + gamma * positive(W), b, R, epsilon, **how)
 
 
+@checked
 def captum_alpha1_beta0(a: Array, W: Array, b: Array, R: Array, set_bias_to_zero: bool = False,
                         epsilon: float = 1e-9, **how: Any) -> Array:
     """z+ by the sign of the weights, not of the contributions; the bias as it is, or left out.
 
         R_j = sum_k  a_j w+_jk / (z'_k + epsilon sign(z'_k))  R_k,    z'_k = sum_j a_j w+_jk + b_k
     """
-    return propagate(a, positive(W), 0 * b if set_bias_to_zero else b, R,
-                     at_least_0("epsilon", epsilon), **how)
+    b = np.zeros_like(b) if set_bias_to_zero else b
+    return propagate(a, positive(W), b, R, epsilon, **how)
 
 
 # The LRP toolbox
 
+@checked
 def toolbox_alpha_beta(a: Array, W: Array, b: Array, R: Array, alpha: float = 2.0,
                        **how: Any) -> Array:
     """LRP-alpha-beta with alpha + beta = 1: beta has the other sign. No stabilizer.
 
         R_j = sum_k ( alpha (a_j w_jk)+ / z+_k + beta (a_j w_jk)- / z-_k ) R_k,    beta = 1 - alpha
     """
-    alpha = at_least_0("alpha", alpha)
     R_positive = propagate_sum([(positive(a), positive(W)), (negative(a), negative(W))],
                                positive(b), alpha * R, **how)
     return R_positive + propagate_sum([(positive(a), negative(W)), (negative(a), positive(W))],
@@ -135,16 +144,18 @@ def toolbox_alpha_beta(a: Array, W: Array, b: Array, R: Array, alpha: float = 2.
 
 # The tutorial of Montavon et al.
 
+@checked
 def tutorial_epsilon(a: Array, W: Array, b: Array, R: Array, epsilon: float = 0.25,
                      layer: Any = reference, **how: Any) -> Array:
     """LRP-epsilon whose epsilon is relative to the size of z, and added without the sign of z.
 
-        R_j = sum_k  a_j w_jk / (z_k + epsilon sqrt(mean_k z_k^2))  R_k
+        R_j = sum_k  a_j w_jk / (z_k + epsilon sqrt(mean_k z_k^2) + 1e-9)  R_k
 
-    A negative z_k can meet the pole. The mean is over the outputs of an example.
+    A negative z_k can meet the pole. The mean is over the outputs of an example; the tutorial's
+    first part, on digits, takes it over all examples at once.
     """
     z = layer.linear(a, W, b)
-    increment = at_least_0("epsilon", epsilon) * root_mean_square(z)
+    increment = epsilon * root_mean_square(z) + 1e-9
     return propagate(a, W, b, R, increment * sign(z), layer, **how)     # sign(z) cancels sign(z)
 
 

@@ -1,18 +1,18 @@
 """`explain`: relevance from the logits down to the pixels, and the ledger of where it went."""
 import warnings
 from collections.abc import Iterable, Iterator
+from copy import copy
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from lrp_numpy import ops
 from lrp_numpy.composites import rules_of_layers
-from lrp_numpy.layers import Layer
 from lrp_numpy.layers.activations import at_zero
 from lrp_numpy.network import Network, run
-from lrp_numpy.ops.remembering import remember
+from lrp_numpy.ops import LOOPS_FROM, choose, reference
+from lrp_numpy.ops.remembering import Remembering, remember
 from lrp_numpy.rules import LedgerRow, total
 from lrp_numpy.utils.types import Rule, Target
 from lrp_numpy.utils.validation import (as_float, check_array, check_finite, check_integer,
@@ -48,7 +48,8 @@ class Explanation(NamedTuple):
 
 def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None,
             intermediate: bool = True, engine: str | None = None, progress: bool = False,
-            start: float | np.ndarray | None = None, **parameters: Any) -> Explanation:
+            start: float | np.ndarray | None = None, _first_row: int = 0,
+            **parameters: Any) -> Explanation:
     """Explain the logit of one class for each image: Layer-wise Relevance Propagation.
 
     At the logits, R is the logit of the explained class and 0 elsewhere. From there each layer
@@ -86,21 +87,30 @@ def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None
     Source: Bach et al. 2015, and see rules.py.
     """
     check_array(x, net.sizes[0], also=[np.uint8])
-    job = _Job(net, rule, parameters, net.choose_ops(engine, len(x)), intermediate)
+    ops, net = net.choose_ops(engine, len(x)), _remembering(net)
+    rules = rules_of_layers(rule, net, parameters)
+    _warn_unless_zero_centred(net)
     _check_target(target, len(x), net)
     _check_start(start, len(x), net)
-    relevance = job.room(len(x), x.dtype)
-    parts = []
-    with tqdm(total=len(x), desc="explaining", unit="image",
-              disable=None if progress else True) as bar:
-        for part in _slices(len(x), _batch_size(net)):
-            parts.append(job.explain(x[part], _of_part(target, part), _of_part(start, part),
-                                     [R[part] for R in relevance], part.start))
-            bar.update(part.stop - part.start)
-    ledger = [LedgerRow(*map(np.concatenate, zip(*rows)))
-              for rows in zip(*(one.ledger for one in parts))]
-    return Explanation(relevance, ledger, np.concatenate([one.target for one in parts]),
-                       np.concatenate([one.logits for one in parts]))
+    real = np.result_type(net.dtype, x.dtype)       # of bytes, the network's
+    relevance = [np.empty((len(x), *shape), real)
+                 for shape in net.shapes[:None if intermediate else 1]]
+    classes, logits, ledger = [], [], [list[LedgerRow]() for _ in net.layers]
+    for part in _batches(len(x), net, progress):
+        a, z = _forward(net, x[part], ops, _first_row + part.start)
+        logits.append(a[-1])
+        classes.append(_classes(a[-1], _of_part(target, part)))
+        outs = [R[part] for R in relevance] + [None] * (len(net.shapes) - len(relevance))
+        R = _into(outs[-1], relevance_of_logits(a[-1], classes[-1], _of_part(start, part)))
+        for number, (layer, layer_rule) in reversed(list(enumerate(zip(net.layers, rules)))):
+            above, rows = R, list[LedgerRow]()
+            R = layer.relevance(layer_rule, a[number], z[number], R, ops=ops, ledger=rows,
+                                out=outs[number])
+            ledger[number].append(_ledger_row(rows, above, R, a[number], number,
+                                              _first_row + part.start))
+            R = _into(outs[number], R)
+    return Explanation(relevance, [LedgerRow(*map(np.concatenate, zip(*rows))) for rows in ledger],
+                       np.concatenate(classes), np.concatenate(logits))
 
 
 def explain_batches(net: Network, x: np.ndarray | Iterable[np.ndarray], rule: Rule = "0",
@@ -132,63 +142,26 @@ def explain_batches(net: Network, x: np.ndarray | Iterable[np.ndarray], rule: Ru
         if count is None and np.ndim(value) != 0:
             raise ValueError(f"{name} must be None or one {one} if x is not an array, got "
                              f"{np.shape(value)}")
-    chosen = (ops.choose(engine, ops.LOOPS_FROM) if count is None else
-              net.choose_ops(engine, count))
-    job = _Job(net, rule, parameters, chosen, intermediate)
+    ops = choose(engine, LOOPS_FROM) if count is None else net.choose_ops(engine, count)
+    engine = "numpy" if ops is reference else "numba"
+    net = _remembering(net)
+    rules_of_layers(rule, net, parameters)
+    _warn_unless_zero_centred(net)
     _check_target(target, 1 if count is None else count, net)
     _check_start(start, count, net)
 
     def pieces():
         with tqdm(total=count, desc="explaining", unit="image",
-                  disable=None if progress else True) as bar:
+                  disable=None if progress else True) as bar, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*zero_centred")     # once is enough
             for images in arrays:
                 check_array(images, net.sizes[0], also=[np.uint8])
                 for part in _slices(len(images), size):
-                    piece = images[part]
-                    yield job.explain(piece, _of_part(target, part), _of_part(start, part),
-                                      job.room(len(piece), images.dtype), part.start)
-                    bar.update(len(piece))
+                    yield explain(net, images[part], rule, _of_part(target, part), intermediate,
+                                  engine, start=_of_part(start, part), _first_row=part.start,
+                                  **parameters)
+                    bar.update(part.stop - part.start)
     return pieces()
-
-
-class _Job:
-    """All that is the same for every batch of one call of `explain`."""
-
-    def __init__(self, net, rule, parameters, ops, intermediate):
-        self.rules = rules_of_layers(rule, net, parameters)
-        self.layers = [_remembering(layer) for layer in net.layers]
-        self.net, self.ops, self.intermediate = net, ops, intermediate
-        for name in {layer.activation for layer in net.layers}:
-            if at_zero(name) != 0:
-                warnings.warn(f"{name}(0) is {at_zero(name):g}, so neurons near z = 0 get "
-                              "relevance that they cannot redistribute sensibly; explain "
-                              "zero_centred(net) instead, which has the same outputs",
-                              stacklevel=3)
-
-    def room(self, N, dtype):
-        """Room for the relevance of N images: of every neuron, or of the pixels alone."""
-        real = np.result_type(self.net.dtype, dtype)        # of bytes, the network's
-        shapes = self.net.shapes[:None if self.intermediate else 1]
-        return [np.empty((N, *shape), real) for shape in shapes]
-
-    def explain(self, x, target, start, kept, first_row):
-        """The Explanation of one batch; its relevance is written into the arrays `kept`."""
-        x = np.asarray(x)
-        if x.dtype == np.uint8:
-            x = x.astype(self.net.dtype) / 255
-        a, z = run(self.layers, x, self.ops)
-        _check_forward(x, z, first_row)
-        logits = a[-1]
-        target = logits.argmax(axis=1) if target is None else np.full(len(x), target, np.int64)
-        R, ledger = relevance_of_logits(logits, target, start), list[LedgerRow]()
-        for number, (layer, rule) in reversed(list(enumerate(zip(self.layers, self.rules)))):
-            if self.intermediate:
-                kept[number + 1][...] = R
-            above, rows = R, list[LedgerRow]()
-            R = layer.relevance(rule, a[number], z[number], R, self.ops, rows)
-            ledger.insert(0, _ledger_row(rows, above, R, a[number], number, first_row))
-        kept[0][...] = R
-        return Explanation(kept, ledger, target, logits)
 
 
 def relevance_of_logits(logits: np.ndarray, target: np.ndarray,
@@ -202,20 +175,53 @@ def relevance_of_logits(logits: np.ndarray, target: np.ndarray,
     return R
 
 
-def _remembering(layer: Layer) -> Layer:
-    """The layer with weights of which a rule's changes are made once: see ops/remembering.py."""
+def _remembering(net: Network) -> Network:
+    """The network with weights of which a rule's changes are made once: see ops/remembering.py."""
+    if any(isinstance(getattr(layer, name), Remembering)
+           for layer in net.layers for name in layer.parameters):
+        return net
     memo: dict = {}
-    return replace(layer, **{name: remember(getattr(layer, name), memo)
-                             for name in layer.parameters})      # type: ignore[type-var]
+    twin = copy(net)
+    twin.layers = [replace(layer, **{name: remember(getattr(layer, name), memo)  # type: ignore
+                                     for name in layer.parameters}) for layer in net.layers]
+    return twin
 
 
-def _check_forward(x, z, first_row):
+def _forward(net, x, ops, first_row):
+    """The forward pass of a batch; its pre-activations must be finite."""
+    x = np.asarray(x)
+    if x.dtype == np.uint8:
+        x = x.astype(net.dtype) / 255
+    a, z = run(net.layers, x, ops)
     for number, of_layer in enumerate(z):
         with np.errstate(invalid="ignore", over="ignore"):
             is_finite = np.isfinite(of_layer.sum())
         if not is_finite:
             check_finite(x, first_row=first_row)    # NaN in x shows in z as well: blame x first
             check_overflow(of_layer, f"z of layer {number}", first_row)
+    return a, z
+
+
+def _classes(logits, target):
+    """The class that is explained, for each image."""
+    if target is None:
+        return logits.argmax(axis=1)
+    return np.full(len(logits), target, np.int64)
+
+
+def _into(out, R):
+    """R, copied into `out` unless there is none, or R is there already."""
+    if out is not None and R is not out:
+        out[...] = R
+    return R
+
+
+def _warn_unless_zero_centred(net):
+    for name in {layer.activation for layer in net.layers}:
+        if at_zero(name) != 0:
+            warnings.warn(f"{name}(0) is {at_zero(name):g}, so neurons near z = 0 get relevance "
+                          "that they cannot redistribute sensibly; explain zero_centred(net) "
+                          "instead, which has the same outputs", stacklevel=3)
 
 
 def _check_start(start, N, net):
@@ -224,7 +230,11 @@ def _check_start(start, N, net):
         if np.shape(start) != (N, net.sizes[-1]):
             raise ValueError(f"start must be None, a number, or an array of shape "
                              f"({N}, {net.sizes[-1]}), got {np.shape(start)}")
-        check_finite(np.asarray(start, net.dtype), "start")
+        each = np.asarray(start)
+        if each.dtype.kind not in "iuf":
+            raise ValueError(f"start must hold integers or floats, got {each.dtype}")
+        with np.errstate(over="ignore"):
+            check_finite(each.astype(net.dtype), "start")
     elif start is not None and not abs(as_float(start)) <= float(np.finfo(net.dtype).max):
         raise ValueError(f"start must be None or a finite {net.dtype} number, got {start!r}")
 
@@ -239,15 +249,15 @@ def _check_target(target, N, net):
 
 
 def _ledger_row(rows, R, R_inputs, a, number, first_row):
-    """The LedgerRow of layer `number`: the sum over each use that its rule made of the four lines.
+    """The sum of the rows that a rule appended, one for each use that it made of the four lines.
 
-    The relevance must have the shape of a, and finite sums, one for each image.
+    Relevance must have the shape of a, and finite sums, one for each image.
     """
     if np.shape(R_inputs) != a.shape:
         raise ValueError(f"rule must return relevance of the shape of a, {a.shape}, got "
                          f"{np.shape(R_inputs)}")
     unknown = np.full(len(R), np.nan)
-    rows = rows or [(total(R), total(R_inputs), *[unknown] * 3)]
+    rows = rows or [(total(R), total(R_inputs), unknown, unknown, unknown)]
     row = LedgerRow(*[sum(parts) for parts in zip(*rows)])
     if not np.isfinite(row.inputs).all():
         image = int(np.argmin(np.isfinite(row.inputs)))
@@ -265,6 +275,14 @@ def _of_part(target, part):
 def _slices(N, size):
     """slice(0, size), slice(size, 2 * size), ..., up to N; an empty one if N is 0."""
     return [slice(start, min(start + size, N)) for start in range(0, max(N, 1), size)]
+
+
+def _batches(N, net, progress):
+    """`_slices` of as many images as are fast, with a bar on a terminal."""
+    with tqdm(total=N, desc="explaining", unit="image", disable=None if progress else True) as bar:
+        for part in _slices(N, _batch_size(net)):
+            yield part
+            bar.update(part.stop - part.start)
 
 
 def _batch_size(net):

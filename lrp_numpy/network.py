@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike
 from lrp_numpy.layers import LAYERS, Dense, Layer
 from lrp_numpy.layers.activations import check_activation
 from lrp_numpy.ops import choose
-from lrp_numpy.utils.files import read_arrays, why, written_whole
+from lrp_numpy.utils.files import atomic_write, error_text, read_arrays
 from lrp_numpy.utils.types import FilePath, Seed
 from lrp_numpy.utils.validation import check_finite, check_inputs, check_overflow
 
@@ -152,7 +152,7 @@ class Network:
             for field in fields(layer):
                 if getattr(layer, field.name) is not None:
                     arrays[f"{field.name}{number}"] = np.array(getattr(layer, field.name))
-        with written_whole(path) as file:
+        with atomic_write(path) as file:
             np.savez(file, **arrays)
 
     @staticmethod
@@ -174,7 +174,8 @@ class Network:
         except FileNotFoundError as error:
             raise ValueError(f"{path} is not a network saved by lrp_numpy: no such file") from error
         except Exception as error:      # whatever a damaged file makes the layers stumble over
-            raise ValueError(f"{path} is not a network saved by lrp_numpy: {why(error)}") from error
+            raise ValueError(
+                f"{path} is not a network saved by lrp_numpy: {error_text(error)}") from error
 
 
 class MLP(Network):
@@ -267,7 +268,7 @@ def _loaded(file, name, number):
     values = {}
     for field in fields(LAYERS[name]):
         key = f"{field.name}{number}"
-        if key == f"rule{number}" and key not in file:
+        if field.name == "rule" and f"relevance{number}" in file:
             key = f"relevance{number}"      # its name in version 0.1
         if key in file or field.default is not None:        # None is not saved
             value = file[key]

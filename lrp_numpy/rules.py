@@ -7,26 +7,21 @@ Notation: a (N, D) activations entering the layer, W (D, K), b (K,), z = a @ W +
 inputs, k outputs; w+ = max(w, 0), w- = min(w, 0). Relevance is in units of the logit that is
 explained. In a convolution, a is (N, C, H, W), W (C, K, h, w) and b (K, 1, 1).
 
-Every rule hands two more keywords, `how`, to `propagate`: `layer`, which supplies a @ W + b and
-s @ W.T as linear(a, W, b) and transpose(s, W, shape), such as a Conv2D (default: Dense layers); and
-`ledger`, a list to which it appends a LedgerRow. A rule of your own is a function of this kind:
+Every rule hands two more keywords, `how`, to `propagate`: `layer`, such as a Conv2D, with its own
+linear(a, W, b) for a @ W + b and transpose(s, W, shape) for s @ W.T; and `ledger`, a list that gets
+a LedgerRow. A rule of your own is a function of this kind:
 
     def lrp_cube(a, W, b, R, **how):
         return propagate(a, W**3, b, R, **how)
 
-Every rule raises ValueError for arrays whose shapes do not fit one another, that are no numbers, or
-that hold NaN or infinity, with the place of the first. Where z overflows, relevance is NaN. What
-other software means by the same names is in dialects.py.
+A rule raises ValueError for arrays that do not fit one another or hold NaN or infinity, and for
+parameters outside their range. What other software means by its name is in dialects.py.
 
 Sources:
-    Bach et al. 2015, "On Pixel-Wise Explanations for Non-Linear Classifier Decisions by Layer-Wise
-        Relevance Propagation", doi:10.1371/journal.pone.0130140
-    Montavon et al. 2017, "Explaining Nonlinear Classification Decisions with Deep Taylor
-        Decomposition", doi:10.1016/j.patcog.2016.11.008
-    Montavon et al. 2019, "Layer-Wise Relevance Propagation: An Overview",
-        doi:10.1007/978-3-030-28954-6_10
-    Lapuschkin et al. 2019, "Unmasking Clever Hans Predictors and Assessing What Machines Really
-        Learn", doi:10.1038/s41467-019-08987-4
+    Bach et al. 2015, "On Pixel-Wise Explanations ...", doi:10.1371/journal.pone.0130140
+    Montavon et al. 2017, "Deep Taylor Decomposition", doi:10.1016/j.patcog.2016.11.008
+    Montavon et al. 2019, "LRP: An Overview", doi:10.1007/978-3-030-28954-6_10
+    Lapuschkin et al. 2019, "Unmasking Clever Hans Predictors", doi:10.1038/s41467-019-08987-4
     Andeol et al. 2021, "Learning Domain Invariant Representations by Joint Wasserstein Distance
         Minimization"
 """
@@ -35,15 +30,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lrp_numpy.ops import reference
+from lrp_numpy.ops.terms import Terms
 from lrp_numpy.utils.types import Array
-from lrp_numpy.utils.validation import (as_floats, at_least_0, check_alpha_beta, check_low_high,
-                                        check_shape, warn_if_negative)
+from lrp_numpy.utils.validation import as_floats, check_shape, checked, warn_if_negative
 
 
 class LedgerRow(NamedTuple):
     """Where the relevance of one layer went, for each of N images, in units of the logit.
 
-    received = inputs + bias + epsilon + dropped, to rounding.
+    received = inputs + bias + epsilon + dropped
     """
     received: Array    # (N,) relevance that came from above
     inputs: Array      # (N,) relevance of the layer's inputs, which the layer below receives
@@ -78,6 +73,12 @@ def divide(R: Array, z: Array) -> Array:
     return np.where(z == 0, 0, R / np.where(z == 0, 1, z)) + 0 * z
 
 
+def only(R: Array, where: Array) -> Array:
+    """R where `where` is True, else 0."""
+    check_shape("R", R, where.shape)
+    return np.where(where, R, 0)
+
+
 def total(R: Array) -> Array:
     """The sum over everything but the images: (N, ...) to (N,), in float64."""
     return R.sum(axis=tuple(range(1, R.ndim)), dtype=np.float64)
@@ -90,12 +91,13 @@ def propagate(a: Array, W: Array, b: Array, R: Array, epsilon: float | Array = 0
         R_j = a_j sum_k w_jk R_k / (z_k + epsilon sign(z_k)),    z = a @ W + b
 
     Returns (N, D). epsilon: a number, or an array that broadcasts to z. Where the denominator is
-    exactly 0 there is no proportion to share in, so R_k is dropped (s_k = 0).
+    exactly 0, R_k is dropped (s_k = 0); where z overflows, R_j is NaN.
     Source: the four steps of Montavon et al. 2019, section 10.2.2.
     """
     if layer.loops is not None:     # the same four lines in one pass over W: ops/kernels.py
         return layer.loops(a, W, b, R, epsilon, layer, ledger)
-    a, W, b, R = as_floats(a=a, W=W, b=b, R=R)
+    if not layer.is_checked:        # `explain` has looked at them
+        a, W, b, R = as_floats(a=a, W=W, b=b, R=R)
 
     z = layer.linear(a, W, b)               # 1. what was contributed to each output, in all
     s = divide(R, stabilize(z, epsilon))    # 2. relevance per unit of contribution
@@ -107,34 +109,32 @@ def propagate(a: Array, W: Array, b: Array, R: Array, epsilon: float | Array = 0
     return R_inputs
 
 
-def ledger_row(b: Array, z: Array, s: Array, R: Array, R_inputs: Array,
-               epsilon: float | Array) -> LedgerRow:
+def ledger_row(b: Array, z: Array, s: Array, R: Array, R_inputs: Array, epsilon: Any) -> LedgerRow:
     """Where R went in the four lines: to inputs and bias, which make up z, or to epsilon."""
     return LedgerRow(received=total(R), inputs=total(R_inputs), bias=total(b * s),
                      epsilon=total(epsilon * sign(z) * s),
                      dropped=total(np.where(stabilize(z, epsilon) == 0, R, 0)))
 
 
-def propagate_sum(terms: list[tuple[Array, Array]], b: Array, R: Array, **how: Any) -> Array:
-    """The four lines for a z of several terms (a, W): z = a1 @ W1 + a2 @ W2 + ... + b.
-
-    It is one layer with all the inputs side by side; each input gets the sum of its parts.
-    """
-    a, W = (np.concatenate(parts, axis) for parts, axis in zip(zip(*terms), (1, 0)))
-    return np.sum(np.split(propagate(a, W, b, R, **how), len(terms), axis=1), axis=0)
+def propagate_sum(terms: list[tuple[Array, Array]], b: Array, R: Array, layer: Any = reference,
+                  **how: Any) -> Array:
+    """The four lines for a z of several terms (a, W): z = a1 @ W1 + a2 @ W2 + ... + b."""
+    a, W = np.stack([a for a, _ in terms], axis=1), np.stack([W for _, W in terms])
+    return propagate(a, W, b, R, layer=Terms(layer), **how).sum(axis=1)
 
 
+@checked
 def lrp_0(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
     """LRP-0: in proportion to the contribution of each input to z.
 
         R_j = sum_k  a_j w_jk / (sum_j a_j w_jk + b_k)  R_k
 
-    Shapes as in `propagate`. Where z_k = 0 exactly, R_k is dropped; where z_k is nearly 0, R_j is
-    huge. Source: Bach et al. 2015.
+    Shapes as in `propagate`. Where z_k is nearly 0, R_j is huge. Source: Bach et al. 2015.
     """
     return propagate(a, W, b, R, **how)
 
 
+@checked
 def lrp_epsilon(a: Array, W: Array, b: Array, R: Array, epsilon: float = 0.25,
                 relative: bool = False, layer: Any = reference, **how: Any) -> Array:
     """LRP-epsilon: as LRP-0, but the stabilizer absorbs relevance where z is small.
@@ -143,49 +143,45 @@ def lrp_epsilon(a: Array, W: Array, b: Array, R: Array, epsilon: float = 0.25,
 
     Shapes as in `propagate`; epsilon >= 0 is in units of z. relative=True: epsilon is a multiple of
     sqrt(mean_k z_k^2), the root mean square of an example's z. epsilon = 0 is LRP-0.
-    Raises ValueError for a negative epsilon. Source: Bach et al. 2015; relative: Montavon et al.
-    2019.
+    Source: Bach et al. 2015; relative: Montavon et al. 2019.
     """
-    epsilon = at_least_0("epsilon", epsilon)
     size = root_mean_square(layer.linear(a, W, b)) if relative else 1
     return propagate(a, W, b, R, epsilon * size, layer, **how)
 
 
+@checked
 def lrp_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25, **how: Any) -> Array:
     """LRP-gamma: positive weights and biases count 1 + gamma times.
 
         R_j = sum_k  a_j (w_jk + gamma w+_jk) / (sum_j a_j (w_jk + gamma w+_jk) + b_k + gamma b+_k)
               R_k
 
-    Shapes as in `propagate`; gamma >= 0 has no unit. gamma = 0 is LRP-0; the larger gamma, the less
-    negative evidence remains. Assumes a >= 0, and warns if it is not: `lrp_gamma_generalized` is
-    the rule for both signs. Assumes z_k > 0 where R_k is not 0: a negative z_k may grow to 0 and
-    past it, with huge R_j near there. Raises ValueError for a negative gamma. Source: Montavon et
-    al. 2019, section 10.2.1.
+    Shapes as in `propagate`; gamma >= 0. gamma = 0 is LRP-0; the larger gamma, the less negative
+    evidence remains. Assumes a >= 0, and warns if it is not; and z_k > 0 where R_k is not 0: a
+    negative z_k may grow past 0, with huge R_j near there. For both signs: `lrp_gamma_generalized`.
+    Source: Montavon et al. 2019, section 10.2.1.
     """
-    gamma = at_least_0("gamma", gamma)
     warn_if_negative(a, gamma)
     return propagate(a, W + gamma * positive(W), b + gamma * positive(b), R, **how)
 
 
+@checked
 def lrp_gamma_generalized(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25,
                           layer: Any = reference, **how: Any) -> Array:
     """LRP-gamma for a and z of any sign: contributions with the sign of z count 1 + gamma times.
 
-        R_j = sum_k  (a_j w_jk + gamma (a_j w_jk)^s) / (z_k + gamma sum_j (a_j w_jk)^s + gamma
-        b_k^s)
+        R_j = sum_k  (a_j w_jk + gamma (a_j w_jk)^s) / (z_k + gamma (sum_j (a_j w_jk)^s + b_k^s))
               R_k,   where x^s is x+ if z_k >= 0, else x-
 
     Shapes and gamma as in `lrp_gamma`, which it equals where a >= 0 and z >= 0. The denominator is
-    never nearer to 0 than z. Raises ValueError for a negative gamma.
-    Source: Andeol et al. 2021, there for z > 0 and z < 0.
+    never nearer to 0 than z. Source: Andeol et al. 2021.
     """
-    gamma, is_up = at_least_0("gamma", gamma), layer.linear(a, W, b) >= 0
-    R_up, R_down = np.where(is_up, R, 0), np.where(is_up, 0, R)
-    return (favour_positive(a, W, b, R_up, gamma, layer=layer, **how)
-            + favour_positive(a, -W, -b, R_down, gamma, layer=layer, **how))
+    is_up = layer.linear(a, W, b) >= 0
+    return (favour_positive(a, W, b, only(R, is_up), gamma, layer=layer, **how)
+            + favour_positive(a, -W, -b, only(R, ~is_up), gamma, layer=layer, **how))
 
 
+@checked
 def lrp_alpha_beta(a: Array, W: Array, b: Array, R: Array, alpha: float = 2.0, beta: float = 1.0,
                    **how: Any) -> Array:
     """LRP-alpha-beta: positive and negative contributions to z are treated apart.
@@ -193,16 +189,15 @@ def lrp_alpha_beta(a: Array, W: Array, b: Array, R: Array, alpha: float = 2.0, b
         R_j = sum_k ( alpha (a_j w_jk)+ / (sum_j (a_j w_jk)+ + b+_k)
                      - beta (a_j w_jk)- / (sum_j (a_j w_jk)- + b-_k) ) R_k,    alpha - beta = 1
 
-    Shapes as in `propagate`. Where z_k has no positive (or no negative) contribution, that part of
-    R_k is dropped. Raises ValueError unless alpha >= 1, beta >= 0 and alpha - beta = 1.
-    Source: Bach et al. 2015.
+    Shapes as in `propagate`; beta >= 0. Without a positive (or negative) contribution to z_k, that
+    part of R_k is dropped. Source: Bach et al. 2015.
     """
-    check_alpha_beta(alpha, beta)
-    R_positive = lrp_z_plus(a, W, b, float(alpha) * R, **how)
+    R_positive = lrp_z_plus(a, W, b, alpha * R, **how)
     return R_positive + propagate_sum([(positive(a), negative(W)), (negative(a), positive(W))],
-                                      negative(b), -float(beta) * R, **how)
+                                      negative(b), -beta * R, **how)
 
 
+@checked
 def lrp_z_plus(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
     """LRP-z+: positive contributions only; alpha-beta with alpha = 1, beta = 0.
 
@@ -214,6 +209,7 @@ def lrp_z_plus(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
                          **how)
 
 
+@checked
 def lrp_w_square(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
     """LRP-w-square: in proportion to the squared weights, whatever the input is; no bias.
 
@@ -221,9 +217,10 @@ def lrp_w_square(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
 
     Shapes as in `propagate`. Source: Montavon et al. 2017.
     """
-    return propagate(np.ones_like(a), W**2, 0 * b, R, **how)
+    return propagate(np.ones_like(a), W**2, np.zeros_like(b), R, **how)
 
 
+@checked
 def lrp_flat(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
     """LRP-flat: the same share for every input that leads to k; no bias.
 
@@ -231,21 +228,20 @@ def lrp_flat(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
 
     Shapes as in `propagate`. Source: Lapuschkin et al. 2019.
     """
-    return propagate(np.ones_like(a), W**0, 0 * b, R, **how)
+    return propagate(np.ones_like(a), np.ones_like(W), np.zeros_like(b), R, **how)
 
 
-def lrp_z_box(a: Array, W: Array, b: Array, R: Array, low: float | Array = 0.0,
-              high: float | Array = 1.0, **how: Any) -> Array:
+@checked
+def lrp_z_box(a: Array, W: Array, b: Array, R: Array, low: Any = 0.0,
+              high: Any = 1.0, **how: Any) -> Array:
     """LRP-z-B, for pixels in [low, high]: by the distance from the end that lowers z_k.
 
-        R_j = sum_k  (a_j w_jk - low_j w+_jk - high_j w-_jk)
-                     / (sum_j a_j w_jk - low_j w+_jk - high_j w-_jk)  R_k
+        R_j = sum_k  q_jk / sum_j q_jk  R_k,    q_jk = a_j w_jk - low_j w+_jk - high_j w-_jk
 
-    Shapes as in `propagate`. low, high: finite, low < high, a number or one for each input, which
-    bound the pixels. No bias. Raises ValueError for others. Source: Montavon et al. 2017.
+    Shapes as in `propagate`; low < high, also one for each input. Source: Montavon et al. 2017.
     """
-    low, high = check_low_high(low, high, a)
-    return propagate_sum([(a, W), (low, -positive(W)), (high, -negative(W))], 0 * b, R, **how)
+    terms = [(a, W), (low, -positive(W)), (high, -negative(W))]
+    return propagate_sum(terms, np.zeros_like(b), R, **how)
 
 
 def favour_positive(a: Array, W: Array, b: Array, R: Array, gamma: float, **how: Any) -> Array:

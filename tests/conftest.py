@@ -1,4 +1,6 @@
 """What several test files need: random networks with non-zero biases, and the digits."""
+import contextlib
+import io
 import os
 import signal
 import tracemalloc
@@ -13,7 +15,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:   # so a shell starts what
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import lrp_numpy as lrp  # noqa: E402
+from lrp_numpy import ops  # noqa: E402
+from lrp_numpy.layers.base import LinearPart  # noqa: E402
+from lrp_numpy.rules import LedgerRow  # noqa: E402
 
+ENGINES = ["numpy", "numba"]
 SHAPES = [[3, 2], [5, 4, 3], [1, 7, 2], [6, 1, 5], [9, 8, 7, 4], [7, 33, 40, 4]]
 
 
@@ -43,15 +49,45 @@ def random_case():
     return case
 
 
+@pytest.fixture(params=ENGINES)
+def each_engine(request, monkeypatch):
+    """A test that uses it runs twice: what names no engine takes the equations, or the loops."""
+    monkeypatch.setattr(ops, "LOOPS_FROM", {"numpy": np.inf, "numba": 0}[request.param])
+    return request.param
+
+
 def arrays_of(net):
     """([W1, W2, ...], [b1, b2, ...]) as copies."""
     return [layer.W.copy() for layer in net.layers], [layer.b.copy() for layer in net.layers]
+
+
+def by_engine(rule, layer, a, R, engine, **parameters):
+    """(R of the inputs, a LedgerRow of all uses of the four lines): one layer under one rule, as
+    `explain` calls it."""
+    module, ledger = ops.choose(engine), []
+    part = LinearPart(layer, module, a, layer.linear(a, layer.W, layer.b, module))
+    R_inputs = rule(a, layer.W, layer.b, R, layer=part, ledger=ledger, **parameters)
+    return R_inputs, added_up(ledger)
+
+
+def added_up(ledger):
+    """One LedgerRow for all uses that a rule made of the four lines."""
+    return LedgerRow(*[sum(parts) for parts in zip(*ledger)])
 
 
 def same(net, other):
     """Whether two networks have the same weights, to the bit."""
     return all((one.W == two.W).all() and (one.b == two.b).all()
                for one, two in zip(net.layers, other.layers))
+
+
+@contextlib.contextmanager
+def terminal():
+    """Within it, stderr is a terminal, whose text is kept."""
+    shown = io.StringIO()
+    shown.isatty = lambda: True
+    with contextlib.redirect_stderr(shown):
+        yield shown
 
 
 def most_memory(call):

@@ -1,12 +1,12 @@
 """Damaged files by the hundred thousand, for every reader: `python tests/fuzz.py --count 100000`.
 
-A whole file is damaged in one to four places, or its parts are and the checksums around them are
-made right again. Whatever comes of it, the reader must return or raise one ValueError that names
-the file, within a second, and must not take more memory than the file's content honestly needs,
-four times, and a fixed room for buffers. What does otherwise is kept in the folder of --keep.
+A valid file is damaged in one to four places; or its parts are, and their checksums are corrected.
+For every such file, the reader must return or raise one ValueError that names the file, within a
+second, and in at most four times the memory that the file's content needs, plus a fixed amount for
+buffers. Files for which it does not are kept in the folder of --keep.
 
-Memory is what Python and NumPy take. What Pillow takes for a picture is not seen: at most 4096 x
-4096 pixels, and only as many as the file's bytes could hold.
+Only the memory of Python and NumPy is measured. Pillow's is not, but is limited: at most 4096 x
+4096 pixels, and only as many as fit in the file's bytes.
 """
 import argparse
 import gzip
@@ -28,24 +28,24 @@ from PIL import Image
 
 import lrp_numpy as lrp
 from lrp_numpy.training import checkpoint
-from lrp_numpy.datasets import mnist as data
+from lrp_numpy.datasets import download, read_idx
 from lrp_numpy.utils import files
 from lrp_numpy.datasets import handwriting
-from lrp_numpy.training import train as training
+from lrp_numpy.training import init_state
 
 SECONDS = 1.0
 TIMES = 4
-BUFFERS = 1 << 20       # bytes: what opening and reading takes at any length of the file
+BUFFERS = 1 << 20       # bytes that opening and reading a file of any length may take
 LENGTHS = [0, 1, 2, 255, 2**15, 2**16, 2**31 - 1, 2**31, 2**32 - 1]
 
 
 class Reader(NamedTuple):
-    """How to read a kind of file, a whole one, and how to take it apart and put it together."""
+    """How to read a kind of file, a valid one, and how to split it into parts and join them."""
     read: Callable          # path -> anything, or ValueError
-    whole: bytes
-    parts: Callable         # bytes -> list of bytes
-    joined: Callable        # list of bytes -> bytes
-    honest: Callable        # bytes -> how many bytes their content has, if they are whole
+    valid: bytes
+    split: Callable         # bytes -> list of bytes
+    join: Callable          # list of bytes -> bytes
+    content_size: Callable  # bytes of a file -> number of bytes of its content, unpacked
 
 
 def idx_file(images):
@@ -53,22 +53,22 @@ def idx_file(images):
     return header + images.tobytes()
 
 
-def zip_parts(content):
+def zip_split(content):
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return [part for name in archive.namelist()
                 for part in (name.encode(), archive.read(name))]
 
 
-def zip_joined(parts):
+def zip_join(parts):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive, warnings.catch_warnings():
-        warnings.simplefilter("ignore")     # two parts may have one name
+        warnings.simplefilter("ignore")     # two parts may have the same name
         for name, part in zip(parts[::2], parts[1::2]):
             archive.writestr(name.decode("latin-1").replace("\0", "") or "x", part)
     return file.getvalue()
 
 
-def png_parts(content):
+def png_split(content):
     parts, place = [], 8
     while place < len(content):
         size, = struct.unpack(">I", content[place:place + 4])
@@ -77,7 +77,7 @@ def png_parts(content):
     return [zlib.decompress(part[4:]) if part[:4] == b"IDAT" else part for part in parts]
 
 
-def png_joined(parts):
+def png_join(parts):
     file = b"\x89PNG\r\n\x1a\n"
     for part in parts:
         if part[:4] not in (b"IHDR", b"IEND", b"PLTE", b"tRNS", b"gAMA", b"pHYs"):
@@ -87,21 +87,21 @@ def png_joined(parts):
 
 
 def png_size(content):
-    """A float for each pixel that the header names."""
+    """The size of a float32 for each pixel, by the header."""
     sides = struct.unpack(">2I", content[16:24]) if len(content) >= 24 else (0, 0)
-    return 4 * sides[0] * sides[1] if max(sides) <= handwriting.LONGEST_SIDE else 0
+    return 4 * sides[0] * sides[1] if max(sides) <= handwriting.MAX_SIDE else 0
 
 
 def unpacked_size(content):
-    """What a gzip file holds, up to what MNIST's longest has."""
+    """The size of a gzip file's content, up to that of MNIST's largest file."""
     try:
-        return len(zlib.decompressobj(wbits=31).decompress(content, data.FILES[0].size))
+        return len(zlib.decompressobj(wbits=31).decompress(content, download.FILES[0].size))
     except zlib.error:
         return 0
 
 
 def readers():
-    """{name: Reader}: every kind of file that the package reads."""
+    """{name: Reader} for every kind of file that the package reads."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 255, (3, 28, 28), dtype=np.uint8)
     idx = idx_file(images)
@@ -109,31 +109,31 @@ def readers():
                        lrp.MaxPool2D(2), lrp.Flatten(), lrp.Dense.random(8, 3, "identity", 0)])
     few = SimpleNamespace(train_images=rng.random((8, 36)), train_labels=np.arange(8) % 3,
                           test_images=rng.random((2, 36)), test_labels=np.arange(2))
-    identity = checkpoint.identity(net, few, np.random.default_rng(0), batch_size=4)
+    fingerprint = checkpoint.run_fingerprint(net, few, np.random.default_rng(0), batch_size=4)
     with tempfile.TemporaryDirectory() as folder:
         net.save(f"{folder}/network.npz")
-        checkpoint.save(f"{folder}/run.npz", training.trainable(net), [1.0, 2.0], [0.5], identity)
+        checkpoint.save(f"{folder}/run.npz", init_state(net), [1.0, 2.0], [0.5], fingerprint)
         network, run = (Path(folder, f"{name}.npz").read_bytes() for name in ("network", "run"))
     npy, png = io.BytesIO(), io.BytesIO()
     np.save(npy, rng.random((40, 30)))
     Image.fromarray(rng.integers(0, 255, (30, 20, 4), dtype=np.uint8)).save(png, "png")
 
-    def go_on(path):
-        return checkpoint.load(path, training.trainable(net), identity.copy(), steps=2, epochs=10)
+    def resume(path):
+        return checkpoint.load(path, init_state(net), fingerprint.copy(), steps=2, epochs=10)
     return {
-        "idx": Reader(data.read_idx, idx, lambda whole: [whole[:4], whole[4:16], whole[16:]],
+        "idx": Reader(read_idx, idx, lambda file: [file[:4], file[4:16], file[16:]],
                       b"".join, len),
-        "idx.gz": Reader(data.read_idx, gzip.compress(idx), lambda whole: [gzip.decompress(whole)],
+        "idx.gz": Reader(read_idx, gzip.compress(idx), lambda file: [gzip.decompress(file)],
                          lambda parts: gzip.compress(parts[0], 1), unpacked_size),
-        "network": Reader(lrp.Network.load, network, zip_parts, zip_joined, len),
-        "checkpoint": Reader(go_on, run, zip_parts, zip_joined, len),
-        "npy": Reader(files.read_array, npy.getvalue(), lambda whole: [whole[:10], whole[10:128],
-                                                                       whole[128:]], b"".join, len),
-        "png": Reader(handwriting.read_digit, png.getvalue(), png_parts, png_joined, png_size)}
+        "network": Reader(lrp.Network.load, network, zip_split, zip_join, len),
+        "checkpoint": Reader(resume, run, zip_split, zip_join, len),
+        "npy": Reader(files.read_array, npy.getvalue(),
+                      lambda file: [file[:10], file[10:128], file[128:]], b"".join, len),
+        "png": Reader(handwriting.read_digit, png.getvalue(), png_split, png_join, png_size)}
 
 
 def damaged(content, rng):
-    """`content` with one place changed: a byte, a run of them, a number, a part gone or doubled."""
+    """`content` with a bit, up to 16 bytes or a number changed, a part repeated, or a part lost."""
     content = bytearray(content)
     start = int(rng.integers(0, len(content) + 1))
     end = min(len(content), start + int(rng.integers(1, 17)))
@@ -154,30 +154,30 @@ def damaged(content, rng):
 
 
 def sample(reader, rng):
-    """One damaged file: as it lies there, or in its parts, with the checksums made right again."""
+    """One damaged file: damaged directly, or in its parts, with correct checksums."""
     if rng.random() < 0.4:
-        content = reader.whole
+        content = reader.valid
         for _ in range(rng.integers(1, 5)):
             content = damaged(content, rng)
         return content
-    parts = reader.parts(reader.whole)
+    parts = reader.split(reader.valid)
     for _ in range(rng.integers(1, 5)):
         number = rng.integers(len(parts))
         parts[number] = damaged(parts[number], rng)
-    return reader.joined(parts)
+    return reader.join(parts)
 
 
 def fuzz(name, reader, count, folder, seed=0, keep=None):
-    """Read `count` damaged files; returns what happened: {"read", "refused", "wrong": [texts],
-    "seconds": the longest, "room": the most memory in bytes, "times": the most beyond BUFFERS, as
-    a multiple of what is honest}."""
-    found = {"read": 0, "refused": 0, "wrong": [], "seconds": 0.0, "room": 0, "times": 0.0}
+    """Read `count` damaged files. Returns {"read", "refused", "wrong": [texts], "seconds": the
+    longest, "memory": the largest in bytes, "times": the largest above BUFFERS, as a multiple of
+    the content}."""
+    found = {"read": 0, "refused": 0, "wrong": [], "seconds": 0.0, "memory": 0, "times": 0.0}
     path = Path(folder) / f"{name}.bin"
     tracemalloc.start()
     for number in range(count):
         content = sample(reader, np.random.default_rng([seed, number]))
         path.write_bytes(content)
-        honest = reader.honest(content)
+        size = max(reader.content_size(content), len(content), 1)
         before = tracemalloc.get_traced_memory()[0]
         tracemalloc.reset_peak()
         begin, wrong = time.perf_counter(), None
@@ -191,15 +191,15 @@ def fuzz(name, reader, count, folder, seed=0, keep=None):
         except Exception as error:
             wrong = f"{type(error).__name__}: {error}"
         seconds = time.perf_counter() - begin
-        room = tracemalloc.get_traced_memory()[1] - before
-        times = max(0, room - BUFFERS) / max(honest, len(content), 1)
+        memory = tracemalloc.get_traced_memory()[1] - before
+        times = max(0, memory - BUFFERS) / size
         found["seconds"] = max(found["seconds"], seconds)
-        found["room"] = max(found["room"], room)
+        found["memory"] = max(found["memory"], memory)
         found["times"] = max(found["times"], times)
         if seconds > SECONDS:
             wrong = f"it takes {seconds:.1f} s"
         if times > TIMES:
-            wrong = f"it takes {room} bytes for {len(content)}"
+            wrong = f"it takes {memory} bytes for {len(content)}"
         if wrong:
             found["wrong"].append(f"{name} {number}: {wrong}")
             if keep:
@@ -215,7 +215,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--reader", nargs="+", default=list(readers()), choices=list(readers()))
     parser.add_argument("--keep", metavar="DIR", default="out/fuzz",
-                        help="where files go that something goes wrong with")
+                        help="where to keep the files for which a reader fails")
     options = parser.parse_args()
     failed = False
     with tempfile.TemporaryDirectory() as folder:
@@ -223,7 +223,7 @@ def main():
             found = fuzz(name, readers()[name], options.count, folder, options.seed, options.keep)
             print(f"{name:10} {options.count} files: {found['read']} read, {found['refused']} "
                   f"refused, {len(found['wrong'])} wrong; at most {found['seconds']:.3f} s and "
-                  f"{found['room'] / 1000:.0f} KB: {found['times']:.1f} times the content beyond "
+                  f"{found['memory'] / 1000:.0f} KB: {found['times']:.1f} times the content above "
                   "the buffers", flush=True)
             print(*found["wrong"][:10], sep="\n", end="\n" if found["wrong"] else "")
             failed |= bool(found["wrong"])

@@ -1,19 +1,26 @@
 """Training that stops and goes on: the same bits as training that never stopped."""
+import hashlib
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import same
+from conftest import ENGINES, same
 
 import lrp_numpy as lrp
+from lrp_numpy import ops
+from lrp_numpy.ops import choose
 from lrp_numpy.training import checkpoint as checkpoints
-from lrp_numpy.training import train as training
+
+# The package has a function of the name of this module
+training = import_module("lrp_numpy.training.train")
 
 RUN = """
 import io, sys, time, numpy as np, lrp_numpy as lrp
@@ -53,23 +60,22 @@ def settings(**changed):
     return {"epochs": 4, "batch_size": 10, "rng": 7, "progress": False} | changed
 
 
-def stop_after(monkeypatch, steps, what=lambda: os.kill(os.getpid(), signal.SIGINT),
-               engine="numba"):
+def stop_after(monkeypatch, steps, what=lambda: os.kill(os.getpid(), signal.SIGINT)):
     """Ctrl-C within step number `steps`, counted from here."""
-    step, count = training.STEPS[engine], []
+    step, count = training.training_step, []
 
     def counted(*arguments):
         count.append(1)
         if len(count) == steps:
             what()
         return step(*arguments)
-    monkeypatch.setitem(training.STEPS, engine, counted)
+    monkeypatch.setattr(training, "training_step", counted)
 
 
 @pytest.mark.parametrize("bits", [np.random.PCG64, np.random.MT19937, np.random.Philox,
                                   np.random.SFC64])
 @pytest.mark.parametrize("stops", [[1], [3], [7], [8], [5, 9, 3], [27], [28]])
-@pytest.mark.parametrize("engine", ["numba", "numpy"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_stopped_and_gone_on(tmp_path, monkeypatch, small, engine, stops, bits):
     """Anywhere, several times: weights, history and generator agree."""
     whole, rng = network(), np.random.Generator(bits(7))
@@ -77,7 +83,7 @@ def test_stopped_and_gone_on(tmp_path, monkeypatch, small, engine, stops, bits):
     path = tmp_path / "run.npz"
     for steps in stops:
         with monkeypatch.context() as patch:
-            stop_after(patch, steps, engine=engine)
+            stop_after(patch, steps)
             with pytest.raises(KeyboardInterrupt):
                 lrp.train(network(), small, **settings(rng=np.random.Generator(bits(7)),
                                                        engine=engine), checkpoint=path)
@@ -91,29 +97,31 @@ def test_stopped_and_gone_on(tmp_path, monkeypatch, small, engine, stops, bits):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_moments_are_kept(tmp_path, small):
+@pytest.mark.parametrize("engine", ENGINES)
+def test_moments_are_kept(tmp_path, small, engine):
     """More epochs than at first: Adam goes on with its m, v and t."""
     whole, net, path = network(), network(), tmp_path / "run.npz"
-    lrp.train(whole, small, **settings(epochs=5))
-    lrp.train(net, small, **settings(epochs=2), checkpoint=path)
+    lrp.train(whole, small, **settings(epochs=5, engine=engine))
+    lrp.train(net, small, **settings(epochs=2, engine=engine), checkpoint=path)
     net = network()
-    lrp.train(net, small, **settings(epochs=5), checkpoint=path)
+    lrp.train(net, small, **settings(epochs=5, engine=engine), checkpoint=path)
     assert same(net, whole)
-    done = network()
-    history = lrp.train(done, small, **settings(epochs=5), checkpoint=path)     # nothing to do
+    done = network()        # there is nothing left to do
+    history = lrp.train(done, small, **settings(epochs=5, engine=engine), checkpoint=path)
     assert same(done, whole) and len(history.accuracy) == 5
 
 
-def test_the_stopped_network_goes_on(tmp_path, monkeypatch, small):
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_stopped_network_goes_on(tmp_path, monkeypatch, small, engine):
     """Not only one like that with which the run began: also this one, as Ctrl-C left it."""
     whole, net, path = network(), network(), tmp_path / "run.npz"
-    history = lrp.train(whole, small, **settings())
+    history = lrp.train(whole, small, **settings(engine=engine))
     for steps in (9, 4):
         with monkeypatch.context() as patch:
             stop_after(patch, steps)
             with pytest.raises(KeyboardInterrupt):
-                lrp.train(net, small, **settings(), checkpoint=path)
-    gone_on = lrp.train(net, small, **settings(), checkpoint=path)
+                lrp.train(net, small, **settings(engine=engine), checkpoint=path)
+    gone_on = lrp.train(net, small, **settings(engine=engine), checkpoint=path)
     assert same(net, whole) and (gone_on.loss == history.loss).all()
 
 
@@ -147,16 +155,21 @@ def test_a_path_that_cannot_be_written_is_found_out_first(tmp_path, small):
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_cnn_goes_on(tmp_path, monkeypatch, digits):
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_cnn_goes_on(tmp_path, monkeypatch, digits, engine):
     few = SimpleNamespace(**{name: getattr(digits, name)[:200] for name in checkpoints.DIGITS})
-    whole, path = lrp.lenet(0, maps=(2, 3), hidden=5), tmp_path / "run.npz"
-    lrp.train(whole, few, 2, progress=False)
+
+    def make():
+        return lrp.lenet(0, channels=(2, 3), hidden=5)
+
+    whole, path = make(), tmp_path / "run.npz"
+    lrp.train(whole, few, 2, progress=False, engine=engine)
     with monkeypatch.context() as patch:
         stop_after(patch, 3)
         with pytest.raises(KeyboardInterrupt):
-            lrp.train(lrp.lenet(0, maps=(2, 3), hidden=5), few, 2, progress=False, checkpoint=path)
-    net = lrp.lenet(0, maps=(2, 3), hidden=5)
-    lrp.train(net, few, 2, progress=False, checkpoint=path)
+            lrp.train(make(), few, 2, progress=False, engine=engine, checkpoint=path)
+    net = make()
+    lrp.train(net, few, 2, progress=False, engine=engine, checkpoint=path)
     assert all((getattr(one, name) == getattr(two, name)).all()
                for one, two in zip(net.layers, whole.layers) for name in one.parameters)
 
@@ -168,7 +181,7 @@ def test_a_cnn_goes_on(tmp_path, monkeypatch, digits):
     ({"net": lrp.MLP.random([12, 8, 3], "relu", rng=1, dtype=np.float64)}, "another network"),
     ({"batch_size": 11}, "another batch_size: 10 there, 11 here"),
     ({"learning_rate": 0.1}, "another learning_rate: 0.001 there, 0.1 here"),
-    ({"engine": "numpy"}, "another engine"),
+    ({"engine": "numba"}, "another engine: 'numpy' there, 'numba' here"),
     ({"rng": 8}, "another rng: PCG64 .* there, PCG64 "),
     ({"train_images": 0}, r"another train_images: \(64, 12\) float32"),
     ({"test_labels": 0}, "another test_labels"),
@@ -231,6 +244,83 @@ def test_accuracies_that_do_not_fit(tmp_path, small):
         lrp.train(network(), small, **settings(), checkpoint=path)
 
 
+def fingerprint_by_hand(net, words, digits, rng, engine):
+    """As version 0.1 put it together; words: of the network."""
+    def short(*contents):
+        return hashlib.sha256(b"".join(contents)).hexdigest()[:16]
+
+    def of(array):
+        return f"{array.shape} {array.dtype} {short(array.tobytes())}"
+
+    weights = [getattr(layer, name).tobytes() for layer in net.layers for name in layer.parameters]
+    state = json.dumps(np.random.default_rng(rng).bit_generator.state).encode()
+    return {"network": words, "first weights": short(*weights),
+            "train_images": of(digits.train_images), "train_labels": of(digits.train_labels),
+            "test_images": of(digits.test_images), "test_labels": of(digits.test_labels),
+            "rng": f"PCG64 {short(state)}", "batch_size": "10", "learning_rate": "0.001",
+            "engine": repr(engine)}
+
+
+FIRST_EDITION = {
+    "float32 Dense W (12, 8) b (8,) relu Dense W (8, 3) b (3,) identity": network,
+    "float32 Unflatten (1, 28, 28) Conv2D W (1, 2, 5, 5) b (2, 1, 1) relu 1 2 "
+    "MaxPool2D 2 None winner Conv2D W (2, 3, 5, 5) b (3, 1, 1) relu 1 0 MaxPool2D 2 None winner "
+    "Flatten Dense W (75, 5) b (5,) relu Dense W (5, 10) b (10,) identity":
+        lambda: lrp.lenet(0, channels=(2, 3), hidden=5)}
+
+
+@pytest.mark.parametrize("words", FIRST_EDITION)
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("steps", [7, 10])
+def test_a_checkpoint_of_the_first_edition_goes_on(tmp_path, words, engine, steps):
+    """Written here array by array as version 0.1 did, after an epoch or in the middle of one."""
+    rng, make, path = np.random.default_rng(0), FIRST_EDITION[words], tmp_path / "run.npz"
+    images = rng.random((64, make().sizes[0]), dtype=np.float32)
+    labels = rng.integers(0, 3, 64)
+    digits = lrp.Digits(images, labels, images[:20], labels[:20])
+    whole = make()
+    history = lrp.train(whole, digits, **settings(), engine=engine)
+
+    net = make()
+    adam, order = lrp.Adam(net), np.random.default_rng(7)
+    losses, accuracies = [], []
+    for epoch in range(2):
+        permutation = order.permutation(64)
+        for start in range(0, 64, 10)[:steps - len(losses)]:
+            batch = permutation[start:start + 10]
+            losses.append(training.training_step(net, adam, images[batch], labels[batch],
+                                                 choose(engine)))
+        if len(losses) == 7 * (epoch + 1):
+            accuracies.append((net.predict(images[:20], engine) == labels[:20]).mean())
+    assert len(losses) == steps and len(accuracies) == 1
+    arrays = {f"{name}_{number}_{which}": array for number, of_layer in enumerate(adam.state)
+              for which, one in enumerate(of_layer) for name, array in zip("wmv", one)}
+    np.savez(path, losses=np.array(losses, np.float64), accuracies=np.array(accuracies),
+             identity=np.array(json.dumps(fingerprint_by_hand(make(), words, digits, 7, engine))),
+             **arrays)
+
+    gone_on = make()        # and the engine need not be named
+    again = lrp.train(gone_on, digits, **settings(), checkpoint=path)
+    np.testing.assert_array_equal(again.loss, history.loss)
+    np.testing.assert_array_equal(again.accuracy, history.accuracy)
+    assert all((getattr(one, name) == getattr(two, name)).all()
+               for one, two in zip(gone_on.layers, whole.layers) for name in one.parameters)
+
+
+def test_the_engine_of_a_checkpoint_is_kept(tmp_path, small, monkeypatch):
+    """More epochs may be so much more work that the loops would be taken for it; that changes no
+    run that has begun."""
+    path, work = tmp_path / "run.npz", 64 * (12 * 8 + 8 * 3)
+    monkeypatch.setattr(ops, "LOOPS_FROM", 3 * work)
+    lrp.train(network(), small, **settings(epochs=2), checkpoint=path)
+    net, whole = network(), network()
+    lrp.train(net, small, **settings(epochs=5), checkpoint=path)
+    lrp.train(whole, small, **settings(epochs=5), engine="numpy")
+    loops = network()
+    lrp.train(loops, small, **settings(epochs=5))
+    assert same(net, whole) and not same(net, loops)
+
+
 def test_divergence_keeps_the_last_good_one(tmp_path, small):
     path, fast = tmp_path / "run.npz", settings(learning_rate=1.0)
     lrp.train(network(), small, **fast | {"epochs": 1}, checkpoint=path)
@@ -252,14 +342,14 @@ def test_ctrl_c_does_not_save_what_has_diverged(tmp_path, monkeypatch, small, wh
     lrp.train(network(), small, **settings(epochs=1), checkpoint=path)
     good = path.read_bytes()
 
-    step = training.STEPS["numba"]
+    step = training.training_step
 
-    def breaks(net, parameters, *arguments):
-        loss = step(net, parameters, *arguments)
-        getattr(parameters[0][1], which)[2] = np.inf
+    def breaks(net, adam, *arguments):
+        loss = step(net, adam, *arguments)
+        adam.state[0][1]["wmv".index(which)][2] = np.inf
         signal.raise_signal(signal.SIGINT)
         return loss
-    monkeypatch.setitem(training.STEPS, "numba", breaks)
+    monkeypatch.setattr(training, "training_step", breaks)
     with pytest.raises(FloatingPointError, match="moment is not finite at step 8, .* from before"):
         lrp.train(net, small, **settings(), checkpoint=path)
     assert path.read_bytes() == good

@@ -1,4 +1,4 @@
-"""The window to draw in, by the events that a mouse makes: every widget, and a real window."""
+"""The window to draw in, driven by mouse events: every widget, and a real window."""
 import shutil
 import subprocess
 import sys
@@ -10,7 +10,6 @@ from matplotlib.backend_bases import MouseEvent, ResizeEvent
 
 import lrp_numpy as lrp
 from lrp_numpy.cli import draw
-from lrp_numpy.training.train import softmax
 
 SLANTED = [(150, 40), (146, 90), (140, 140), (134, 190), (130, 240)]       # a 1
 
@@ -28,7 +27,7 @@ def send(board, name, x, y, button=1, **settings):
 
 
 def drag(board, path, button=1, **settings):
-    """The mouse goes along `path` on the sheet, (column, row) each, with a button held."""
+    """Move the mouse along `path`, (column, row) on the sheet, with a button held."""
     places = board.axes["sheet"].transData.transform(path)
     send(board, "button_press_event", *places[0], button, **settings)
     for place in places[1:]:
@@ -37,7 +36,7 @@ def drag(board, path, button=1, **settings):
 
 
 def click(board, artist):
-    """In the middle of what has been drawn."""
+    """Click the middle of `artist`."""
     box = artist.get_window_extent()
     for name in ("button_press_event", "button_release_event"):
         send(board, name, (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)
@@ -54,24 +53,26 @@ def explained(board, rule="gamma", target=None, **parameters):
 
 
 def check(board, rule="gamma", target=None, **parameters):
-    """All that is shown is what the library says of the digit that is shown."""
+    """What the window shows is what the library computes for the digit in it."""
     e = explained(board, rule, target, **parameters)
-    p = softmax(e.logits)[0]
+    p = lrp.training.softmax(e.logits)[0]
     limit = np.abs(e.input).max()
     np.testing.assert_allclose(board.heatmap.get_array().ravel(), e.input[0], atol=1e-5 * limit)
     np.testing.assert_allclose(board.heatmap.get_clim(), (-limit, limit), rtol=1e-5)
     np.testing.assert_allclose([bar.get_width() for bar in board.bars], p, atol=1e-5)
-    assert board.answer.get_text() == f"says {p.argmax()} ({p.max():.1%})"
+    assert board.prediction.get_text() == f"predicts {p.argmax()} ({p.max():.1%})"
     title = board.axes["heatmap"].get_title()
-    assert title.startswith(f"why {e.target[0]}?  LRP-{rule}, ±")
-    dots = board.dots.get_offsets()
-    assert len(dots) == (e.input < -limit / 20).sum()
-    assert all(board.heatmap.get_array()[int(row), int(column)] < 0 for column, row in dots)
+    assert title.startswith(f"LRP-{rule} explains {e.target[0]}, ±")
+    colours = board.heatmap.to_rgba(board.heatmap.get_array()).reshape(-1, 4)
+    red, blue = colours[:, 0], colours[:, 2]
+    assert (blue > red)[e.input[0] < -limit / 20].all()
+    assert (red > blue)[e.input[0] > limit / 20].all()
+    assert not board.axes["heatmap"].collections            # no dots
     return e
 
 
 def test_a_stroke_is_a_capsule():
-    """Its area, its round ends, its soft edge; another stroke on top takes nothing away."""
+    """Its area, its round ends, its soft edge; a second stroke on top removes nothing."""
     ink = draw.stroke(np.zeros((80, 100)), (30, 40), (70, 40), 10)
     assert ink.sum() == pytest.approx(np.pi * 10**2 + 40 * 20, rel=0.01)
     assert ink[40, 30:71].min() == 1 and ink[40, 20] == 0.5 and ink[40, 19] == 0
@@ -82,8 +83,8 @@ def test_a_stroke_is_a_capsule():
     np.testing.assert_array_equal(draw.stroke(ink, (30, 40), (30, 40), 10), ink)
     turned = draw.stroke(np.zeros((100, 80)), (40, 30), (40, 70), 10)
     np.testing.assert_array_equal(turned, ink.T)
-    rubbed = draw.stroke(ink, (50, 40), (50, 40), 15, rub_out=True)
-    assert rubbed[40, 50] == 0 and rubbed[40, 20:31].sum() == ink[40, 20:31].sum()
+    erased = draw.stroke(ink, (50, 40), (50, 40), 15, erase=True)
+    assert erased[40, 50] == 0 and erased[40, 20:31].sum() == ink[40, 20:31].sum()
     outside = draw.stroke(np.zeros((80, 100)), (-50, 200), (-20, 300), 10)
     assert not outside.any()
 
@@ -102,7 +103,7 @@ def test_a_drawn_1_is_a_1(board):
     assert board.ink is before
 
 
-def test_clear_and_rub_out(board):
+def test_clear_and_erase(board):
     drag(board, SLANTED)
     for settings in ({"button": 3}, {"button": 1, "key": "shift"}):
         drag(board, SLANTED[:2])
@@ -112,7 +113,7 @@ def test_clear_and_rub_out(board):
     click(board, board.buttons["clear"].ax)
     assert not board.ink.any() and not board.seen.get_array().any()
     assert board.line.get_text().startswith("logit") and "pixels 0.00" in board.line.get_text()
-    assert len(board.dots.get_offsets()) == 0 and not board.heatmap.get_array().any()
+    assert not board.axes["heatmap"].collections and not board.heatmap.get_array().any()
     drag(board, SLANTED)
     drag(board, [(150, 0), (140, 140), (130, 280)], button=3)
     drag(board, [(130, 0), (130, 280)], button=3)
@@ -120,7 +121,7 @@ def test_clear_and_rub_out(board):
 
 
 def test_a_test_digit(board, digits):
-    """Those that the seed draws, as the network knows them; and they can be drawn on."""
+    """The test digits that the seed picks are the network's input; strokes can be added."""
     rng = np.random.default_rng(0)
     for _ in range(3):
         click(board, board.buttons["a test digit"].ax)
@@ -158,7 +159,7 @@ def test_the_class_explained(board):
 
 
 def test_the_ledger_in_a_line(board):
-    """What is written adds up to the logit, to its two digits, also of a deeper network."""
+    """Its terms add up to the logit, to two digits, for a deeper network too."""
     board.load()
     choose(board, board.rule, "epsilon")
     e = check(board, "epsilon")
@@ -190,7 +191,7 @@ def test_events_elsewhere_are_ignored(board):
 
 
 def test_a_stroke_that_leaves_the_sheet(board):
-    """Out to the right, over the heatmap, and back in further down: drawn where it is inside."""
+    """Out to the right, over the heatmap, and back in further down: drawn inside only."""
     drag(board, [(200, 100), (400, 120), (600, 200), (240, 200)])
     assert board.ink[100, 200] == 1 and board.ink[108:109, 270].item() == 1
     assert board.ink[200, 245:].min() == 1 and not board.ink[150, 200:].any()
@@ -199,8 +200,8 @@ def test_a_stroke_that_leaves_the_sheet(board):
     check(board)
 
 
-def test_what_is_painted_above_the_background_is_what_a_full_drawing_shows(board):
-    """After strokes, sliders and, with the pen on the sheet, another size of the window."""
+def test_repainting_above_the_background_equals_a_full_drawing(board):
+    """After strokes, sliders and a new size of the window."""
     canvas = board.figure.canvas
     canvas.draw()
 
@@ -242,7 +243,7 @@ def test_there_is_no_window():
 IN_A_WINDOW = """
 import sys
 import matplotlib.pyplot as plt
-from lrp_numpy.cli import parser as cli
+from lrp_numpy.cli import main as cli
 
 def draw_a_1(figure, widget):
     def send(event, column, row):
@@ -272,7 +273,7 @@ sys.exit(cli.main(["draw", "--network", sys.argv[1]]))
 
 @pytest.fixture
 def display():
-    """The name of a display that nobody sees."""
+    """The name of an invisible display."""
     if shutil.which("Xvfb") is None:
         pytest.skip("Xvfb is not installed")
     pytest.importorskip("tkinter")
@@ -283,13 +284,13 @@ def display():
 
 
 def test_a_real_window(tmp_path, trained, display, monkeypatch):
-    """python -m lrp_numpy draw, with a mouse of Tk's."""
+    """python -m lrp_numpy draw, with mouse events from Tk."""
     trained.save(tmp_path / "network.npz")
     monkeypatch.setenv("DISPLAY", display)
     monkeypatch.setenv("MPLBACKEND", "TkAgg")
     result = subprocess.run([sys.executable, "-c", IN_A_WINDOW, str(tmp_path / "network.npz")],
                             cwd=tmp_path, text=True, capture_output=True, timeout=120)
     assert result.returncode == 0 and result.stderr == "", result.stderr
-    *_, drawn, says = result.stdout.splitlines()
-    assert drawn == "FigureCanvasTkAgg 1.0 1.0 0.0" and says.startswith("says 1 (")
+    *_, drawn, prediction = result.stdout.splitlines()
+    assert drawn == "FigureCanvasTkAgg 1.0 1.0 0.0" and prediction.startswith("predicts 1 (")
     assert {path.name for path in tmp_path.iterdir()} == {"network.npz"}

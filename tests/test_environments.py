@@ -1,4 +1,4 @@
-"""Where it runs: without a home to write to, from any folder, under any name, with any numba."""
+"""The package runs without a writable home, from any folder, at any path, without numba's JIT."""
 import os
 import shutil
 import subprocess
@@ -14,26 +14,26 @@ ODD = "Übung mit Lücken – 数字"
 
 @pytest.fixture
 def bad_home(request, tmp_path):
-    """A path in which no folder can be made: not even by root, if it lies under a file."""
+    """A home in which no folder can be created; under a file, not even root can."""
     if request.param == "under a file":
         (tmp_path / "file").touch()
         return tmp_path / "file" / "home"
     if os.geteuid() == 0:
-        pytest.skip("root may write everywhere")
+        pytest.skip("root can write everywhere")
     folder = tmp_path / "home"
     folder.mkdir(mode=0o555)
     return folder
 
 
 def copied(folder):
-    """A copy of the package in `folder`, made anew, without numba's cache."""
+    """A fresh copy of the package in `folder`, without numba's cache."""
     shutil.copytree(ROOT / "lrp_numpy", folder / "lrp_numpy",
                     ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 
 
 def lrp_numpy(*arguments, package, cwd, **environment):
-    """The command line of the copy in folder `package`, run in folder `cwd`."""
+    """Run the command line of the copy in `package` from the folder `cwd`."""
     kept = {name: value for name, value in os.environ.items()
             if name not in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "NUMBA_CACHE_DIR", "MPLCONFIGDIR")}
     return subprocess.run([sys.executable, "-m", "lrp_numpy", *arguments], cwd=cwd, text=True,
@@ -42,11 +42,25 @@ def lrp_numpy(*arguments, package, cwd, **environment):
                                **environment})
 
 
+def by_the_loops(package, cwd, **environment):
+    """The shape of some logits, by numba's loops, from the copy in `package`."""
+    code = ("import numpy as np, lrp_numpy as lrp; net = lrp.MLP.random([9, 20], rng=0);"
+            "print(net.forward(np.ones((2, 9), np.float32), engine='numba').shape)")
+    kept = {name: value for name, value in os.environ.items()
+            if name not in ("XDG_CACHE_HOME", "NUMBA_CACHE_DIR")}
+    done = subprocess.run([sys.executable, "-c", code], cwd=cwd, text=True, capture_output=True,
+                          timeout=600, env={**kept, "PYTHONPATH": str(package), **environment})
+    assert done.returncode == 0, done.stderr
+    return eval(done.stdout)
+
+
 @pytest.mark.parametrize("bad_home", ["under a file", "read-only"], indirect=True)
 def test_a_home_that_cannot_be_written(tmp_path, bad_home):
-    """numba keeps nothing, matplotlib a folder for the moment, and MNIST's lack is named."""
+    """numba caches nothing, matplotlib uses a temporary folder, MNIST is refused in one line."""
     package = copied(tmp_path / "package")
-    (package / "lrp_numpy" / "__pycache__").touch()     # nor can anything be kept beside the code
+    caches = {path.with_name("__pycache__") for path in package.rglob("*.py")}
+    for cache in caches:        # a file, so that no cache can be written beside the code either
+        cache.touch()
     work = tmp_path / "work"
     work.mkdir()
     home = {"HOME": str(bad_home)}
@@ -54,17 +68,18 @@ def test_a_home_that_cannot_be_written(tmp_path, bad_home):
                      **home)
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
     assert (work / "out" / "explain_heatmaps.png").is_file()
-    assert (package / "lrp_numpy" / "__pycache__").is_file() and not list(tmp_path.rglob("*.nbi"))
+    assert by_the_loops(package, work, **home) == (2, 20)
+    assert all(cache.is_file() for cache in caches) and not list(tmp_path.rglob("*.nbi"))
 
     lacking = lrp_numpy("train", "--data", "mnist", package=package, cwd=work, **home)
-    *_, said = lacking.stderr.splitlines()
+    *_, message = lacking.stderr.splitlines()
     assert lacking.returncode == 2 and "Traceback" not in lacking.stderr, lacking.stderr
-    assert said.startswith(f"lrp_numpy: error: the cache folder {bad_home}")
-    assert "XDG_CACHE_HOME" in said and "LRP_NUMPY_DATA" in said
+    assert message.startswith(f"lrp_numpy: error: the cache folder {bad_home}")
+    assert "XDG_CACHE_HOME" in message and "LRP_NUMPY_DATA" in message
 
 
 def test_an_odd_path(tmp_path):
-    """The package, the working folder and every file have blanks and letters of many languages."""
+    """The package, the working folder and all files have spaces and non-ASCII letters."""
     package = copied(tmp_path / ODD)
     work = tmp_path / f"{ODD} 2"
     work.mkdir()
@@ -78,7 +93,9 @@ def test_an_odd_path(tmp_path):
         assert done.returncode == 0 and "Warning" not in done.stderr, done.stderr
     assert {"network.npz", "loss.csv", "explain_heatmaps.png"} <= {
         path.name for path in (work / ODD).iterdir()}
-    assert list((package / "lrp_numpy" / "__pycache__").glob("*.nbi"))      # numba's cache works
+    assert not list((package / "lrp_numpy").rglob("*.nbi"))     # the equations need no compiler
+    assert by_the_loops(package, work, HOME=str(work)) == (2, 20)
+    assert list((package / "lrp_numpy").rglob("*.nbi"))     # numba's cache works
     missing = lrp_numpy("explain", "--network", network, package=package, cwd=work)
     assert missing.returncode == 2
     assert missing.stderr.strip() == (f"lrp_numpy: error: {network} is not a network saved by "
@@ -86,7 +103,7 @@ def test_an_odd_path(tmp_path):
 
 
 def test_without_numba_s_compiler(tmp_path):
-    """NUMBA_DISABLE_JIT=1 runs the same kernels as Python: the same relevance, slowly."""
+    """NUMBA_DISABLE_JIT=1 runs the same kernels in Python: the same relevance, slowly."""
     code = ("import sys, numpy as np, lrp_numpy as lrp; net = lrp.MLP.random([9, 40, 3], 'relu');"
             "x = np.random.default_rng(0).random((4, 9)).astype(np.float32);"
             "np.save(sys.argv[1], lrp.explain(net, x, 'gamma').input)")

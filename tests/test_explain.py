@@ -1,14 +1,13 @@
 """explain: a network by hand, targets, a rule for each layer, the ledger from logits to pixels."""
 import re
-import sys
 import warnings
 
 import numpy as np
 import pytest
 
 import lrp_numpy as lrp
-from conftest import SHAPES, arrays_of, most_memory
-from lrp_numpy import rules
+from conftest import ENGINES, SHAPES, arrays_of, most_memory, terminal
+from lrp_numpy import explanation, rules
 
 
 def hand_network():
@@ -17,6 +16,7 @@ def hand_network():
                                [np.array([0., 1.]), np.array([-1.])], "relu")
 
 
+@pytest.mark.usefixtures("each_engine")
 def test_a_2_2_1_network_by_hand():
     x = np.array([[1., 1.]])
     e = lrp.explain(hand_network(), x, "0")
@@ -43,6 +43,7 @@ def test_a_2_2_1_network_by_hand():
 @pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
 @pytest.mark.parametrize("rule, parameters", [("0", {}), ("epsilon", {"epsilon": 0.1}),
                                               ("gamma", {"gamma": 0.5})])
+@pytest.mark.usefixtures("each_engine")
 def test_the_ledger_from_logit_to_pixels(random_case, sizes, activation, rule, parameters):
     net, x = random_case(sizes, activation, seed=3)
     e = lrp.explain(net, x, rule, **parameters)
@@ -59,6 +60,7 @@ def test_the_ledger_from_logit_to_pixels(random_case, sizes, activation, rule, p
         assert e.relevance[number].shape == (len(x), sizes[number])
 
 
+@pytest.mark.usefixtures("each_engine")
 def test_a_regression_by_hand():
     """z = 3 a1 - 2 a2 + 10 for a = [-1, 2] is 3: -3 and -4 from the inputs, 10 from the bias."""
     W, b = np.array([[3.0, 1.0], [-2.0, 1.0]]), np.array([10.0, -9.0])
@@ -67,7 +69,7 @@ def test_a_regression_by_hand():
     for target in (None, 0, np.array([0])):
         e = lrp.explain(one, x, target=target)
         assert e.relevance[1].tolist() == [[3]] and e.input.tolist() == [[-3, -4]]
-        assert e.elsewhere(0) == {"bias": 10, "epsilon": 0, "dropped": 0}
+        assert e.unassigned(0) == {"bias": 10, "epsilon": 0, "dropped": 0}
     with pytest.raises(ValueError, match=r"target must lie in 0\.\.0, got 1"):
         lrp.explain(one, x, target=1)
     two = lrp.MLP.from_arrays([W], [b], "relu")         # the second output: -1 + 2 - 9 = -8
@@ -77,7 +79,7 @@ def test_a_regression_by_hand():
     assert e.relevance[1].tolist() == [[0, -8]] and e.input.tolist() == [[-1, 2]]
     e = lrp.explain(two, x, "epsilon", target=1, epsilon=8.0)       # z becomes -16: all is halved
     assert e.input.tolist() == [[-0.5, 1]]
-    assert e.elsewhere(0) == {"bias": -4.5, "epsilon": -4, "dropped": 0}
+    assert e.unassigned(0) == {"bias": -4.5, "epsilon": -4, "dropped": 0}
 
 
 @pytest.mark.parametrize("rule", rules.RULES)
@@ -89,17 +91,19 @@ def test_a_single_output(random_case, sizes, activation, rule):
     net, x = random_case(sizes, activation, seed=1, N=20)
     net = lrp.zero_centred(net)
     net.layers[-1].b[...] -= np.median(net.forward(x))      # so that it has both signs
-    output = net.forward(x)
     e, slow = (lrp.explain(net, x, rule, engine=engine) for engine in ("numba", "numpy"))
-    np.testing.assert_array_equal(e.relevance[-1], output)
+    for one, engine in ((slow, "numpy"), (e, "numba")):
+        output = net.forward(x, engine)
+        np.testing.assert_array_equal(one.relevance[-1], output)
     assert e.target.tolist() == [0] * 20
     for one, other in zip(e.relevance, slow.relevance):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-10 * np.abs(one).max())
     for n in range(20):
-        parts = [*e.input[n], *e.elsewhere(n).values()]
+        parts = [*e.input[n], *e.unassigned(n).values()]
         assert sum(parts) == pytest.approx(output[n, 0], abs=1e-11 * np.abs(parts).max())
 
 
+@pytest.mark.usefixtures("each_engine")
 def test_targets(random_case):
     net, x = random_case([9, 8, 7, 4], "relu", seed=0)
     logits = net.forward(x)
@@ -115,6 +119,7 @@ def test_targets(random_case):
     assert (all_2.input[3:] != each.input[3:]).any(axis=1).all()        # the class matters
 
 
+@pytest.mark.usefixtures("each_engine")
 def test_weights_matter(random_case):
     """Relevance that ignores the weights of any layer would stay as it is."""
     net, x = random_case([9, 8, 7, 4], "relu", seed=0)
@@ -126,6 +131,7 @@ def test_weights_matter(random_case):
         before = after
 
 
+@pytest.mark.usefixtures("each_engine")
 def test_one_by_one_equals_the_batch(random_case):
     net, x = random_case([9, 8, 7, 4], "tanh", seed=1)
     whole = lrp.explain(net, x, "epsilon")
@@ -153,6 +159,7 @@ def test_names_are_the_rules():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.usefixtures("each_engine")
 def test_the_type_is_kept_and_nothing_is_changed(random_case, dtype):
     net = lrp.MLP.random([5, 4, 3], "relu", dtype=dtype)
     x = np.random.default_rng(0).random((6, 5)).astype(dtype)
@@ -167,7 +174,7 @@ def test_the_type_is_kept_and_nothing_is_changed(random_case, dtype):
     (np.float32, np.float64, np.float64), (np.float64, np.float32, np.float64),
     (np.float32, np.float32, np.float32), (np.float32, np.uint8, np.float32),
     (np.float64, np.uint8, np.float64)])
-@pytest.mark.parametrize("engine", ["numba", "numpy"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_the_wider_type_is_taken(of_net, of_x, of_R, engine):
     net = lrp.MLP.random([5, 4, 3], "relu", dtype=of_net)
     e = lrp.explain(net, np.ones((2, 5), of_x), engine=engine)
@@ -175,6 +182,7 @@ def test_the_wider_type_is_taken(of_net, of_x, of_R, engine):
 
 
 @pytest.mark.parametrize("more", [-1, 1])
+@pytest.mark.usefixtures("each_engine")
 def test_a_rule_must_return_the_shape_of_a(random_case, more):
     net, x = random_case([5, 4, 3], "relu", 0)
 
@@ -185,6 +193,7 @@ def test_a_rule_must_return_the_shape_of_a(random_case, more):
         lrp.explain(net, x, wrong)
 
 
+@pytest.mark.usefixtures("each_engine")
 def test_no_images():
     e = lrp.explain(hand_network(), np.zeros((0, 2)), target=0)
     assert e.input.shape == (0, 2) and e.ledger[0].received.shape == (0,)
@@ -205,6 +214,7 @@ def test_no_images():
     ({"target": -1}, "target must lie in 0..2, got -1"),
     ({"target": [0, 1]}, "target must be 6 integers"),
     ({"target": 1.0}, "target must be 6 integers.*float64")])
+@pytest.mark.usefixtures("each_engine")
 def test_refused(random_case, arguments, message):
     net, x = random_case([5, 4, 3], "relu", 0)
     with pytest.raises(ValueError, match=message):
@@ -227,6 +237,7 @@ def test_a_half_at_zero_is_warned_of(random_case):
 @pytest.mark.parametrize("rule, parameters", [("0", {}), ("epsilon", {"epsilon": 0.1}),
                                               ("gamma", {"gamma": 0.5})])
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.usefixtures("each_engine")
 def test_a_zero_centred_sigmoid_is_a_tanh(random_case, rule, parameters, seed):
     """The same logits and the same LRP-0 as the tanh network with halved weights. Its ledger adds
     up, and a unit is never worth more than (sigmoid(z) - 1/2) / z <= 1/4 allows."""
@@ -245,12 +256,105 @@ def test_a_zero_centred_sigmoid_is_a_tanh(random_case, rule, parameters, seed):
         np.testing.assert_allclose(row.received, sum(row[1:]), rtol=1e-10, atol=1e-12 * scale)
 
 
+# A start of one's own
+
+def one_hot(net, x, target, values=None):
+    """start=None, written out: the logit of the class, or `values`, and 0 elsewhere."""
+    start, rows = np.zeros((len(x), net.sizes[-1])), np.arange(len(x))
+    start[rows, target] = net.forward(x)[rows, target] if values is None else values
+    return start
+
+
+@pytest.mark.usefixtures("each_engine")
+@pytest.mark.parametrize("rule", rules.RULES)
+@pytest.mark.parametrize("sizes", [[9, 8, 4], [7, 33, 40, 4]], ids=str)
+def test_a_start_for_every_output(random_case, rule, sizes):
+    """One that is one-hot is what a target is; and relevance and ledger are linear in it."""
+    net, x = random_case(sizes, "relu", 0, N=8)
+    target = np.array([0, 1, 2, 3, 3, 2, 1, 0])
+    by_target = lrp.explain(net, x, rule, target)
+    by_start = lrp.explain(net, x, rule, target, start=one_hot(net, x, target))
+    assert_same(by_start, by_target)
+    ones = lrp.explain(net, x, rule, target, start=1)
+    assert_same(lrp.explain(net, x, rule, target, start=one_hot(net, x, target, 1.0)), ones)
+    as_list = one_hot(net, x, target, 1).astype(int).tolist()
+    assert_same(lrp.explain(net, x, rule, target, start=as_list), ones)
+
+    starts = np.random.default_rng(1).normal(size=(2, 8, 4))
+    one, two, sum_of_both = (lrp.explain(net, x, rule, start=start)
+                             for start in (starts[0], starts[1], 2 * starts[0] - 3 * starts[1]))
+    np.testing.assert_array_equal(one.relevance[-1], starts[0])
+    assert (one.target == net.predict(x)).all() and (one.logits == net.forward(x)).all()
+    for R, *parts in zip(sum_of_both.relevance, one.relevance, two.relevance):
+        scale = max(1, *(np.abs(part).max() for part in parts))
+        np.testing.assert_allclose(R, 2 * parts[0] - 3 * parts[1], rtol=1e-9, atol=1e-11 * scale)
+    for row, *parts in zip(sum_of_both.ledger, one.ledger, two.ledger):
+        row, parts = np.array(row), np.array(parts)
+        scale = max(1, np.abs(parts).max())
+        np.testing.assert_allclose(row, 2 * parts[0] - 3 * parts[1], atol=1e-10 * scale)
+        np.testing.assert_allclose(row[0], row[1:].sum(axis=0), atol=1e-10 * scale)
+    np.testing.assert_allclose(one.ledger[-1].received, starts[0].sum(axis=1), rtol=1e-12)
+
+
+@pytest.mark.usefixtures("each_engine")
+@pytest.mark.parametrize("rule, is_linear", [("0", True), ("epsilon", False), ("gamma", False),
+                                             ("z_plus", False)])
+def test_why_4_and_not_9(random_case, rule, is_linear):
+    """Starting from z_4 at 4 and -z_9 at 9 is the relevance of z_4 less that of z_9. Under LRP-0
+    it is also that of one more output, z_4 - z_9; other rules see other weights there."""
+    net, x = random_case([12, 9, 10], "relu", 0, N=20)
+    logits = net.forward(x)
+    start = np.zeros_like(logits)
+    start[:, 4], start[:, 9] = logits[:, 4], -logits[:, 9]
+    e = lrp.explain(net, x, rule, start=start)
+    four, nine = (lrp.explain(net, x, rule, target=target) for target in (4, 9))
+    for R, R_4, R_9 in zip(e.relevance, four.relevance, nine.relevance):
+        scale = np.abs([R_4, R_9]).max()
+        np.testing.assert_allclose(R, R_4 - R_9, rtol=1e-9, atol=1e-11 * scale)
+
+    (W1, W2), (b1, b2) = arrays_of(net)
+    difference = lrp.MLP.from_arrays([W1, (W2[:, 4] - W2[:, 9])[:, None]],
+                                     [b1, b2[[4]] - b2[[9]]], "relu")
+    one_output = lrp.explain(difference, x, rule)
+    np.testing.assert_allclose(one_output.logits[:, 0], logits[:, 4] - logits[:, 9], rtol=1e-9)
+    distance = np.abs(one_output.input - e.input).max() / np.abs(e.input).max()
+    assert distance < 1e-9 if is_linear else distance > 0.01
+
+
+@pytest.mark.parametrize("start, message", [
+    (np.ones((6, 3)), "start must be None, a number, or an array of shape "
+                      r"\(6, 4\), got \(6, 3\)$"),
+    (np.ones((5, 4)), r"array of shape \(6, 4\), got \(5, 4\)$"),
+    (np.ones(4), r"array of shape \(6, 4\), got \(4,\)$"),
+    (np.ones((1, 4)), r"array of shape \(6, 4\), got \(1, 4\)$"),
+    (np.ones((6, 4, 1)), r"array of shape \(6, 4\), got \(6, 4, 1\)$"),
+    (np.array([[1.0] * 4] * 2 + [[1.0, 1.0, np.nan, 1.0]] * 4),
+     "^start must be finite, got nan in row 2, column 2$"),
+    (np.full((6, 4), np.inf), "^start must be finite, got inf in row 0, column 0$"),
+    (np.full((6, 4), "a"), "start must hold integers or floats, got <U1"),
+    (np.full((6, 4), None), "start must hold integers or floats, got object"),
+    (np.full((6, 4), 1j), "start must hold integers or floats, got complex128"),
+    (np.inf, "start must be None or a finite float64 number, got inf"),
+    ("logit", "start must be None or a finite float64 number, got 'logit'")])
+def test_starts_refused(random_case, start, message):
+    net, x = random_case([9, 8, 4], "relu", 0)
+    for use in (lrp.explain, lrp.explain_batches):      # at once
+        with pytest.raises(ValueError, match=message):
+            use(net, x, start=start)
+
+
+def test_a_start_beyond_the_type_of_the_network_is_refused():
+    net, x = lrp.MLP.random([9, 4]), np.ones((6, 9), np.float32)
+    with pytest.raises(ValueError, match="start must be finite, got inf in row 0, column 0"):
+        lrp.explain(net, x, start=np.full((6, 4), 1e300))
+
+
 # Many images
 
 @pytest.fixture
 def small_batches(monkeypatch):
     """Three images of a [9, 8, 7, 4] network in float64 to a batch."""
-    monkeypatch.setattr(sys.modules["lrp_numpy.explain"], "BATCH_BYTES", 3 * 3 * 28 * 8)
+    monkeypatch.setattr(explanation, "BATCH_BYTES", 3 * 3 * 28 * 8)
 
 
 def assert_same(one, other):
@@ -261,7 +365,7 @@ def assert_same(one, other):
     np.testing.assert_array_equal(one.logits, other.logits)
 
 
-@pytest.mark.parametrize("engine", ["numba", "numpy"])
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("target", [None, 2, [0, 1, 2, 3, 3, 2, 1, 0]])
 def test_batches_make_no_difference(random_case, small_batches, engine, target):
     """Eight images in batches of three, one by one, and by explain_batches: the same."""
@@ -283,15 +387,40 @@ def test_batches_make_no_difference(random_case, small_batches, engine, target):
         np.testing.assert_allclose(received, whole.ledger[0].received, rtol=1e-9)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_each_image_has_its_own_start(random_case, small_batches, engine):
+    """Also across the batches of explain, and those of explain_batches."""
+    net, x = random_case([9, 8, 7, 4], "relu", 0, N=8)
+    start = np.random.default_rng(0).normal(size=(8, 4))
+    whole = lrp.explain(net, x, "gamma", start=start, engine=engine)
+    for n in range(8):
+        one = lrp.explain(net, x[n:n + 1], "gamma", start=start[n:n + 1], engine=engine)
+        np.testing.assert_allclose(one.input[0], whole.input[n], rtol=1e-9, atol=1e-12)
+    for size, lengths in ((None, [3, 3, 2]), (5, [5, 3])):
+        parts = list(lrp.explain_batches(net, x, "gamma", start=start, engine=engine,
+                                         batch_size=size))
+        assert [len(part.target) for part in parts] == lengths
+        for number, R in enumerate(whole.relevance):
+            joined = np.concatenate([part.relevance[number] for part in parts])
+            np.testing.assert_allclose(joined, R, rtol=1e-9, atol=1e-12)
+    with pytest.raises(ValueError, match=r"start must be None or one number if x is not an array, "
+                                         r"got \(8, 4\)"):
+        lrp.explain_batches(net, iter([x]), start=start)
+    part, = lrp.explain_batches(net, iter([x]), start=2.0, target=1, engine=engine, batch_size=8)
+    expected = lrp.explain(net, x, start=2.0, target=1, engine=engine)
+    np.testing.assert_allclose(part.input, expected.input, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.usefixtures("each_engine")
 def test_at_least_one_image_to_a_batch(random_case, monkeypatch):
     """Also of a network so large that not even one fits; and of one image there is one batch."""
-    monkeypatch.setattr(sys.modules["lrp_numpy.explain"], "BATCH_BYTES", 1)
+    monkeypatch.setattr(explanation, "BATCH_BYTES", 1)
     net, x = random_case([9, 8, 4], "relu", 0, N=3)
     assert [len(part.target) for part in lrp.explain_batches(net, x)] == [1, 1, 1]
     assert [len(part.target) for part in lrp.explain_batches(net, x[:1])] == [1]
 
 
-@pytest.mark.parametrize("engine", ["numba", "numpy"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_the_input_alone(random_case, small_batches, engine):
     net, x = random_case([9, 8, 7, 4], "relu", 0, N=8)
     whole = lrp.explain(net, x, "epsilon", engine=engine)
@@ -300,7 +429,7 @@ def test_the_input_alone(random_case, small_batches, engine):
     assert_same(alone, whole._replace(relevance=whole.relevance[:1]))
 
 
-@pytest.mark.parametrize("engine", ["numba", "numpy"])
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_bytes(tmp_path, small_batches, dtype, engine):
     """uint8 images are divided by 255, in the type of the network; also from a file."""
@@ -315,6 +444,7 @@ def test_bytes(tmp_path, small_batches, dtype, engine):
                                engine=engine))
 
 
+@pytest.mark.usefixtures("each_engine")
 def test_a_stream_of_arrays(tmp_path, random_case):
     """A generator, of which no more is asked for than is used, and a file mapped into memory."""
     net, x = random_case([9, 8, 7, 4], "relu", 0, N=8)
@@ -356,7 +486,7 @@ def test_batches_refused(random_case):
         next(lrp.explain_batches(net, [x[:, :4]]))
 
 
-@pytest.mark.parametrize("engine", ["numba", "numpy"])
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_the_row_that_is_not_finite_is_named(random_case, small_batches, engine, bad):
     """Counted from the first image, not from the first of its batch; also where W is 0."""
@@ -368,7 +498,7 @@ def test_the_row_that_is_not_finite_is_named(random_case, small_batches, engine,
 
 
 @pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
-@pytest.mark.parametrize("engine", ["numba", "numpy"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_relevance_beyond_its_type_is_named(random_case, small_batches, engine):
     net, x = random_case([9, 8, 7, 4], "relu", 0, N=8)
     with pytest.raises(FloatingPointError, match="relevance must be finite, got .* for what enters "
@@ -383,7 +513,7 @@ def test_relevance_beyond_its_type_is_named(random_case, small_batches, engine):
         lrp.explain(net, x, [infinite_in_row_5, "0", "0"], engine=engine)
 
 
-@pytest.mark.parametrize("engine", ["numba", "numpy"])
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_z_beyond_its_type_is_named(random_case, small_batches, engine, activation, number):
@@ -399,7 +529,7 @@ def test_z_beyond_its_type_is_named(random_case, small_batches, engine, activati
 
 
 @pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
-@pytest.mark.parametrize("engine", ["numba", "numpy"])
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("kind", ["dense", "cnn"])
 @pytest.mark.parametrize("rule, parameters", [
     ("gamma", {"gamma": 3e38}), ("epsilon", {"epsilon": 1e39}), ("z_box", {"high": 3e38}),
@@ -407,7 +537,7 @@ def test_z_beyond_its_type_is_named(random_case, small_batches, engine, activati
 def test_no_relevance_is_lost_by_an_overflow(engine, kind, rule, parameters):
     """R / infinity is 0, and would be gone. Where NumPy takes a wider type by itself, as it did
     before version 2, the ledger adds up."""
-    net = lrp.lenet(0, maps=(2, 3), hidden=20) if kind == "cnn" else lrp.MLP.random(
+    net = lrp.lenet(0, channels=(2, 3), hidden=20) if kind == "cnn" else lrp.MLP.random(
         [784, 20, 10], "relu")
     if rule == "w_square":
         net.layers[-1].W[...] = 1e20
@@ -423,6 +553,7 @@ def test_no_relevance_is_lost_by_an_overflow(engine, kind, rule, parameters):
             np.testing.assert_allclose(sum(row[1:]), row.received, rtol=1e-4)
 
 
+@pytest.mark.usefixtures("each_engine")
 def test_a_stream_is_of_one_network(random_case):
     """Also if the network is trained while the stream is used."""
     net, x = random_case([9, 8, 7, 4], "relu", 0, N=8)
@@ -443,15 +574,23 @@ def test_warned_of_in_batches_too(random_case):
 
 
 def test_progress_is_shown_if_asked_for(random_case, small_batches, capfd):
+    """And only on a terminal: in a log or a notebook it would be one line for each update."""
     net, x = random_case([9, 8, 7, 4], "relu", 0, N=8)
-    lrp.explain(net, x)
-    list(lrp.explain_batches(net, x))
+    for progress in (False, True):
+        lrp.explain(net, x, progress=progress)
+        list(lrp.explain_batches(net, x, progress=progress))
+        assert capfd.readouterr() == ("", "")
+    with terminal() as shown:
+        lrp.explain(net, x)
+        list(lrp.explain_batches(net, x))
+    assert shown.getvalue() == ""
+    for use in (lrp.explain, lambda *arguments, **more: list(
+            lrp.explain_batches(*arguments, **more))):
+        with terminal() as shown:
+            use(net, x, progress=True)
+        bars = shown.getvalue().splitlines(keepends=True)
+        assert [" 8/8 " in bar for bar in bars if bar.endswith("\n")] == [True]
     assert capfd.readouterr() == ("", "")
-    lrp.explain(net, x, progress=True)
-    list(lrp.explain_batches(net, x, progress=True))
-    out, err = capfd.readouterr()
-    assert out == "" and [" 8/8 " in bar for bar in err.splitlines(keepends=True)
-                          if bar.endswith("\n")] == [True, True]
 
 
 def test_memory_does_not_grow_with_the_images():

@@ -1,4 +1,4 @@
-"""Pictures become what MNIST's digits are: against the real digits, and whatever the file is."""
+"""Pictures become digits as in MNIST: compared with real digits, and for every kind of file."""
 import re
 import struct
 import zlib
@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lrp_numpy.datasets import handwriting
-from lrp_numpy.datasets.handwriting import like_mnist, overlaps, read_digit, read_picture
+from lrp_numpy.datasets.handwriting import like_mnist, read_digit, read_picture, resampling_matrix
 
 
 def in_a_sheet(image, scale, rng, size=600):
-    """A digit (784,), enlarged and put somewhere on a sheet (size, size)."""
+    """A digit (784,), enlarged and placed at random on a sheet (size, size)."""
     large = np.kron(image.reshape(28, 28), np.ones((scale, scale)))
     sheet = np.zeros((size, size))
     row, column = rng.integers(0, size - len(large) + 1, 2)
@@ -23,7 +23,7 @@ def in_a_sheet(image, scale, rng, size=600):
 
 
 def test_real_digits_come_back(digits, trained):
-    """Enlarged ten times, off-centre, pale: predicted as before, and nearly the same pixels."""
+    """Enlarged ten times, off-centre, pale: the same predictions, and nearly the same pixels."""
     images, rng = digits.test_images[:500], np.random.default_rng(0)
     again = np.array([like_mnist(0.7 * in_a_sheet(image, 10, rng)) for image in images])
     assert (trained.predict(again) == trained.predict(images)).mean() >= 0.97
@@ -45,15 +45,15 @@ blots = st.integers(0, 2**32 - 1).map(
 
 @settings(max_examples=60, deadline=None)
 @given(blots, st.integers(0, 9), st.integers(0, 9), st.integers(1, 5), st.floats(0.1, 1))
-def test_where_how_large_and_how_dark_the_ink_is_changes_nothing(ink, row, column, scale, dark):
+def test_place_size_and_darkness_of_the_ink_change_nothing(ink, row, column, scale, dark):
     sheet = np.pad(np.kron(dark * ink, np.ones((scale, scale))), ((row, 9), (column, 4)))
     np.testing.assert_allclose(like_mnist(sheet), like_mnist(ink), atol=1e-5)
 
 
 @settings(max_examples=60, deadline=None)
 @given(blots)
-def test_what_a_digit_of_mnist_is(ink):
-    """20 pixels in its longer side, the darkest 1, the centre of mass in pixel (14, 14)."""
+def test_results_look_like_mnist(ink):
+    """The longer side has 20 pixels, the darkest is 1, the centre of mass is in pixel (14, 14)."""
     digit = like_mnist(ink).reshape(28, 28)
     assert digit.dtype == np.float32 and digit.min() >= 0 and digit.max() == 1
     extents = [np.flatnonzero(digit.any(axis=axis)) for axis in (0, 1)]
@@ -65,18 +65,18 @@ def test_what_a_digit_of_mnist_is(ink):
         assert abs(off) <= 0.5 + 1e-5 or touches
 
 
-def test_the_proportions_stay():
-    """Solid blocks: 40 x 10 becomes 20 x 5, 3 x 4 is enlarged to 15 x 20, and 20 x 7 stays."""
+def test_proportions_are_kept():
+    """Solid blocks: 40 x 10 becomes 20 x 5, 3 x 4 is enlarged to 15 x 20, 20 x 7 stays as it is."""
     for shape, expected in (((40, 10), (20, 5)), ((3, 4), (15, 20)), ((20, 7), (20, 7)),
                             ((1, 1), (20, 20)), ((100, 1), (20, 1))):
         digit = like_mnist(np.ones(shape)).reshape(28, 28)
         assert (digit.any(axis=1).sum(), digit.any(axis=0).sum()) == expected
     assert like_mnist(np.ones((8, 6))).sum() == pytest.approx(20 * 15)
-    assert like_mnist(np.ones((16, 3))).sum() == pytest.approx(20 * 3.75)   # the rim is 0.75 dark
+    assert like_mnist(np.ones((16, 3))).sum() == pytest.approx(20 * 3.75)   # its edge is 0.75 dark
 
 
 def test_nothing_is_cut_off():
-    """A heavy bar with a thin stem: to be centred, the stem would have to leave the picture."""
+    """A heavy bar with a thin stem: if it were centred, the stem would end outside the image."""
     ink = np.zeros((20, 20))
     ink[:5], ink[5:, 10] = 1, 0.3
     for turned, place in ((ink, np.s_[8:, 4:24]), (ink[::-1], np.s_[:20, 4:24]),
@@ -87,13 +87,12 @@ def test_nothing_is_cut_off():
 
 
 @pytest.mark.parametrize("size, longer", [(1, 1), (5, 5), (7, 13), (20, 20), (63, 63), (200, 311)])
-def test_overlaps_are_area_averages(size, longer):
-    """Against an integral over a fine raster: every old pixel is cut into 20, a new one is `longer`
-    of these."""
-    raster = np.arange(20 * size)
+def test_the_resampling_matrix_averages_areas(size, longer):
+    """Compared with sums over a fine grid: an old pixel is 20 cells, a new one `longer` cells."""
+    grid = np.arange(20 * size)
     expected = np.zeros((-(-20 * size // longer), size))
-    np.add.at(expected, (raster // longer, raster // 20), 1 / longer)
-    np.testing.assert_allclose(overlaps(size, longer), expected, atol=1e-12)
+    np.add.at(expected, (grid // longer, grid // 20), 1 / longer)
+    np.testing.assert_allclose(resampling_matrix(size, longer), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("ink, message", [
@@ -105,7 +104,7 @@ def test_overlaps_are_area_averages(size, longer):
     (np.array([[0.5, np.nan]]), r"ink must lie in \[0, 1\], got nan"),
     (np.array([[0.5, 1.5]]), r"ink must lie in \[0, 1\], got 0.5 to 1.5"),
     (np.array([[0.5, -1]]), r"ink must lie in \[0, 1\], got -1 to 0.5")])
-def test_what_is_no_ink(ink, message):
+def test_arrays_refused(ink, message):
     with pytest.raises(ValueError, match=message):
         like_mnist(ink)
 
@@ -123,7 +122,7 @@ def written(tmp_path, picture, **settings):
 
 
 def over(colour, alpha):
-    """RGBA: this colour where there is ink, and alpha = 255 there, `alpha` elsewhere."""
+    """RGBA: this colour and alpha = 255 where there is ink, `alpha` elsewhere."""
     rgba = np.zeros((*INK.shape, 4), np.uint8)
     rgba[..., :3], rgba[..., 3] = colour, np.where(INK, 255, alpha)
     return rgba
@@ -147,10 +146,10 @@ def test_colour_transparency_and_grey_paper(tmp_path):
     green = read_picture(written(tmp_path, over((0, 255, 0), 0)))
     assert green.max() == pytest.approx(1 - 0.587, abs=1e-3)
     for clear in (Image.fromarray(BYTES), Image.fromarray(BYTES.astype(np.uint16) * 257)):
-        black = np.asarray(clear).max() - np.asarray(clear)         # black paper, which is clear
-        with pytest.raises(ValueError, match="there is no ink"):    # so white ink on white paper
+        black = np.asarray(clear).max() - np.asarray(clear)         # black transparent paper
+        with pytest.raises(ValueError, match="there is no ink"):    # so white ink on white
             read_picture(written(tmp_path, black, transparency=0))
-    grey = np.where(INK, 40, 110).astype(np.uint8)                  # paper below half of white
+    grey = np.where(INK, 40, 110).astype(np.uint8)                  # paper darker than mid-grey
     ink = read_picture(written(tmp_path, grey))
     np.testing.assert_allclose(ink, INK * 70 / 255, atol=1e-6)
     np.testing.assert_allclose(like_mnist(ink), like_mnist(INK), atol=1e-5)
@@ -161,8 +160,8 @@ def test_colour_transparency_and_grey_paper(tmp_path):
     assert (read_picture(written(tmp_path, touching)) > 0.5).mean() == pytest.approx(5 / 30)
 
 
-def test_a_digit_of_mnist_stays_as_it_is(tmp_path, digits):
-    image = np.roll(digits.test_images[3].reshape(28, 28), 2, axis=1)     # it is not moved back
+def test_pictures_of_28_x_28_stay_unchanged(tmp_path, digits):
+    image = np.roll(digits.test_images[3].reshape(28, 28), 2, axis=1)     # not centred again
     grey = np.rint(255 * image).astype(np.uint8)
     for pixels in (grey, 255 - grey):
         np.testing.assert_allclose(read_digit(written(tmp_path, pixels)), image.ravel(), atol=1e-6)
@@ -172,7 +171,7 @@ def test_a_digit_of_mnist_stays_as_it_is(tmp_path, digits):
 
 
 def test_wrong_files(tmp_path):
-    """Each is refused in one line that names the file; a huge one before it is decoded."""
+    """Each is refused in one line that names the file; huge pictures before they are decoded."""
     path, good = tmp_path / "wrong.png", written(tmp_path, BYTES).read_bytes()
 
     def png_header(width, height=None):
@@ -186,7 +185,7 @@ def test_wrong_files(tmp_path):
             (png_header(60000), "a side must have at most 4096 pixels|exceeds limit"),
             (png_header(5000), "a side must have at most 4096 pixels, got 5000 x 5000"),
             (png_header(4097, 1), "a side must have at most 4096 pixels, got 4097 x 1"),
-            (png_header(4096), "4096 x 4096 pixels cannot lie in ... bytes")):
+            (png_header(4096), "4096 x 4096 pixels do not fit in ... bytes")):
         if content is not None:
             path.write_bytes(content)
         with pytest.raises(ValueError, match="wrong.png cannot be read as a picture: ") as error:
@@ -203,4 +202,4 @@ def test_wrong_files(tmp_path):
         with pytest.raises(ValueError, match="digit.png must show a digit, but there is no ink"):
             read_picture(written(tmp_path, flat))
     with pytest.raises(ValueError, match="at most 4096 pixels, got 4097 x 2"):
-        read_picture(written(tmp_path, np.zeros((2, handwriting.LONGEST_SIDE + 1), np.uint8)))
+        read_picture(written(tmp_path, np.zeros((2, handwriting.MAX_SIDE + 1), np.uint8)))

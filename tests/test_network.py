@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 import lrp_numpy as lrp
-from conftest import SHAPES, arrays_of, most_memory
+from conftest import ENGINES, SHAPES, arrays_of, most_memory
+from lrp_numpy.layers import Dense
 from lrp_numpy.layers.activations import ACTIVATIONS, Activation, sigmoid
-from lrp_numpy.layers.base import Dense
-from lrp_numpy.training.train import cross_entropy
+from lrp_numpy.training import cross_entropy
 
 
+@pytest.mark.usefixtures("each_engine")
 def test_forward_by_hand():
     net = lrp.MLP.from_arrays([np.array([[1., -1.], [2., 0.5]]), np.array([[3.], [-2.]])],
                               [np.array([0.5, -1.]), np.array([0.25])], "relu")
@@ -20,6 +21,22 @@ def test_forward_by_hand():
     x, hidden, logits = net.activations(np.array([[1., 2.]]))
     assert hidden.tolist() == [[5.5, 0.0]]
     assert logits.tolist() == [[16.75]]
+
+
+@pytest.mark.parametrize("engine", [None, *ENGINES])
+def test_a_forward_pass_is_made_of_z_and_a(random_case, engine):
+    """Every z is a @ W + b of what entered, every a is f(z), and the ends are x and the logits."""
+    net, x = random_case([5, 4, 3], "tanh", 0)
+    a, z = net.forward_pass(x, engine)
+    assert len(a) == 3 and len(z) == 2 and a[0] is x
+    for number, layer in enumerate(net.layers):
+        np.testing.assert_allclose(z[number], a[number] @ layer.W + layer.b, rtol=1e-12)
+    np.testing.assert_array_equal(a[1], np.tanh(z[0]))
+    np.testing.assert_array_equal(a[2], z[1])
+    np.testing.assert_array_equal(net.forward(x, engine), a[2])
+    np.testing.assert_array_equal(net.predict(x, engine), a[2].argmax(axis=1))
+    assert all(one is other or (one == other).all()
+               for one, other in zip(net.activations(x, engine), a, strict=True))
 
 
 @pytest.mark.parametrize("name, values", [
@@ -40,11 +57,12 @@ def test_sigmoid_at_the_ends(dtype):
 
 @pytest.mark.parametrize("sizes", SHAPES, ids=str)
 @pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+@pytest.mark.usefixtures("each_engine")
 def test_gradients_by_finite_differences(random_case, sizes, activation):
     net, x = random_case(sizes, activation, seed=5)
     labels = np.arange(len(x)) % sizes[-1]
-    a = net.activations(x)
-    gradients = net.backward(a, cross_entropy(a[-1], labels)[1])
+    forward_pass = net.forward_pass(x)
+    gradients = net.backward(forward_pass, cross_entropy(forward_pass.a[-1], labels)[1])
     for layer, pair in zip(net.layers, gradients, strict=True):
         for parameter, gradient in zip((layer.W, layer.b), pair, strict=True):
             assert parameter.shape == gradient.shape
@@ -59,10 +77,12 @@ def test_gradients_by_finite_differences(random_case, sizes, activation):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.usefixtures("each_engine")
 def test_types_are_kept(dtype):
     net = lrp.MLP.random([4, 3, 2], "sigmoid", rng=0, dtype=dtype)
-    a = net.activations(np.ones((5, 4), dtype))
-    arrays = a + [array for pair in net.backward(a, np.ones((5, 2), dtype)) for array in pair]
+    forward_pass = net.forward_pass(np.ones((5, 4), dtype))
+    arrays = [*forward_pass.a, *forward_pass.z] + [
+        array for pair in net.backward(forward_pass, np.ones((5, 2), dtype)) for array in pair]
     assert {array.dtype for array in arrays} == {np.dtype(dtype)}
 
 
@@ -90,6 +110,7 @@ def test_the_random_start_has_biases():
 
 @pytest.mark.parametrize("sizes", SHAPES, ids=str)
 @pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+@pytest.mark.usefixtures("each_engine")
 def test_save_and_load(tmp_path, random_case, sizes, activation):
     net, x = random_case(sizes, activation, seed=2)
     net.save(tmp_path / "net.npz")
@@ -207,8 +228,9 @@ def test_logits_that_overflow_are_named(random_case):
     net, x = random_case([5, 4, 3], "relu", 0)
     for layer in net.layers:
         layer.W[...] = np.abs(layer.W)
-    for use in (net.forward, net.predict, lambda x: net.forward(x, engine="numpy"),
-                lambda x: lrp.measure(net, x, np.zeros(len(x), int))):
+    for use in (lambda x: net.forward(x, "numpy"), lambda x: net.forward(x, "numba"),
+                lambda x: net.predict(x, "numpy"), lambda x: net.predict(x, "numba"), net.forward,
+                net.predict, lambda x: lrp.measure(net, x, np.zeros(len(x), int))):
         with pytest.raises(FloatingPointError, match="logits must be finite, got inf in row 0, col"
                                                      ".* 0: x or a weight is too large for float"):
             use(np.full_like(x, 1.7e308))
@@ -222,6 +244,7 @@ def test_the_seed_is_0_if_none_is_named(make):
     assert (arrays[0] == arrays[1]).all() and (arrays[0] != arrays[2]).any()
 
 
+@pytest.mark.usefixtures("each_engine")
 def test_one_neuron_is_enough():
     assert lrp.MLP.random([1, 1]).forward(np.ones((2, 1))).shape == (2, 1)
 
@@ -233,8 +256,8 @@ def test_sizes_refused(sizes):
 
 
 @pytest.mark.parametrize("change, message", [
-    (lambda W, b: (W, b, "softplus"), "activation must be 'relu', 'sigmoid', .*got 'softplus'"),
-    (lambda W, b: (W[:1], b[:1], "softplus"), "activation must be 'relu', .*got 'softplus'"),
+    (lambda W, b: (W, b, "swish"), "activation must be 'relu', 'sigmoid', .*got 'swish'"),
+    (lambda W, b: (W[:1], b[:1], "swish"), "activation must be 'relu', .*got 'swish'"),
     (lambda W, b: (W, b, ["relu"]), r"activation must be 'relu', .*got \['relu'\]"),
     (lambda W, b: ([W[0], W[1].T], b, "relu"), "layer 1: W must have 4 rows"),
     (lambda W, b: (W, [b[0][1:], b[1]], "relu"), r"layer 0: b must have shape \(4,\)"),
@@ -251,15 +274,16 @@ def test_arrays_refused(random_case, change, message):
 
 
 @pytest.mark.parametrize("x, message", [
-    (np.ones((2, 6)), r"x must be an array of shape \(N, 5\), one row an image, got \(2, 6\)"),
-    (np.ones(5), r"one row an image, got \(5,\)"),
-    (np.ones((2, 5, 1)), r"one row an image, got \(2, 5, 1\)"),
+    (np.ones((2, 6)), r"x must be an array of shape \(N, 5\), one row per image, got \(2, 6\)"),
+    (np.ones(5), r"one row per image, got \(5,\)"),
+    (np.ones((2, 5, 1)), r"one row per image, got \(2, 5, 1\)"),
     (np.ones((2, 5), bool), "float32 or float64, got bool$"),
     ([[1.0] * 5], "x must be a NumPy array, got list"),
     (np.ma.masked_array(np.ones((2, 5))), "x must be a NumPy array, got MaskedArray"),
     (np.ones((2, 5), np.float16), "float32 or float64, got float16$"),
     (np.array([[0, 0, 0, 0, 0], [0, 0, np.nan, 0, 0]]), "got nan in row 1, column 2"),
     (np.full((1, 5), np.inf), "got inf in row 0")])
+@pytest.mark.usefixtures("each_engine")
 def test_inputs_refused(random_case, x, message):
     net, _ = random_case([5, 4, 3], "relu", 0)
     for call in (net.forward, net.predict, lambda x: lrp.explain(net, x)):
@@ -271,8 +295,11 @@ def test_bytes_and_engines_refused(random_case):
     net, x = random_case([5, 4, 3], "relu", 0)
     with pytest.raises(ValueError, match="float32 or float64, got uint8 .divide bytes by 255"):
         net.forward(np.ones((2, 5), np.uint8))
-    for call in (net.forward, net.predict, lambda x, engine: lrp.explain(net, x, engine=engine)):
-        for engine in ("torch", None, ["numba"]):
+    for call in (net.forward, net.predict, net.activations, net.forward_pass,
+                 lambda x, engine: lrp.explain(net, x, engine=engine),
+                 lambda x, engine: lrp.explain_batches(net, x, engine=engine),
+                 lambda x, engine: lrp.explain_batches(net, iter([x]), engine=engine)):
+        for engine in ("torch", 1, ["numba"]):
             with pytest.raises(ValueError, match="engine must be 'numpy' or 'numba', got"):
                 call(x, engine=engine)
 
@@ -287,6 +314,7 @@ def test_one_type_for_all():
             np.dtype(real)}
 
 
+@pytest.mark.usefixtures("each_engine")
 def test_a_sum_that_overflows_is_no_fault():
     """All numbers are finite, though their sum is not."""
     net = lrp.MLP.from_arrays([np.full((2, 1), 1e-30, np.float32)], [np.zeros(1, np.float32)],
@@ -297,6 +325,7 @@ def test_a_sum_that_overflows_is_no_fault():
 @pytest.mark.parametrize("sizes", SHAPES, ids=str)
 @pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.usefixtures("each_engine")
 def test_zero_centring_changes_no_output(random_case, sizes, activation, seed):
     net, x = random_case(sizes, activation, seed)
     before = arrays_of(net)
@@ -311,14 +340,15 @@ def test_zero_centring_changes_no_output(random_case, sizes, activation, seed):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.usefixtures("each_engine")
 def test_a_zero_centred_network_trains_and_is_saved(tmp_path, dtype):
     net = lrp.MLP.random([5, 4, 3], "sigmoid", dtype=dtype)
     centred = lrp.zero_centred(net)
     x = np.random.default_rng(0).random((6, 5)).astype(dtype)
-    a, centred_a = net.activations(x), centred.activations(x)
+    passes = net.forward_pass(x), centred.forward_pass(x)
     dlogits = np.random.default_rng(1).normal(size=(6, 3)).astype(dtype)
-    for (dW, db), (centred_dW, centred_db) in zip(net.backward(a, dlogits)[:1],
-                                                  centred.backward(centred_a, dlogits)[:1]):
+    for (dW, db), (centred_dW, centred_db) in zip(net.backward(passes[0], dlogits)[:1],
+                                                  centred.backward(passes[1], dlogits)[:1]):
         np.testing.assert_allclose(centred_dW, dW, rtol=1e-4)
         np.testing.assert_allclose(centred_db, db, rtol=1e-4)
     centred.save(tmp_path / "net.npz")
@@ -327,9 +357,10 @@ def test_a_zero_centred_network_trains_and_is_saved(tmp_path, dtype):
 
 
 @pytest.mark.parametrize("f0, f, derivative", [
-    (np.log(2), lambda z: np.logaddexp(0, z), lambda a: 1 - np.exp(-a)),        # softplus
-    (-0.5, lambda z: np.tanh(z) - 0.5, lambda a: 1 - (a + 0.5)**2),
-    (1, np.exp, lambda a: a)])
+    (np.log(2), lambda z: np.logaddexp(0, z), lambda z, a: 1 - np.exp(-a)),     # softplus
+    (-0.5, lambda z: np.tanh(z) - 0.5, lambda z, a: 1 - (a + 0.5)**2),
+    (1, np.exp, lambda z, a: a), (1, np.cos, lambda z, a: -np.sin(z))])
+@pytest.mark.usefixtures("each_engine")
 def test_any_activation_can_be_centred(monkeypatch, f0, f, derivative):
     """Added by a user, whatever its f(0) is, and though another of its name was centred before."""
     monkeypatch.setitem(ACTIVATIONS, "zero_centred_its_own", ACTIVATIONS["relu"])
@@ -342,9 +373,9 @@ def test_any_activation_can_be_centred(monkeypatch, f0, f, derivative):
     centred = lrp.zero_centred(net)
     np.testing.assert_allclose(centred.forward(x), net.forward(x), rtol=1e-12)
     np.testing.assert_allclose(centred.activations(x)[1], net.activations(x)[1] - f0)
-    a, centred_a = net.activations(x), centred.activations(x)
-    for pair, centred_pair in zip(net.backward(a, np.ones((5, 2))),
-                                  centred.backward(centred_a, np.ones((5, 2))), strict=True):
+    for pair, centred_pair in zip(
+            net.backward(net.forward_pass(x), np.ones((5, 2))),
+            centred.backward(centred.forward_pass(x), np.ones((5, 2))), strict=True):
         np.testing.assert_allclose(centred_pair[1], pair[1], rtol=1e-12)
     alone = lrp.MLP([Dense(np.ones((2, 2)), np.zeros(2), "its_own")])
     with pytest.raises(ValueError, match="layer 0 with its_own and nothing behind it"):

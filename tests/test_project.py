@@ -127,7 +127,7 @@ def test_a_left_cache_does_not_hide_the_package(tmp_path):
 def public_functions():
     """{its full name: the function}: all functions and methods whose names have no underscore."""
     found = {}
-    for info in pkgutil.iter_modules(lrp_numpy.__path__, "lrp_numpy."):
+    for info in pkgutil.walk_packages(lrp_numpy.__path__, "lrp_numpy."):
         if info.name != "lrp_numpy.__main__":
             module = importlib.import_module(info.name)
             owners = [module, *(one for one in vars(module).values() if inspect.isclass(one))]
@@ -159,9 +159,32 @@ def test_what_is_imported():
 
     numba comes first, because it imports scipy where there is one.
     """
-    program = ("import sys, numba; before = set(sys.modules); import lrp_numpy; "
+    program = ("import sys, numba; before = set(sys.modules); import lrp_numpy as lrp; "
+               "[getattr(lrp, name) for name in lrp.__all__]; "
                "print(*{name.split('.')[0] for name in set(sys.modules) - before})")
     result = run("-c", program, cwd=ROOT)
-    others = {"torch", "sklearn", "keras", "tensorflow", "captum", "pandas", "scipy"}
-    assert not others & set(result.stdout.split())
+    others = {"torch", "sklearn", "keras", "tensorflow", "captum", "zennit", "pandas", "scipy"}
+    assert not others & set(result.stdout.split()) and "matplotlib" in result.stdout.split()
     assert result.stdout.count("\n") == 1 and result.stderr == ""
+
+
+@pytest.mark.parametrize("program, not_yet", [
+    ("import lrp_numpy", {"numpy", "tqdm"}),
+    ("import lrp_numpy as lrp; lrp.train(lrp.MLP.random([784, 9, 10], rng=0), lrp.load_mnist(), "
+     "epochs=1, progress=False)", set()),
+    ("import lrp_numpy as lrp; lrp.explain(lrp.lenet(), lrp.load_mnist().test_images[:2])", set()),
+    ("import sys; sys.argv[1:] = ['--help']; import runpy\n"
+     "try: runpy.run_module('lrp_numpy', run_name='__main__')\nexcept SystemExit: pass", set())])
+def test_what_is_heavy_is_imported_when_it_is_needed(program, not_yet):
+    """numba, pyplot and requests cost most of a second: not for the equations, nor for --help."""
+    result = run("-c", f"{program}\nimport sys; print(*sys.modules)", cwd=ROOT)
+    modules = set(result.stdout.split())
+    assert not modules & ({"numba", "matplotlib.pyplot", "requests", "PIL"} | not_yet)
+
+
+def test_public_names():
+    """All that is promised is there, and dir() tells of it."""
+    for name in lrp_numpy.__all__:
+        assert getattr(lrp_numpy, name) is not None and name in dir(lrp_numpy)
+    with pytest.raises(AttributeError, match="no attribute 'expain'"):
+        lrp_numpy.expain

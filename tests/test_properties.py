@@ -7,16 +7,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lrp_numpy as lrp
+from conftest import ENGINES as BOTH
+from lrp_numpy.dialects import DIALECTS
+from lrp_numpy.layers.activations import BUILT_IN
 from lrp_numpy.rules import RULES
 
 PARAMETERS = {"epsilon": {"epsilon": 0.5}, "gamma": {"gamma": 0.5},
               "gamma_generalized": {"gamma": 0.5}}
-NEEDS_INK = ["0", "epsilon", "gamma", "gamma_generalized", "alpha_beta", "z_plus"]
-ENGINES = st.sampled_from(["numpy", "numba"])
+EVERY_RULE = [*RULES, *DIALECTS]
+# Those that multiply by the input, so that a black pixel gets nothing
+OF_THE_INPUT = [name for name in EVERY_RULE
+                if name.split(".")[-1] not in ("w_square", "flat", "z_box")]
+ENGINES = st.sampled_from(BOTH)
 
 
 @st.composite
-def cases(draw, rules=tuple(RULES), activations=("relu", "tanh", "identity", "sigmoid")):
+def cases(draw, rules=tuple(EVERY_RULE), activations=BUILT_IN):
     """(net, x, rule, parameters): float64, non-zero biases, some pixels black."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     sizes = draw(st.lists(st.integers(1, 7), min_size=2, max_size=4))
@@ -31,7 +37,7 @@ def cases(draw, rules=tuple(RULES), activations=("relu", "tanh", "identity", "si
 
 def explain(net, x, rule, parameters, engine, **settings):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")     # of gamma and of the sigmoid
+        warnings.simplefilter("ignore")     # of gamma, of sigmoid and softplus
         return lrp.explain(net, x, rule, engine=engine, **parameters, **settings)
 
 
@@ -77,7 +83,7 @@ def test_permuted_inputs_have_permuted_relevance(case, engine, random):
 
 
 @settings(max_examples=100, deadline=None)
-@given(cases(NEEDS_INK), ENGINES)
+@given(cases(OF_THE_INPUT), ENGINES)
 def test_black_pixels_get_nothing(case, engine):
     net, x, rule, parameters = case
     assert (explain(net, x, rule, parameters, engine).input[x == 0] == 0).all()
@@ -124,14 +130,15 @@ BAD = [np.nan, np.inf, -np.inf]
 @pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("use", [
     lambda net, x: net.forward(x), lambda net, x: net.predict(x),
-    lambda net, x: lrp.explain(net, x), lambda net, x: lrp.remove(x, np.zeros_like(x), "most"),
+    lambda net, x: lrp.explain(net, x), lambda net, x: lrp.flip(x, np.zeros_like(x), "morf"),
     lambda net, x: lrp.measure(net, x, np.zeros(len(x), int)),
     lambda net, x: list(lrp.explain_batches(net, x)),
-    lambda net, x: lrp.pruning.importance(net, x, "variance"), lambda net, x: net.activations(x),
+    lambda net, x: lrp.evaluation.importance(net, x, "variance"),
+    lambda net, x: net.activations(x),
     lambda net, x: lrp.training.accuracy(net, x, np.zeros(len(x), int)),
-    lambda net, x: lrp.removal.remove_ranked(x, np.zeros(x.shape, int), 0.5)],
-    ids=["forward", "predict", "explain", "remove", "measure", "explain_batches", "importance",
-         "activations", "accuracy", "remove_ranked"])
+    lambda net, x: lrp.evaluation.flip_ranked(x, np.zeros(x.shape, int), 0.5)],
+    ids=["forward", "predict", "explain", "flip", "measure", "explain_batches", "importance",
+         "activations", "accuracy", "flip_ranked"])
 def test_the_first_bad_number_is_named(random_case, use, bad):
     net, x = random_case([6, 5, 3], "relu", 0, N=8)
     x[5, 2] = x[6, 0] = bad
@@ -145,13 +152,14 @@ def test_bad_numbers_elsewhere_are_named(random_case, bad):
     R = np.zeros_like(x)
     R[1, 4] = bad
     with pytest.raises(ValueError, match=f"relevance must be finite, got {bad} in row 1, column 4"):
-        lrp.remove(x, R, "most")
-    with pytest.raises(ValueError, match=f"variant must be finite, got {bad} in row 1, column 4"):
-        lrp.removal.as_many_lit_at_random(x, R)
+        lrp.flip(x, R, "morf")
+    with pytest.raises(ValueError, match=f"flipped must be finite, got {bad} in row 1, column 4"):
+        lrp.evaluation.size_matched_random(x, R)
     with pytest.raises(ValueError, match=rf"importance must be finite, got {bad} at \[4\]"):
-        lrp.pruning.keep_most(R[1], 2)
-    for draw, name in ((lrp.plots.draw_image, "image"), (lrp.plots.draw_relevance, "relevance"),
-                       (lambda _, R: lrp.plots.bars(R, "abcdef"), "relevance")):
+        lrp.evaluation.top_k(R[1], 2)
+    for draw, name in ((lrp.plotting.draw_image, "image"),
+                       (lrp.plotting.draw_relevance, "relevance"),
+                       (lambda _, R: lrp.plotting.bars(R, "abcdef"), "relevance")):
         with pytest.raises(ValueError, match=rf"{name} must be finite, got {bad} at \[4\]"):
             draw(None, R[1])
     for name, place in (("W", "in row 0, column 1"), ("b", r"at \[1\]")):
@@ -173,18 +181,18 @@ def test_bad_numbers_elsewhere_are_named(random_case, bad):
 def test_other_numbers_are_refused(random_case, dtype):
     net, x = random_case([6, 5, 3], "relu", 0)
     for use in (net.forward, net.predict, lambda x: lrp.explain(net, x),
-                lambda x: lrp.remove(x, np.zeros(x.shape), "most")):
+                lambda x: lrp.flip(x, np.zeros(x.shape), "morf")):
         with pytest.raises(ValueError, match="x must be float32 or float64, got "
                                              f"{np.dtype(dtype)}"):
             use(x.astype(dtype))
 
 
-@pytest.mark.parametrize("engine", ["numpy", "numba"])
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("engine", BOTH)
+@pytest.mark.parametrize("rule", EVERY_RULE)
 def test_no_images_and_one(random_case, rule, engine):
     net, x = random_case([6, 5, 3], "relu", 0)
     none, one = (explain(net, x[:N], rule, {}, engine) for N in (0, 1))
     assert [R.shape for R in none.relevance] == [(0, 6), (0, 5), (0, 3)]
     assert [R.shape for R in one.relevance] == [(1, 6), (1, 5), (1, 3)]
     assert net.forward(x[:0]).shape == (0, 3) and net.predict(x[:0]).shape == (0,)
-    assert lrp.remove(x[:0], x[:0], "most").shape == (0, 6)
+    assert lrp.flip(x[:0], x[:0], "morf").shape == (0, 6)

@@ -7,11 +7,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lrp_numpy.rules import (RULES, Term, lrp_0, lrp_epsilon, lrp_gamma, parameters_of, positive,
-                             propagate, rule, stabilize)
+from conftest import ENGINES, added_up, by_engine
+from lrp_numpy.composites import parameters_of
+from lrp_numpy.dialects import DIALECTS
+from lrp_numpy.layers import Conv2D, Dense
+from lrp_numpy.layers.base import LinearPart
+from lrp_numpy.ops import reference
+from lrp_numpy.rules import (RULES, lrp_0, lrp_epsilon, lrp_gamma, lrp_z_box, negative, positive,
+                             propagate, sign, stabilize)
 
 CASES = [("0", {}), ("epsilon", {"epsilon": 0.3}), ("epsilon", {"epsilon": 5.0}),
          ("gamma", {"gamma": 0.25}), ("gamma", {"gamma": 10.0})]
+ALL = {**RULES, **DIALECTS}
 SHAPES = [(1, 1, 1), (4, 3, 2), (2, 1, 5), (3, 6, 1), (5, 8, 7)]      # N, D, K
 
 
@@ -72,14 +79,12 @@ def test_the_ledger_adds_up(name, parameters, shape, seed):
 
 
 def test_what_stabilizes_a_negative_z():
-    """z = -2, R = 4, epsilon = 1: 4 / (-2 - 1) for each unit of z; without its sign 4 / (-2 + 1).
-    """
+    """z = -2, R = 4, epsilon = 1: 4 / (-2 - 1) for each unit of z."""
     a, W, b, R = np.array([[1., 3.]]), np.array([[1.], [-1.]]), np.zeros(1), np.array([[4.]])
     expected = np.array([[1, -3]]) * 4 / -3
-    np.testing.assert_allclose(propagate(a, W, b, 1.0, R), expected, rtol=1e-15)
-    assert propagate(a, W, b, 1.0, R, signed=False).tolist() == [[-4, 12]]
-    own = rule(lambda W, b: [Term([W], b, 1.0)])
-    np.testing.assert_allclose(own(a, W, b, R), expected, rtol=1e-15)
+    np.testing.assert_allclose(propagate(a, W, b, R, 1.0), expected, rtol=1e-15)
+    np.testing.assert_allclose(propagate(a, W, b, R, np.ones(1)), expected, rtol=1e-15)
+    np.testing.assert_allclose(lrp_epsilon(a, W, b, R, 1.0), expected, rtol=1e-15)
 
 
 def test_by_hand():
@@ -95,25 +100,26 @@ def test_by_hand():
 
 
 @pytest.mark.parametrize("name, parameters", [
-    *CASES, ("z_box", {"low": -0.5, "high": 0.5}), ("w_square", {"bias": "modified"}), ("flat", {}),
-    ("alpha_beta", {}), ("z_plus", {}), ("gamma_generalized", {"gamma": 0.5})])
+    *CASES, ("z_box", {"low": -0.5, "high": 0.5}), ("w_square", {}), ("flat", {}),
+    ("alpha_beta", {}), ("z_plus", {}), ("gamma_generalized", {"gamma": 0.5}),
+    ("epsilon", {"relative": True}), *((name, {}) for name in DIALECTS)])
 @pytest.mark.parametrize("dtype", [int, np.int8, np.uint8])
 def test_integers_will_do(name, parameters, dtype):
     """As a student types them; no product wraps round, nothing is cut to whole numbers."""
     integers = [np.array(numbers, dtype) for numbers in (
         [[100, 120], [1, 0]], [[20, 1], [3, 100]], [1, 2], [[4, 1], [100, 3]])]
-    ours = RULES[name](*integers, **parameters)
-    theirs = RULES[name](*(array.astype(float) for array in integers), **parameters)
+    rule = ALL[name]
+    ours = rule(*integers, **parameters)
+    theirs = rule(*(array.astype(float) for array in integers), **parameters)
     assert ours.dtype == np.float64
     np.testing.assert_array_equal(ours, theirs)
 
 
 def test_a_rule_s_own_parameters():
     assert {name: parameters_of(name) for name in RULES} == {
-        "0": ["bias"], "epsilon": ["epsilon", "bias", "signed"], "gamma": ["gamma", "bias"],
-        "gamma_generalized": ["gamma", "bias"], "alpha_beta": ["alpha", "beta", "bias", "signs"],
-        "z_plus": ["bias", "signs"], "w_square": ["bias"], "flat": ["bias"],
-        "z_box": ["low", "high", "bias"]}
+        "0": [], "epsilon": ["epsilon", "relative"], "gamma": ["gamma"],
+        "gamma_generalized": ["gamma"], "alpha_beta": ["alpha", "beta"], "z_plus": [],
+        "w_square": [], "flat": [], "z_box": ["low", "high"]}
 
 
 def test_negative_z_is_stabilized_away_from_zero():
@@ -155,7 +161,7 @@ def test_large_gamma_leaves_only_the_positive(seed):
     a, W, b, R = case(5, 8, 7, seed)
     R = np.abs(R)
     b = np.abs(b)
-    expected = propagate(a, positive(W), b, 0.0, R)
+    expected = propagate(a, positive(W), b, R)
     np.testing.assert_allclose(lrp_gamma(a, W, b, R, gamma=1e9), expected, rtol=1e-6, atol=1e-6)
     assert (lrp_gamma(a, W, b, R, gamma=1e9) >= -1e-6).all()
 
@@ -174,14 +180,17 @@ def test_the_type_is_kept_and_nothing_is_changed(name, parameters):
 
 
 def test_nan_is_not_hidden():
-    """The four lines look at nothing, and lose nothing."""
+    """Neither by the four lines as `explain` calls them, after it has looked at a."""
     a, W, b, R = case(4, 3, 2, 0)
     a[1, 2] = np.nan
-    R_inputs = propagate(a, W, b, 0.25, R)
+    with pytest.raises(ValueError, match="^a must be finite, got nan in row 1, column 2$"):
+        propagate(a, W, b, R, 0.25)
+    layer = LinearPart(Dense(W, b, "relu"), reference, a, None)
+    R_inputs = propagate(a, W, b, R, 0.25, layer)
     assert np.isnan(R_inputs[1]).all() and np.isfinite(R_inputs[[0, 2, 3]]).all()
 
 
-@pytest.mark.parametrize("rule", RULES.values())
+@pytest.mark.parametrize("rule", [propagate, *ALL.values()])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_the_rules_refuse_what_is_not_finite(rule, bad):
     good = dict(zip("aWbR", case(4, 3, 2, 0)))
@@ -194,7 +203,7 @@ def test_the_rules_refuse_what_is_not_finite(rule, bad):
             rule(**good | {name: array})
 
 
-@pytest.mark.parametrize("rule", RULES.values())
+@pytest.mark.parametrize("rule", [propagate, *ALL.values()])
 @pytest.mark.parametrize("name, change, message", [
     ("a", lambda a: a[:, :2], r"a must have shape \(4, 3\), got \(4, 2\)"),
     ("W", lambda W: W[:, :1], r"b must have shape \(1,\), got \(2,\)"),
@@ -238,7 +247,9 @@ def test_properties(a, W, b, R, rule):
 
 
 def test_parts():
-    assert positive(np.array([-2., 0., 3.])).tolist() == [0, 0, 3]
+    x = np.array([-2., 0., 3.])
+    assert positive(x).tolist() == [0, 0, 3] and negative(x).tolist() == [-2, 0, 0]
+    assert sign(np.array([-2., -0., 0., 3.])).tolist() == [-1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("rule, parameter", [(lrp_epsilon, "epsilon"), (lrp_gamma, "gamma")])
@@ -304,7 +315,7 @@ def test_more_rules_equal_their_sums(name, parameters, shape, seed):
     inputs, bias, dropped = more_by_loops(name, a, W, b, R, parameters)
     scale = 1 + np.abs(inputs).max()
     np.testing.assert_allclose(ours, inputs, rtol=1e-10, atol=1e-12 * scale)
-    row, = ledger
+    row = added_up(ledger)
     np.testing.assert_allclose(row.bias, bias, rtol=1e-10, atol=1e-12 * scale)
     np.testing.assert_allclose(row.dropped, dropped, rtol=1e-10, atol=1e-12 * scale)
     np.testing.assert_allclose(row.received, R.sum(axis=1), rtol=1e-10, atol=1e-12)
@@ -355,7 +366,8 @@ def test_alpha_and_beta_refused(parameters, message):
                                        (0.0, float("inf")), ("a", 1.0), (-np.inf, 1.0),
                                        (0.0, 10**400), (0, None)])
 def test_boxes_refused(low, high):
-    with pytest.raises(ValueError, match="low and high must be finite numbers with low < high"):
+    with pytest.raises(ValueError, match="low and high must be finite with low < high, a number or "
+                                         r"one for each input \(3,\), got .* and"):
         RULES["z_box"](*case(4, 3, 2, 0), low=low, high=high)
 
 
@@ -371,10 +383,7 @@ def test_what_the_rules_do_without_parameters():
         ledger = []
         ours = RULES[name](a, W, b, R, ledger=ledger)
         np.testing.assert_allclose(ours, [np.array(parts) / total * 10], err_msg=name)
-        assert ledger[0].bias[0] == pytest.approx(of_bias / total * 10), name
-    for name, parts, total in [("w_square", [9, 1], 14), ("flat", [1, 1], 3)]:
-        ours = RULES[name](a, W, b, R, bias="modified")     # b * b = 4, and 1
-        np.testing.assert_allclose(ours, [np.array(parts) / total * 10], err_msg=name)
+        assert added_up(ledger).bias[0] == pytest.approx(of_bias / total * 10), name
 
 
 def test_z_exactly_0_counts_as_positive():
@@ -392,3 +401,142 @@ def test_gamma_warns_of_what_it_is_not_made_for(gamma, a, warns):
         lrp_gamma(np.array([a]), np.ones((2, 1)), np.zeros(1), np.ones((1, 1)), gamma=gamma)
     assert ["gamma is made for activations of at least 0" in str(one.message)
             for one in said] == [True] * warns
+
+
+# An epsilon for each output, relative to z, and a box for each input
+
+EPSILONS = [(), (1,), (1, 1), (5,), (1, 5), (4, 1), (4, 5)]
+
+
+@pytest.mark.parametrize("size", EPSILONS, ids=str)
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("K", [5, 40])
+def test_an_epsilon_for_each_output(size, engine, K):
+    """Each output, or each example, alone with its own number."""
+    size = tuple(K if side == 5 else side for side in size)
+    a, W, b, R = case(4, 7, K, 0)
+    epsilon = np.random.default_rng(1).random(size) + 0.1
+    layer = Dense(W, b, "relu")
+    ours, row = by_engine(propagate, layer, a, R, engine, epsilon=epsilon)
+    each, expected, absorbed = np.broadcast_to(epsilon, R.shape), np.zeros(a.shape), np.zeros(4)
+    for n, k in np.ndindex(R.shape):
+        only_k = np.zeros((1, K))
+        only_k[0, k] = R[n, k]
+        inputs, _ = by_loops(a[n:n + 1], W, b, only_k, epsilon=each[n, k])
+        expected[n] += inputs[0]
+        z = a[n] @ W[:, k] + b[k]
+        absorbed[n] += R[n, k] * each[n, k] / (each[n, k] + abs(z))
+    np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(row.epsilon, absorbed, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(row.received, sum(row[1:]), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [(), (3,), (3, 1, 1), (4, 1, 1, 1), (1, 3, 5, 4), (4, 3, 5, 4)],
+                         ids=str)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_epsilon_for_each_output_of_a_convolution(size, engine):
+    """As in its four lines written out; (3,) is no shape that fits z (4, 3, 5, 4)."""
+    rng = np.random.default_rng(0)
+    layer = Conv2D(rng.normal(size=(2, 3, 2, 3)), rng.normal(size=(3, 1, 1)), "relu")
+    a, R, epsilon = rng.random((4, 2, 6, 6)), rng.normal(size=(4, 3, 5, 4)), rng.random(size)
+    if size == (3,):
+        with pytest.raises(ValueError, match="broadcast"):
+            by_engine(propagate, layer, a, R, engine, epsilon=epsilon)
+        return
+    ours, row = by_engine(propagate, layer, a, R, engine, epsilon=epsilon)
+    z = layer.linear(a, layer.W, layer.b)
+    s = R / np.where(z >= 0, z + epsilon, z - epsilon)
+    expected = a * layer.transpose(s, layer.W, a.shape)
+    np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(row.bias, (s * layer.b).sum(axis=(1, 2, 3)), rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(row.received, sum(row[1:]), rtol=1e-10, atol=1e-10)
+
+
+def test_a_relative_epsilon_by_hand():
+    """z = [1, -7]: their root mean square is 5, and 0.2 of it is 1: s = [4 / 2, 16 / -8]."""
+    a, W, b = np.array([[1.0]]), np.array([[1.0, -6.0]]), np.array([0.0, -1.0])
+    R, ledger = np.array([[4.0, 16.0]]), []
+    assert lrp_epsilon(a, W, b, R, 0.2, relative=True, ledger=ledger).tolist() == [[14]]
+    assert [float(part[0]) for part in ledger[0]] == [20, 14, 2, 4, 0]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_relative_epsilon(engine, seed):
+    """Each example with its own size; the same when z, or all of a batch, is scaled."""
+    a, W, b, R = case(5, 8, 7, seed)
+    layer = Dense(W, b, "relu")
+    ours, row = by_engine(lrp_epsilon, layer, a, R, engine, epsilon=0.3, relative=True)
+    for n in range(5):
+        z = a[n] @ W + b
+        size = np.sqrt(sum(z_k * z_k for z_k in z) / 7)
+        expected, bias = by_loops(a[n:n + 1], W, b, R[n:n + 1], epsilon=0.3 * size)
+        np.testing.assert_allclose(ours[n], expected[0], rtol=1e-10, atol=1e-13)
+        assert row.bias[n] == pytest.approx(bias[0], rel=1e-10)
+    np.testing.assert_allclose(row.received, sum(row[1:]), rtol=1e-10)
+    scaled, _ = by_engine(lrp_epsilon, Dense(1e3 * W, 1e3 * b, "relu"), a, R, engine, epsilon=0.3,
+                          relative=True)
+    np.testing.assert_allclose(scaled, ours, rtol=1e-9, atol=1e-12)
+    absolute, _ = by_engine(lrp_epsilon, layer, a, R, engine, epsilon=0.3)
+    assert (np.abs(absolute - ours).max(axis=1) > 1e-3).all()
+    np.testing.assert_allclose(lrp_epsilon(a, W, b, R, 0.0, relative=True), lrp_0(a, W, b, R),
+                               rtol=1e-12)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_relative_epsilon_of_images(engine):
+    """The mean is over channels, rows and columns of one image."""
+    rng = np.random.default_rng(0)
+    layer = Conv2D(rng.normal(size=(2, 3, 2, 3)), rng.normal(size=(3, 1, 1)), "relu")
+    a, R = rng.random((4, 2, 6, 6)), rng.normal(size=(4, 3, 5, 4))
+    ours, _ = by_engine(lrp_epsilon, layer, a, R, engine, epsilon=0.3, relative=True)
+    for n, z in enumerate(layer.linear(a, layer.W, layer.b)):
+        one, _ = by_engine(lrp_epsilon, layer, a[n:n + 1], R[n:n + 1], engine,
+                           epsilon=0.3 * np.linalg.norm(z) / np.sqrt(z.size))
+        np.testing.assert_allclose(ours[n], one[0], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_box_for_each_input(engine):
+    """Inputs of different ranges: each is as it is alone in a box of two numbers."""
+    rng = np.random.default_rng(0)
+    W, b, a, R = (rng.normal(size=size) for size in ((6, 5), 5, (4, 6), (4, 5)))
+    low, high = -rng.random(6) - 0.5, rng.random(6) + 0.5
+    ours, row = by_engine(lrp_z_box, Dense(W, b, "relu"), a, R, engine, low=low, high=high)
+    expected = np.zeros(a.shape)
+    for n, k in np.ndindex(R.shape):
+        parts = [a[n, j] * W[j, k] - (low[j] if W[j, k] > 0 else high[j]) * W[j, k]
+                 for j in range(6)]
+        expected[n] += np.array(parts) / sum(parts) * R[n, k]
+    np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(row.inputs, row.received, rtol=1e-10)
+    assert (row.bias == 0).all()
+    same, _ = by_engine(lrp_z_box, Dense(W, b, "relu"), a, R, engine, low=np.full(6, -1), high=1)
+    one, _ = by_engine(lrp_z_box, Dense(W, b, "relu"), a, R, engine, low=-1.0, high=1.0)
+    np.testing.assert_array_equal(same, one)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_box_for_each_channel(engine):
+    """As images have it whose channels were standardised; an end may be (C, 1, 1) or (C, H, W)."""
+    rng = np.random.default_rng(0)
+    layer = Conv2D(rng.normal(size=(2, 3, 2, 3)), rng.normal(size=(3, 1, 1)), "relu", padding=1)
+    a, R = rng.normal(size=(4, 2, 6, 6)), rng.normal(size=(4, 3, 7, 6))
+    low, high = np.array([-3.0, -2.0]).reshape(2, 1, 1), np.full((2, 6, 6), 4.0)
+    ours, row = by_engine(lrp_z_box, layer, a, R, engine, low=low, high=high)
+    up, down = np.maximum(layer.W, 0), np.minimum(layer.W, 0)
+    low, high = np.broadcast_to(low, a.shape), np.broadcast_to(high, a.shape)
+    none = np.zeros((3, 1, 1))
+    s = R / (layer.linear(a, layer.W, none) - layer.linear(low, up, none)
+             - layer.linear(high, down, none))
+    expected = (a * layer.transpose(s, layer.W, a.shape) - low * layer.transpose(s, up, a.shape)
+                - high * layer.transpose(s, down, a.shape))
+    np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-11 * np.abs(expected).max())
+    np.testing.assert_allclose(row.inputs, row.received, rtol=1e-9)
+
+
+@pytest.mark.parametrize("low", [np.zeros(4), np.zeros((1, 3, 1)), np.array([0.0, 2.0, 0.0]),
+                                 np.array([0.0, np.nan, 0.0]), ["a"] * 3])
+def test_boxes_for_each_input_refused(low):
+    with pytest.raises(ValueError, match="low and high must be finite with low < high"):
+        lrp_z_box(*case(4, 3, 2, 0), low=low, high=1.0)

@@ -4,14 +4,15 @@ import pytest
 
 import lrp_numpy as lrp
 import test_layers as layer_cases
-from conftest import SHAPES, arrays_of
-from lrp_numpy.training.train import cross_entropy
+from conftest import ENGINES, SHAPES, arrays_of, by_engine
+from lrp_numpy.ops import choose
+from lrp_numpy.training import Adam, cross_entropy, training_step
 
 torch_reference = pytest.importorskip("torch_reference", exc_type=ImportError)
 
 every_network = [pytest.mark.parametrize("sizes", SHAPES, ids=str),
                  pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"]),
-                 pytest.mark.parametrize("engine", ["numba", "numpy"]),
+                 pytest.mark.parametrize("engine", ENGINES),
                  pytest.mark.parametrize("seed", range(3))]
 RULES = {"0": {}, "epsilon": {"epsilon": 0.3}, "gamma": {"gamma": 0.7}}
 
@@ -45,9 +46,9 @@ def test_activations(random_case, sizes, activation, engine, seed):
 def test_loss_and_every_gradient(random_case, sizes, activation, engine, seed):
     net, x = random_case(sizes, activation, seed)
     labels = np.random.default_rng(seed + 99).integers(0, sizes[-1], len(x))
-    a = net.activations(x, engine)
-    loss, dlogits = cross_entropy(a[-1], labels)
-    dW, db = zip(*net.backward(a, dlogits))
+    forward_pass = net.forward_pass(x, engine)
+    loss, dlogits = choose(engine).cross_entropy(forward_pass.a[-1], labels)
+    dW, db = zip(*net.backward(forward_pass, dlogits))
     their_loss, their_dW, their_db = torch_reference.loss_and_gradients(
         x, labels, *arrays_of(net), activation)
     assert loss == pytest.approx(their_loss, rel=1e-10)
@@ -74,6 +75,78 @@ def test_many_steps_of_adam(random_case, sizes, activation, engine, seed):
         for number, (one, other) in enumerate(zip(ours, theirs)):
             np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12,
                                        err_msg=f"layer {number}")
+
+
+@pytest.mark.parametrize("activation", torch_reference.ACTIVATIONS)
+@pytest.mark.parametrize("sizes", [[5, 4, 3], [7, 33, 40, 4]], ids=str)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_activation_learns_as_in_torch(random_case, activation, sizes, engine):
+    """Every gradient, and the first steps of Adam."""
+    net, x = random_case(sizes, activation, 0)
+    labels = np.random.default_rng(99).integers(0, sizes[-1], len(x))
+    forward_pass = net.forward_pass(x, engine)
+    loss, dlogits = cross_entropy(forward_pass.a[-1], labels)
+    dW, db = zip(*net.backward(forward_pass, dlogits))
+    their_loss, their_dW, their_db = torch_reference.loss_and_gradients(
+        x, labels, *arrays_of(net), activation)
+    assert loss == pytest.approx(their_loss, rel=1e-10)
+    assert_equal_by_layer(dW, their_dW, "dW of layer")
+    assert_equal_by_layer(db, their_db, "db of layer")
+    their_W, their_b, their_losses = torch_reference.adam(
+        x, labels, *arrays_of(net), activation, steps=5, learning_rate=0.01)
+    history = lrp.train(net, lrp.Digits(x, labels, x, labels), 5, len(x), 0.01, progress=False,
+                        engine=engine)
+    np.testing.assert_allclose(history.loss, their_losses, rtol=1e-10)
+    for ours, theirs in zip(arrays_of(net), (their_W, their_b)):
+        for one, other in zip(ours, theirs):
+            np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("activation", torch_reference.ACTIVATIONS)
+@pytest.mark.parametrize("sizes", [[9, 8, 7, 4], [7, 33, 40, 4]], ids=str)
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.filterwarnings(r"ignore:softplus\(0\) is")
+def test_every_activation_is_explained_as_by_torch(random_case, activation, sizes, engine, rule):
+    net, x = random_case(sizes, activation, 1)
+    target = np.random.default_rng(0).integers(0, sizes[-1], len(x))
+    e = lrp.explain(net, x, rule, target, engine=engine, **RULES[rule])
+    theirs = torch_reference.relevance(x, *arrays_of(net), activation, target,
+                                       [RULES[rule]] * len(net.layers))
+    assert_equal_by_layer(e.relevance[::-1], theirs[::-1], "relevance, logits first:")
+
+
+@pytest.mark.parametrize("numbers", [
+    {}, {"learning_rate": 0.02}, {"beta1": 0.5}, {"beta2": 0.9}, {"epsilon": 1e-3},
+    {"beta1": 0.0, "beta2": 0.5, "epsilon": 1e-2, "learning_rate": 0.1}], ids=str)
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("sizes", [[5, 4, 3], [7, 33, 40, 4]], ids=str)
+def test_a_training_step_is_that_of_torchs_adam(random_case, numbers, engine, sizes):
+    """A batch after another, for every number of Adam: weights, moments and losses."""
+    torch = torch_reference.torch
+    net, _ = random_case(sizes, "tanh", 0)
+    rng, adam = np.random.default_rng(0), Adam(net, **numbers)
+    batches = [(rng.normal(size=(6, sizes[0])), rng.integers(0, sizes[-1], 6)) for _ in range(8)]
+    parameters = torch_reference.tensors([array for layer in net.layers
+                                          for array in (layer.W, layer.b)], True)
+    optimizer = torch.optim.Adam(parameters, lr=adam.learning_rate, eps=adam.epsilon,
+                                 betas=(adam.beta1, adam.beta2))
+    for x, labels in batches:
+        loss = training_step(net, adam, x, labels, choose(engine))
+        optimizer.zero_grad()
+        logits = torch_reference.activations(torch.tensor(x), parameters[::2], parameters[1::2],
+                                             "tanh")[-1]
+        their_loss = torch.nn.functional.cross_entropy(logits, torch.tensor(labels))
+        their_loss.backward()
+        optimizer.step()
+        assert loss == pytest.approx(their_loss.item(), rel=1e-10)
+    assert adam.t == 8
+    triples = [one for of_layer in adam.state for one in of_layer]
+    for (w, m, v), parameter in zip(triples, parameters, strict=True):
+        kept = optimizer.state[parameter]
+        for ours, theirs in ((w, parameter.detach()), (m, kept["exp_avg"]),
+                             (v, kept["exp_avg_sq"])):
+            np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-9, atol=1e-12)
 
 
 @on_every_network
@@ -127,9 +200,10 @@ def test_convolution_and_its_gradients(shape, engine, seed):
     z, (da, dW, db) = torch_reference.gradients(
         lambda a, W, b: torch_reference.convolution(a, W, b, layer.stride, layer.padding),
         [a, layer.W, layer.b], dz)
-    assert_equal_by_layer([layer.linear(a, engine)], [z], "z")
-    assert_equal_by_layer(layer.gradients(a, dz, engine), [dW, db], "gradient")
-    assert_equal_by_layer([layer.backward(a, dz, engine)], [da], "da")
+    ops = choose(engine)
+    assert_equal_by_layer([layer.preactivation(a, ops)], [z], "z")
+    assert_equal_by_layer(layer.gradients(a, dz, ops), [dW, db], "gradient")
+    assert_equal_by_layer([layer.backward(a, dz, ops)], [da], "da")
 
 
 @layer_cases.on_every_shape
@@ -142,38 +216,38 @@ def test_convolution_under_every_rule(shape, engine, seed, rule):
         rule, a, layer.W, layer.b, R, lambda a, W: torch_reference.convolution(
             a, W, torch_reference.torch.zeros(W.shape[1], dtype=a.dtype), layer.stride,
             layer.padding), **parameters)
-    if engine == "numpy":
-        ours = lrp.rules.RULES[rule](a, layer.W, layer.b, R, layer=layer, **parameters)
-    else:
-        ours, _ = layer_cases.by_kernels(layer, rule, a, R, parameters)
+    ours, _ = by_engine(lrp.rules.RULES[rule], layer, a, R, engine, **parameters)
     np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-11 * (1 + np.abs(theirs).max()))
 
 
 @pytest.mark.parametrize("rule", lrp.rules.RULES)
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("K", [7, 40])
 @pytest.mark.parametrize("seed", range(4))
-def test_dense_under_every_rule(rule, seed):
+def test_dense_under_every_rule(rule, engine, K, seed):
     rng = np.random.default_rng(seed)
-    a, W, b, R = (rng.normal(size=size) for size in ((5, 8), (8, 7), 7, (5, 7)))
+    a, W, b, R = (rng.normal(size=size) for size in ((5, 8), (8, K), K, (5, K)))
     a = np.abs(a) if rule == "gamma" else a
     parameters = layer_cases.PARAMETERS.get(rule, {})
     theirs = torch_reference.lrp_by_gradients(rule, a, W, b, R, lambda a, W: a @ W, **parameters)
-    ours = lrp.rules.RULES[rule](a, W, b, R, **parameters)
+    ours, _ = by_engine(lrp.rules.RULES[rule], lrp.Dense(W, b, "relu"), a, R, engine, **parameters)
     np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-11 * (1 + np.abs(theirs).max()))
 
 
 @pytest.mark.parametrize("size, stride", [(2, 2), (3, 2), (2, 3), (3, 1)])
 @pytest.mark.parametrize("kind", ["max_pool2d", "avg_pool2d"])
-@pytest.mark.parametrize("engine", ["numba", "numpy"])
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("seed", range(3))
 def test_pooling_and_its_gradient(size, stride, kind, engine, seed):
-    """After a ReLU, so that many windows have equal numbers."""
+    """After a ReLU, so that many squares have equal numbers."""
     rng = np.random.default_rng(seed)
     a = np.maximum(rng.normal(size=(3, 2, 8, 7)) - 0.5, 0)
     layer = {"max_pool2d": lrp.MaxPool2D, "avg_pool2d": lrp.AvgPool2D}[kind](size, stride)
     dz = rng.normal(size=(3, *layer.out_shape(a.shape[1:])))
     pool = getattr(torch_reference.torch.nn.functional, kind)
     z, (da,) = torch_reference.gradients(lambda a: pool(a, size, stride), [a], dz)
-    assert_equal_by_layer([layer.forward(a, engine), layer.backward(a, dz, engine)], [z, da], "")
+    ops = choose(engine)
+    assert_equal_by_layer([layer.forward(a, ops), layer.backward(a, dz, ops)], [z, da], "")
 
 
 def torch_cnn(net):
@@ -203,7 +277,7 @@ def torch_cnn(net):
 
 @pytest.mark.parametrize("pool", layer_cases.POOLS, ids=str)
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
-@pytest.mark.parametrize("engine", ["numba", "numpy"])
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("seed", range(3))
 def test_a_cnn_learns_as_torch_does(pool, activation, engine, seed):
     """Its gradients and ten steps of Adam."""
@@ -221,8 +295,8 @@ def test_a_cnn_learns_as_torch_does(pool, activation, engine, seed):
         first = first or [one.grad.numpy().copy() for one in theirs]
         optimizer.step()
         losses.append(loss.item())
-    a = net.activations(x, engine)
-    ours = net.backward(a, cross_entropy(a[-1], labels)[1])
+    forward_pass = net.forward_pass(x, engine)
+    ours = net.backward(forward_pass, cross_entropy(forward_pass.a[-1], labels)[1])
     assert_equal_by_layer([one for of_layer in ours for one in of_layer], first, "gradient")
     history = lrp.train(net, lrp.Digits(x, labels, x, labels), epochs=10, batch_size=len(x),
                         learning_rate=0.01, progress=False, engine=engine)

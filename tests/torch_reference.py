@@ -6,7 +6,11 @@ Weights here are (D, K), as in the package.
 import numpy as np
 import torch
 
-ACTIVATIONS = {"relu": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh}
+nn = torch.nn.functional
+ACTIVATIONS = {"relu": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh,
+               "leaky_relu": nn.leaky_relu, "elu": nn.elu, "selu": nn.selu, "gelu": nn.gelu,
+               # torch's softplus is z itself from `threshold` on
+               "silu": nn.silu, "softplus": lambda z: nn.softplus(z, threshold=1000)}
 
 
 def tensors(arrays, requires_grad=False):

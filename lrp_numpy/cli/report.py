@@ -1,27 +1,25 @@
-"""The whole study: trains the networks, measures, and writes pages with tables and figures."""
+"""The study: train the networks, measure, and write pages with tables and figures."""
 import platform
+import sys
+import time
 import warnings
 from collections.abc import Sequence
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from lrp_numpy.plotting import figures as plots
-from lrp_numpy.evaluation import pruning
-from lrp_numpy.evaluation import study
+from lrp_numpy import (MLP, Digits, Network, evaluation, explain, lenet, plotting, train, training,
+                       zero_centred)
 from lrp_numpy.cli import tables
-from lrp_numpy.datasets.mnist import Digits
-from lrp_numpy.explanation import explain
+from lrp_numpy.cli.parser import DEFAULTS
 from lrp_numpy.utils.files import write_text
 from lrp_numpy.utils.types import Seed, Table
-from lrp_numpy.network import MLP, Network, lenet, zero_centred
-from lrp_numpy.training.train import accuracy, train
 
 Networks = list[dict[str, Network]]
 STUDIED = {"0": {}, "epsilon": {"epsilon": 0.25}, "gamma": {"gamma": 0.25}}
-CNN_LEARNING_RATE = 2e-3
 FRACTIONS = np.linspace(0.05, 0.95, 10)
 KEPT = (0.9, 0.75, 0.5, 0.375, 0.25, 0.15, 0.1)
 RETRAINED = (0.5, 0.25, 0.1)
@@ -38,11 +36,11 @@ class Settings(NamedTuple):
 
 
 def trained_cnn(digits: Digits, seed: int, settings: Settings = Settings()) -> dict[str, Network]:
-    """{name: network}: the ReLU network of the paper and a convolutional one, for comparison."""
+    """{name: network}: the paper's network with ReLU, and a convolutional one to compare."""
     mlp = MLP.random([digits.train_images.shape[1], settings.hidden, 10], "relu", rng=seed)
-    train(mlp, digits, settings.epochs, rng=seed)
     cnn = lenet(seed)
-    train(cnn, digits, settings.epochs, learning_rate=CNN_LEARNING_RATE, rng=seed)
+    _train(mlp, "relu", digits, seed, settings)
+    _train(cnn, "CNN", digits, seed, settings, DEFAULTS["cnn"]["learning_rate"])
     return {"relu": mlp, "CNN": cnn}
 
 
@@ -53,34 +51,43 @@ def trained_networks(digits: Digits, seed: int,
     for activation in ("sigmoid", "tanh", "relu"):
         sizes = [digits.train_images.shape[1], settings.hidden, 10]
         net = MLP.random(sizes, activation, rng=seed)
-        train(net, digits, settings.epochs, rng=seed)
+        _train(net, activation, digits, seed, settings)
         networks[activation] = net
         if activation == "sigmoid":
             networks["sigmoid, zero-centred"] = zero_centred(net)
     return networks
 
 
-def removal_rows(digits: Digits, networks_of_seeds: Networks, fraction: float = 0.15) -> Table:
+def _train(net, name, digits, seed, settings, learning_rate=1e-3):
+    """Train a network of the study; print one line, also to a log."""
+    begin = time.perf_counter()
+    history = train(net, digits, settings.epochs, learning_rate=learning_rate, rng=seed,
+                    progress=sys.stderr.isatty())
+    print(f"{name}, seed {seed}: test accuracy {history.accuracy[-1]:.2%} "
+          f"({time.perf_counter() - begin:.1f} s)", flush=True)
+
+
+def flipping_rows(digits: Digits, networks_of_seeds: Networks, fraction: float = 0.15) -> Table:
     """One row for each network, rule and condition: accuracy, confidence and margin as Estimates.
 
-    networks_of_seeds: one dict of `trained_networks` for each seed.
+    networks_of_seeds: one dict of `trained_networks` or `trained_cnn` for each seed.
     """
     x, labels, rows = digits.test_images, digits.test_labels, []
     for name in networks_of_seeds[0]:
-        runs = [_knowingly(study.outcomes, networks[name], x, labels, STUDIED, fraction)
+        runs = [_without_warnings(evaluation.outcomes, networks[name], x, labels, STUDIED, fraction)
                 for networks in networks_of_seeds]
-        for (condition, rule), measures in study.estimates(runs).items():
-            row = {"network": name, "rule": rule or "-", "removed": condition}
+        for (condition, rule), measures in evaluation.estimates(runs).items():
+            row = {"network": name, "rule": rule or "-", "flipped": condition}
             for measure, estimate in measures.items():
                 row |= {f"{measure}_{part}": value for part, value in estimate._asdict().items()}
             rows.append(row)
     return rows
 
 
-def removal_cells(rows: Table) -> Table:
-    """The rows of `removal_rows` as a person reads them; the spread over seeds of accuracy only."""
-    return [{"network": row["network"], "rule": row["rule"], "removed": row["removed"],
-             "right (%)": _interval(row, "accuracy", 100, 2),
+def flipping_cells(rows: Table) -> Table:
+    """The rows of `flipping_rows` rounded for a reader; the range over seeds of accuracy only."""
+    return [{"network": row["network"], "rule": row["rule"], "flipped": row["flipped"],
+             "accuracy (%)": _interval(row, "accuracy", 100, 2),
              "seeds": f"{100 * row['accuracy_least']:.2f}..{100 * row['accuracy_most']:.2f}",
              "confidence": _interval(row, "confidence", 1, 3),
              "median": f"{row['confidence_median']:.3f}",
@@ -93,62 +100,65 @@ def _interval(row, measure, unit, digits):
     return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
-def curve_results(digits: Digits,
-                  networks: dict[str, Network]) -> dict[tuple[str, str, str], study.Curves]:
+def curve_results(digits: Digits, networks: dict[str, Network]
+                  ) -> dict[tuple[str, str, str], evaluation.Curves]:
     """{(network, rule, fill): Curves} for all rules, with pixels filled with 0 and the mean."""
     x, labels, results = digits.test_images, digits.test_labels, {}
     fills = {"0": 0.0, "mean": digits.train_images.mean(axis=0)}
     for name, net in networks.items():
         for rule, parameters in STUDIED.items():
-            relevance = _knowingly(explain, net, x, rule, intermediate=False, **parameters).input
+            relevance = _without_warnings(explain, net, x, rule, intermediate=False,
+                                          **parameters).input
             for fill, value in fills.items():
-                results[name, rule, fill] = study.perturbation_curves(
+                results[name, rule, fill] = evaluation.perturbation_curves(
                     net, x, labels, relevance, FRACTIONS, value)
     return results
 
 
-def area_rows(results: dict[tuple[str, str, str], study.Curves]) -> Table:
-    """One row for each entry of `curve_results`: the areas between its curves."""
+def srg_rows(results: dict[tuple[str, str, str], evaluation.Curves]) -> Table:
+    """One row for each entry of `curve_results`: the areas between its LeRF and MoRF curves."""
     return [{"network": name, "rule": rule, "fill": fill,
-             "area (accuracy)": f"{curves.area(curves.accuracy):.3f}",
-             "area (probability)": f"{curves.area(curves.probability):.3f}"}
+             "SRG (accuracy)": f"{curves.srg(curves.accuracy):.3f}",
+             "SRG (probability)": f"{curves.srg(curves.probability):.3f}"}
             for (name, rule, fill), curves in results.items()]
 
 
 def pruning_rows(digits: Digits, net: Network, layer: int, settings: Settings = Settings(),
                  rng: Seed = 0) -> Table:
-    """One row for each ranking and share kept of what enters `layer`: before and after retraining.
+    """One row for each ranking and share kept of the inputs of `layer`.
 
-    Accuracies are of the test images; "retrained" is None where no retraining was done. The ranking
-    "most important removed" keeps the least by mean absolute relevance.
+    Accuracies are of the test images; "retrained" is None for the shares that are not retrained.
+    The ranking "most relevant pruned" keeps the least by mean absolute relevance.
     """
     sample = digits.train_images[:settings.sample]
-    scores = {by: pruning.neuron_importance(net, sample, layer, by, rng=rng) for by in RANKINGS}
-    scores["most important removed"] = -scores["mean absolute relevance"]
+    scores = {by: evaluation.neuron_importance(net, sample, layer, by, rng=rng) for by in RANKINGS}
+    scores["most relevant pruned"] = -scores["mean absolute relevance"]
     rows = []
     for by, score in scores.items():
         for share in KEPT:
-            kept = pruning.keep_most(score, max(1, round(share * net.sizes[layer])), rng)
-            small = pruning.keep_neurons(net, layer, kept)
-            fewer = pruning.keep_pixels(digits, kept) if layer == 0 else digits
+            kept = evaluation.top_k(score, max(1, round(share * net.sizes[layer])), rng)
+            small = evaluation.prune_neurons(net, layer, kept)
+            fewer = evaluation.select_pixels(digits, kept) if layer == 0 else digits
             row = {"ranking": by, "kept": len(kept), "of": net.sizes[layer],
-                   "parameters": pruning.parameters_count(small),
-                   "multiplications": pruning.multiplications(small),
-                   "accuracy": accuracy(small, fewer.test_images, fewer.test_labels),
+                   "parameters": evaluation.count_parameters(small),
+                   "multiplications": small.multiplications,
+                   "accuracy": training.accuracy(small, fewer.test_images, fewer.test_labels),
                    "retrained": None}
             if share in RETRAINED:
-                train(small, fewer, settings.retrain_epochs, rng=rng)
-                row["retrained"] = accuracy(small, fewer.test_images, fewer.test_labels)
+                history = train(small, fewer, settings.retrain_epochs, rng=rng,
+                                progress=sys.stderr.isatty())
+                row["retrained"] = history.accuracy[-1]
             rows.append(row)
+        print(f"layer {layer}, ranking {by!r}: pruned and retrained", flush=True)
     return rows
 
 
 def pruning_cells(rows: Table) -> Table:
-    """The rows of `pruning_rows` as a person reads them."""
+    """The rows of `pruning_rows` rounded for a reader."""
     return [{"ranking": row["ranking"], "kept": f"{row['kept']} of {row['of']}",
              "parameters": f"{row['parameters']:,}",
              "multiplications": f"{row['multiplications']:,}",
-             "right (%)": f"{100 * row['accuracy']:.2f}",
+             "accuracy (%)": f"{100 * row['accuracy']:.2f}",
              "retrained (%)": "" if row["retrained"] is None else f"{100 * row['retrained']:.2f}"}
             for row in rows]
 
@@ -156,72 +166,73 @@ def pruning_cells(rows: Table) -> Table:
 def timing_rows(digits: Digits, net: Network) -> Table:
     """Measured time of the forward pass, per image, by the number of inputs kept."""
     counts = [net.sizes[0], *(round(share * net.sizes[0]) for share in RETRAINED)]
-    small = [pruning.keep_neurons(net, 0, np.arange(count)) for count in counts]
+    small = [evaluation.prune_inputs(net, np.arange(count)) for count in counts]
     images = [np.ascontiguousarray(digits.test_images[:, :count]) for count in counts]
-    times = pruning.microseconds_per_image(small, images)
-    return [{"inputs": str(count), "multiplications": f"{pruning.multiplications(one):,}",
-             "microseconds an image": f"{time:.2f}", "share": f"{time / times[0]:.2f}"}
+    times = evaluation.microseconds_per_image(small, images)
+    return [{"inputs": str(count), "multiplications": f"{one.multiplications:,}",
+             "microseconds per image": f"{time:.2f}", "ratio": f"{time / times[0]:.2f}"}
             for count, one, time in zip(counts, small, times)]
 
 
-def removal_section(digits: Digits, networks: Networks, seed: int, out: Path, figures: str = ".",
-                    model: str = "") -> tuple[str, list[Path]]:
-    """The removal study as Markdown; removal.csv goes into `out`, figures into out/figures.
+def flipping_section(digits: Digits, networks: Networks, seed: int, out: Path, figures: str = ".",
+                     model: str = "") -> tuple[str, list[Path]]:
+    """The pixel-flipping study as Markdown; pixel_flipping.csv in `out`, figures in out/figures.
 
     networks: one dict of `trained_networks` or `trained_cnn` for each seed; the curves are those of
-    the first, `seed`; model: what the names of the files end in, such as "_cnn".
-    Returns the text and the paths that were written.
+    the first, `seed`; model: the end of the files' names, such as "_cnn".
+    Returns the text and the paths written.
     """
-    rows = removal_rows(digits, networks)
+    rows = flipping_rows(digits, networks)
     curves = curve_results(digits, networks[0])
-    written = [out / f"removal{model}.csv"]
+    written = [out / f"pixel_flipping{model}.csv"]
     write_text(written[0], tables.as_csv(rows))
-    for of, label in (("accuracy", "right"), ("probability", "probability")):
-        written.append(plots.save(plots.perturbation(curves, of, label),
-                                  out / figures / f"results_{of}{model}.png"))
-    return f"""## Pixels removed
+    for of in ("accuracy", "probability"):
+        written.append(plotting.save(plotting.flipping_curves(curves, of, of),
+                                     out / figures / f"results_{of}{model}.png"))
+    return f"""## Pixel flipping
 
-15 % of the pixels of every test image are removed and filled with 0. The relevance is that of the
+15 % of the pixels of every test image are flipped, that is, set to 0. The relevance is that of the
 predicted class; epsilon = 0.25, gamma = 0.25.
 
-{tables.as_markdown(removal_cells(rows))}
+{tables.as_markdown(flipping_cells(rows))}
 
-- right: share of right answers, in brackets the 95 % interval by bootstrap over the test images.
-- seeds: the least and the largest of the training seeds (removal{model}.csv: for all columns).
+- original: no pixel flipped. MoRF, LeRF: the most, the least relevant pixels.
+- random: pixels at random; random non-zero: non-zero pixels at random, before all others.
+- size-matched random: at random, as many non-zero pixels as MoRF or LeRF flips.
+- accuracy: with its 95 % interval, by bootstrap over the test images.
+- seeds: smallest and largest accuracy of a seed (all columns: pixel_flipping{model}.csv).
 - confidence: (top1 - top2) / top1 of the logits, as in the paper; margin: p1 - p2 of the softmax.
-- as many lit: as many pixels with ink as the relevance took, by lot: the fair chance.
-- random, random lit: pixels by lot; those with ink first.
 
-## A growing share of the pixels removed
+## Perturbation curves
 
-Seed {seed}. Least relevant first is drawn solid, most relevant first dashed.
+The share of flipped pixels grows from 5 % to 95 %. Seed {seed}.
 
-![share of right answers]({figures}/results_accuracy{model}.png)
-![probability of the class explained]({figures}/results_probability{model}.png)
+![accuracy]({figures}/results_accuracy{model}.png)
+![probability of the explained class]({figures}/results_probability{model}.png)
 
-{tables.as_markdown(area_rows(curves))}
+{tables.as_markdown(srg_rows(curves))}
 
-area: between the curves for the least and the most relevant pixels removed first: the mean of their
-difference over 5 % to 95 % of the pixels. 1 is the best there can be, 0 is chance.
+SRG: symmetric relevance gain, the mean difference between the LeRF and the MoRF curve. It is at
+most 1; 0 is expected of random relevance.
 """, written
 
 
 def pruning_section(digits: Digits, net: Network, layer: int, what: str, seed: int,
                     settings: Settings, out: Path) -> tuple[str, list[Path]]:
-    """Inputs (layer 0) or hidden neurons removed for good, as Markdown; the figure in out/figures.
+    """Pruned inputs (layer 0) or hidden neurons as Markdown; the figure in out/figures.
 
-    Returns the text and the paths that were written.
+    Returns the text and the paths written.
     """
     rows = pruning_rows(digits, net, layer, settings)
     name = f"results_{what.replace(' ', '_')}"
-    path = plots.save(plots.kept(rows, what), out / "figures" / f"{name}.png")
-    return f"""## {what.capitalize()} removed for good
+    path = plotting.save(plotting.pruning_curves(rows, what), out / "figures" / f"{name}.png")
+    return f"""## Pruned {what}
 
-From the sigmoid network, zero-centred, seed {seed}. Importance: LRP-0, averaged over
-{min(settings.sample, len(digits.train_images)):,} training images. Retrained for \
+The sigmoid network, zero-centred, seed {seed}. Importance: LRP-0, averaged over
+{min(settings.sample, len(digits.train_images)):,} training images. Retraining: \
 {settings.retrain_epochs} epochs.
 
-![share of right answers against the number kept](figures/{name}.png)
+![accuracy by number of {what} kept](figures/{name}.png)
 
 {tables.as_markdown(pruning_cells(rows))}
 """, [path]
@@ -229,34 +240,33 @@ From the sigmoid network, zero-centred, seed {seed}. Importance: LRP-0, averaged
 
 def write_results(digits: Digits, data: str, seeds: Sequence[int], settings: Settings,
                   out: Path) -> list[Path]:
-    """Everything, into out/RESULTS.md and out/figures; returns the paths that were written."""
+    """All studies in out/RESULTS.md and out/figures; returns the paths written."""
     networks = [trained_networks(digits, seed, settings) for seed in seeds]
     centred = networks[0]["sigmoid, zero-centred"]
-    removal, written = removal_section(digits, networks, seeds[0], out, "figures")
+    flipping, written = flipping_section(digits, networks, seeds[0], out, "figures")
     pages = [f"""# Results
 
 Written by `python -m lrp_numpy report --data {data} --seeds {' '.join(map(str, seeds))}` from
 {len(digits.train_images):,} digits for training and {len(digits.test_images):,} for testing: \
 {settings.hidden} hidden neurons, {settings.epochs} epochs, batches of 100, learning rate 0.001.
-Python {platform.python_version()}, NumPy {version("numpy")}, numba {version("numba")}, \
-matplotlib {version("matplotlib")}. Made again on the same machine it is the same, times aside.
-""", removal]
+{_versions()}. On the same machine the command writes the same again, except for times.
+""", flipping]
     for layer, what in ((0, "inputs"), (1, "hidden neurons")):
         text, paths = pruning_section(digits, centred, layer, what, seeds[0], settings, out)
         pages.append(text)
         written += paths
     cnns = [trained_cnn(digits, seed, settings) for seed in seeds]
-    text, paths = removal_section(digits, cnns, seeds[0], out, "figures", "_cnn")
+    text, paths = flipping_section(digits, cnns, seeds[0], out, "figures", "_cnn")
     pages.append(f"""# A convolutional network
 
-`lenet()`, trained for {settings.epochs} epochs with a learning rate of {CNN_LEARNING_RATE:g}, \
-beside the ReLU network of above.
+`lenet()`, trained for {settings.epochs} epochs with a learning rate of \
+{DEFAULTS["cnn"]["learning_rate"]:g}, beside the ReLU network from above.
 
 {text}""")
     written += paths
-    pages.append(f"""## Time of the smaller networks
+    pages.append(f"""## Time of the pruned networks
 
-The forward pass of {len(digits.test_images):,} images. Only the ratios mean something elsewhere.
+Forward pass of {len(digits.test_images):,} images. Only the ratios carry over to other machines.
 
 {tables.as_markdown(timing_rows(digits, centred))}
 """)
@@ -265,9 +275,17 @@ The forward pass of {len(digits.test_images):,} images. Only the ratios mean som
     return written
 
 
-def _knowingly(function, *arguments, **parameters):
-    """The study explains the sigmoid as it stands, and negative activations by gamma, on purpose;
-    the warnings have nothing to add."""
+def _versions():
+    found = [f"Python {platform.python_version()}"]
+    for name in ("NumPy", "numba", "matplotlib"):
+        with suppress(PackageNotFoundError):        # numba need not be there
+            found.append(f"{name} {version(name)}")
+    return ", ".join(found)
+
+
+def _without_warnings(function, *arguments, **parameters):
+    """The study explains sigmoid networks as they are, and negative activations with gamma, on
+    purpose: hide the warnings about that."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*(zero_centred|gamma_generalized)")
         return function(*arguments, **parameters)

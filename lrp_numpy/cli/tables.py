@@ -9,21 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from lrp_numpy.utils.types import Table
-from lrp_numpy.evaluation.pixel_flipping import Removal
+from lrp_numpy.evaluation import PixelFlipping
 from lrp_numpy.rules import LedgerRow
+from lrp_numpy.utils.types import Table
 
-OUTCOMES = ("intact", "important_removed", "unimportant_removed")
+OUTCOMES = ("original", "morf", "lerf")
 PAPER_NAMES = ("confidence", "IFRC", "UFRC")    # what the paper calls the three confidences
 
 
-def removal_numbers(removal: Removal, labels: np.ndarray, chosen: Sequence[int]) -> Table:
+def paper_numbers(result: PixelFlipping, labels: np.ndarray, chosen: Sequence[int]) -> Table:
     """The paper's table in full precision: one row for each position in `chosen`, then two means.
 
-    removal: a removal.Removal of N images with the given labels (N,). The row "mean" averages the
-    chosen images, the row "all" all N; their predictions are the fraction that is right.
+    result: of N images with the given labels (N,). The row "mean" averages the chosen images, the
+    row "all" all N; in these rows the prediction is the accuracy.
     """
-    outcomes = [getattr(removal, name) for name in OUTCOMES]
+    outcomes = [getattr(result, name) for name in OUTCOMES]
     rows = []
     for i in chosen:
         row: dict[str, Any] = {"digit": int(labels[i]), "image": int(i)}
@@ -42,31 +42,31 @@ def removal_numbers(removal: Removal, labels: np.ndarray, chosen: Sequence[int])
     return rows
 
 
-def removal_cells(numbers: Table) -> Table:
-    """The rows of `removal_numbers` as a person reads them.
+def paper_cells(numbers: Table) -> Table:
+    """The rows of `paper_numbers` rounded for a reader.
 
-    "0.4514 [6]" is a confidence of 0.4514 in the wrong class 6. Under each row of means stands how
-    many of its predictions are right.
+    "0.4514 [6]" is a confidence of 0.4514 in the wrong class 6. A row of accuracies follows each
+    row of means.
     """
     rows = []
     for row in numbers:
         is_mean = row["digit"] in ("mean", "all")
         cells = {"digit": f"mean of {row['image']:,}" if is_mean else str(row["digit"])}
-        right = {"digit": f"right of {row['image']:,}"}
+        accuracy = {"digit": f"accuracy of {row['image']:,}"}
         for name, paper_name in zip(OUTCOMES, PAPER_NAMES):
             prediction = row[f"prediction_{name}"]
-            wrong = not is_mean and prediction != row["digit"]
-            cells[paper_name] = f"{row[paper_name]:.4f}" + f" [{prediction}]" * wrong
-            right[paper_name] = f"{prediction:.1%}"
-        for name, paper_name in zip(OUTCOMES, ("margin", "margin IFR", "margin UFR")):
-            cells[paper_name] = f"{row[f'margin_{name}']:.4f}"
-            right[paper_name] = ""
-        rows += [cells, right] if is_mean else [cells]
+            is_wrong = not is_mean and prediction != row["digit"]
+            cells[paper_name] = f"{row[paper_name]:.4f}" + f" [{prediction}]" * is_wrong
+            accuracy[paper_name] = f"{prediction:.1%}"
+        for name, column in zip(OUTCOMES, ("margin", "margin MoRF", "margin LeRF")):
+            cells[column] = f"{row[f'margin_{name}']:.4f}"
+            accuracy[column] = ""
+        rows += [cells, accuracy] if is_mean else [cells]
     return rows
 
 
 def ledger_cells(ledger: list[LedgerRow], image: int) -> Table:
-    """The ledger of one image, logits first, as it is handed down: one row a layer."""
+    """The ledger of one image from the logits down: one row for each layer."""
     rows = []
     for number, row in reversed(list(enumerate(ledger))):
         cells = {"layer": str(number + 1)}
@@ -77,17 +77,17 @@ def ledger_cells(ledger: list[LedgerRow], image: int) -> Table:
 
 def as_text(rows: Table) -> str:
     """Columns of equal width, for a terminal."""
-    return "\n".join("  ".join(line).rstrip() for line in _padded(rows))
+    return "\n".join("  ".join(line).rstrip() for line in _aligned(rows))
 
 
 def as_markdown(rows: Table) -> str:
-    """A Markdown table, its columns of equal width for those who read it as it is."""
-    head, *body = _padded(rows)
+    """A Markdown table with columns of equal width, readable as plain text too."""
+    head, *body = _aligned(rows)
     rule = ["-" * max(3, len(cell)) for cell in head]
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *body))
 
 
-def _padded(rows):
+def _aligned(rows):
     lines = [list(rows[0])] + [[str(cell) for cell in row.values()] for row in rows]
     widths = np.max([[len(cell) for cell in line] for line in lines], axis=0)
     return [[cell.ljust(width) for cell, width in zip(line, widths)] for line in lines]

@@ -1,8 +1,7 @@
-"""Remove inputs or hidden neurons for good: rank them, build the smaller network, retrain it.
+"""Prune inputs or hidden neurons: rank them, build the smaller network, retrain it.
 
-Nothing is masked: the columns of the images and the rows and columns of the weights are gone.
+Nothing is masked: columns of the images and rows and columns of the weights are removed.
 """
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from lrp_numpy.utils.validation import check_choice, check_finite, check_inputs
 from lrp_numpy.datasets.mnist import Digits
 from lrp_numpy.explanation import explain
-from lrp_numpy.utils.types import Rule, Seed
-from lrp_numpy.layers.base import Dense
+from lrp_numpy.layers import Dense
 from lrp_numpy.network import Network
+from lrp_numpy.utils.types import Rule, Seed
+from lrp_numpy.utils.validation import check_choice, check_finite, check_inputs
 
 RANKINGS = ("mean relevance", "mean absolute relevance", "variance", "activation times weight",
             "random")
@@ -23,22 +22,24 @@ RANKINGS = ("mean relevance", "mean absolute relevance", "variance", "activation
 
 def importance(net: Network, x: np.ndarray, by: str, rule: Rule = "0", rng: Seed = 0,
                **parameters: Any) -> np.ndarray:
-    """How important each input of `net` is over a sample of images x (N, D): (D,), larger is more.
+    """The importance of each input of `net` over a sample of images x (N, D): (D,).
 
     by = "mean relevance":            1/N sum_n R[n, j]      for the predicted classes, under `rule`
          "mean absolute relevance":   1/N sum_n |R[n, j]|
-         "variance":                  of a_j over the sample
+         "variance":                  1/N sum_n (a[n, j] - mean_j)^2
          "activation times weight":   1/N sum_n |a[n, j]| sum_k |W[j, k]|
-         "random":                    by lot, from `rng`
+         "random":                    uniform in [0, 1), from `rng`
 
-    Relevance is in units of the logit. Raises ValueError for another `by` or a misfit of x.
+    rule and parameters as in `explain`; relevance is in units of the logit. Raises ValueError for
+    another `by`, for no images, and for images that do not fit the network.
     """
     return neuron_importance(net, x, 0, by, rule, rng, **parameters)
 
 
 def neuron_importance(net: Network, x: np.ndarray, layer: int, by: str, rule: Rule = "0",
                       rng: Seed = 0, **parameters: Any) -> np.ndarray:
-    """The same for what enters layer number `layer`: 0 the inputs, 1 the first hidden neurons."""
+    """`importance` of the neurons that enter layer number `layer`: 0 for the inputs, 1 for the
+    first hidden neurons. Raises ValueError also unless the layer and the one below are Dense."""
     check_inputs(x, net.sizes[0])
     if len(x) == 0:
         raise ValueError("x must hold at least one image, got none")
@@ -55,36 +56,37 @@ def neuron_importance(net: Network, x: np.ndarray, layer: int, by: str, rule: Ru
     return np.random.default_rng(rng).random(net.sizes[layer])
 
 
-def keep_most(importance: np.ndarray, count: int, rng: Seed = 0) -> np.ndarray:
-    """The places of the `count` largest of importance (D,), in rising order; equals by lot.
+def top_k(importance: np.ndarray, count: int, rng: Seed = 0) -> np.ndarray:
+    """The indices of the `count` largest of importance (D,), in rising order; ties at random.
 
-    Raises ValueError for another count than 1..D, and for an importance that is not finite.
+    Raises ValueError for a count outside 1..D, and for an importance that is not finite.
     """
     if not isinstance(count, (int, np.integer)) or not 1 <= count <= len(importance):
         raise ValueError(f"count must lie in 1..{len(importance)}, got {count!r}")
     check_finite(np.asarray(importance), "importance")
-    lot = np.random.default_rng(rng).random(len(importance))
-    return np.sort(np.lexsort((lot, -np.asarray(importance)))[:count])
+    ties = np.random.default_rng(rng).random(len(importance))
+    return np.sort(np.lexsort((ties, -np.asarray(importance)))[:count])
 
 
-def keep_inputs(net: Network, kept: np.ndarray) -> Network:
-    """The smaller network that has only the inputs `kept`: rows of the first W are gone.
+def prune_inputs(net: Network, kept: np.ndarray) -> Network:
+    """The smaller network with only the inputs `kept` (indices): the other rows of W1 are removed.
 
         z_k = sum_{j in kept} a_j W[j, k] + b_k
 
-    It says of x[:, kept] what `net` says of x with all other inputs set to 0. A copy.
+    Its outputs for x[:, kept] are those of `net` for x with all other inputs set to 0. A copy.
     """
-    return keep_neurons(net, 0, kept)
+    return prune_neurons(net, 0, kept)
 
 
-def keep_neurons(net: Network, layer: int, kept: np.ndarray) -> Network:
-    """The smaller network in which only the neurons `kept` enter layer number `layer`.
+def prune_neurons(net: Network, layer: int, kept: np.ndarray) -> Network:
+    """The smaller network in which only the neurons `kept` (indices) enter layer number `layer`.
 
-    Rows of that layer's W are gone and, if they are hidden neurons, so are the columns of W and b
-    of the layer below that made them. A copy. Raises ValueError for places that do not exist.
+    The other rows of that layer's W are removed and, of hidden neurons, the columns of W and b in
+    the layer below. A copy. Raises ValueError for indices outside the layer or given twice, and
+    unless the layer and the one below are Dense.
     """
     _check_layer(net, layer)
-    kept = _places(kept, net.sizes[layer])
+    kept = _indices(kept, net.sizes[layer])
     layers = list(net.layers)
     layers[layer] = replace(layers[layer], W=layers[layer].W[kept])
     if layer > 0:
@@ -93,34 +95,27 @@ def keep_neurons(net: Network, layer: int, kept: np.ndarray) -> Network:
     return type(net)(layers)
 
 
-def keep_pixels(digits: Digits, kept: np.ndarray) -> Digits:
-    """The same digits with only the pixels `kept`: the other columns are gone. A copy.
+def select_pixels(digits: Digits, kept: np.ndarray) -> Digits:
+    """The same digits with only the pixels `kept` (indices), as columns of their own. A copy.
 
-    Raises ValueError for places that do not exist.
+    Raises ValueError for indices outside the image or given twice.
     """
-    kept = _places(kept, digits.train_images.shape[1])
+    kept = _indices(kept, digits.train_images.shape[1])
     return digits._replace(train_images=np.ascontiguousarray(digits.train_images[:, kept]),
                            test_images=np.ascontiguousarray(digits.test_images[:, kept]))
 
 
-def parameters_count(net: Network) -> int:
-    """How many numbers training has to find: D K + K for each Dense layer."""
+def count_parameters(net: Network) -> int:
+    """The number of trained parameters: D K + K for each Dense layer."""
     return sum(getattr(layer, name).size for layer in net.layers for name in layer.parameters)
-
-
-def multiplications(net: Network) -> int:
-    """How many multiplications the forward pass of one image takes: D K for each Dense layer, and
-    every weight as often as its window has places for a convolution."""
-    return sum(layer.W.size * math.prod(shape[1:])
-               for layer, shape in zip(net.layers, net.shapes[1:]) if layer.parameters)
 
 
 def microseconds_per_image(nets: Sequence[Network], images: Sequence[np.ndarray],
                            repetitions: int = 15) -> np.ndarray:
-    """Median time of the forward pass, per image, of several networks on their own images.
+    """Median time of the forward pass of each network per image, in microseconds: (len(nets),).
 
-    nets and images are lists; the networks take turns, so that a slow moment of the machine meets
-    all of them. Compare the numbers of one call with each other only.
+    images: an array (N, D) for each network. The networks take turns, so that a slow moment of the
+    machine affects all of them. Compare only the numbers of one call.
     """
     times = np.zeros((repetitions, len(nets)))
     for turn in range(-1, repetitions):         # turn -1 warms up
@@ -132,11 +127,11 @@ def microseconds_per_image(nets: Sequence[Network], images: Sequence[np.ndarray]
     return 1e6 * np.median(times, axis=0)
 
 
-def _places(kept, count):
+def _indices(kept, count):
     kept = np.asarray(kept)
     if kept.ndim != 1 or kept.dtype.kind not in "iu" or len(kept) == 0 or (
             len(set(kept.tolist())) < len(kept) or not 0 <= kept.min() <= kept.max() < count):
-        raise ValueError(f"kept must hold different places in 0..{count - 1}, got {kept.tolist()}")
+        raise ValueError(f"kept must hold different indices in 0..{count - 1}, got {kept.tolist()}")
     return kept
 
 
@@ -145,5 +140,5 @@ def _check_layer(net, layer):
         raise ValueError(f"layer must lie in 0..{len(net.layers) - 1}, got {layer!r}")
     for number in range(max(0, layer - 1), layer + 1):
         if not isinstance(net.layers[number], Dense):
-            raise ValueError("layer must be Dense, and so must the one before it, got "
+            raise ValueError("layer must be Dense, and so must the one below it, got "
                              f"{layer} with layer {number} a {type(net.layers[number]).__name__}")

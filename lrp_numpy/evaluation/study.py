@@ -1,23 +1,23 @@
-"""The paper's question asked of many images: baselines, intervals and perturbation curves."""
+"""Pixel flipping of many images: baselines, confidence intervals and perturbation curves."""
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from lrp_numpy.utils.validation import check_labels
+from lrp_numpy.evaluation.pixel_flipping import (Outcome, check_classes, flip_ranked, measure, rank,
+                                                 size_matched_random)
 from lrp_numpy.explanation import explain
-from lrp_numpy.utils.types import Seed
 from lrp_numpy.network import Network
-from lrp_numpy.evaluation.pixel_flipping import (Outcome, as_many_lit_at_random, check_classes, measure, rank,
-                               remove_ranked)
 from lrp_numpy.training.train import softmax
+from lrp_numpy.utils.types import Seed
+from lrp_numpy.utils.validation import check_labels
 
 Outcomes = dict[tuple[str, str | None], Outcome]      # by condition and rule
 MEASURES = ("accuracy", "confidence", "margin")
 
 
 class Estimate(NamedTuple):
-    """The mean of a measure over images and seeds, and how sure it is."""
+    """The mean of a measure over images and seeds, and its uncertainty."""
     mean: float
     low: float          # 95 % interval of the mean, by bootstrap over the images
     high: float
@@ -27,71 +27,67 @@ class Estimate(NamedTuple):
 
 
 class Curves(NamedTuple):
-    """What is left when a growing share of the pixels is removed: one number for each share."""
-    fractions: np.ndarray       # (F,) share of the pixels that is removed
-    accuracy: dict              # "most", "least", "random" first -> (F,) share of right answers
-    probability: dict           # the same -> (F,) mean softmax probability of the class explained
+    """Perturbation curves: one number for each share of the pixels that is flipped."""
+    fractions: np.ndarray       # (F,) share of the pixels that is flipped
+    accuracy: dict[str, np.ndarray]     # "morf", "lerf", "random" -> (F,)
+    probability: dict[str, np.ndarray]  # the same -> (F,), mean softmax of the explained class
 
-    def area(self, of: dict[str, np.ndarray]) -> float:
-        """Mean of least minus most relevant first over the shares: 0 for relevance by chance.
+    def srg(self, of: dict[str, np.ndarray]) -> float:
+        """The symmetric relevance gain, the area between the LeRF and the MoRF curve.
 
-        `of` is self.accuracy or self.probability. Sources: the area over the perturbation curve
-        of Samek et al. 2017, "Evaluating the Visualization of What a Deep Neural Network Has
-        Learned"; taken between the two orders as in Bluecher et al. 2024, "Decoupling Pixel
-        Flipping and Occlusion Strategy for Consistent XAI Benchmarks".
+            SRG = mean over the shares of (LeRF - MoRF)
+
+        `of` is self.accuracy or self.probability. At most 1; 0 is expected of random relevance.
+        Sources: Bluecher et al. 2024, "Decoupling Pixel Flipping and Occlusion Strategy for
+        Consistent XAI Benchmarks"; the area over the MoRF curve alone is in Samek et al. 2017,
+        "Evaluating the Visualization of What a Deep Neural Network Has Learned".
         """
-        return float(np.mean(of["least"] - of["most"]))
+        return float(np.mean(of["lerf"] - of["morf"]))
 
 
 def outcomes(net: Network, x: np.ndarray, labels: np.ndarray, rules: dict[str, dict[str, Any]],
              fraction: float = 0.15, fill: float | np.ndarray = 0.0, rng: Seed = 0) -> Outcomes:
-    """{(condition, rule): Outcome} for images x (N, D), some with `fraction` of the pixels removed.
+    """{(condition, rule): Outcome} for images x (N, D), with `fraction` of their pixels flipped.
 
-    rules: {rule: its parameters}, as `explain` takes them. The conditions for each rule: "most
-    relevant" and "least relevant" pixels removed, by the relevance for the predicted class; "as
-    many lit (most)" and "as many lit (least)": chance with the same number of lit pixels. Those
-    that need no rule stand first, with rule None: "intact"; "random": pixels by lot; "random lit":
-    as many lit pixels as there are, then others, by lot.
+    rules: {rule: its parameters}, as `explain` takes them. Conditions without a rule (None):
+        "original":         no pixel flipped
+        "random":           pixels at random
+        "random non-zero":  as many, also at random, but non-zero pixels (x > 0) before all others
+    and for each rule, by the relevance for the predicted class:
+        "MoRF", "LeRF":     the most, the least relevant pixels
+        "size-matched random (MoRF)", "size-matched random (LeRF)":
+                            as many non-zero pixels as in "MoRF", "LeRF", at random
+    Raises ValueError for what `explain`, `rank`, `flip_ranked` or `measure` refuses.
     """
-    found: Outcomes = {("intact", None): measure(net, x, labels)}
-
-    def keep(condition, rule, images):
-        found[condition, rule] = measure(net, images, labels)
-
-    for name, pixels in (("random", "all"), ("random lit", "lit")):
-        # ranked lit first, but counted as a share of all pixels
-        by_lot = rank(x, np.zeros_like(x), "most", pixels=pixels, rng=rng)
-        keep(name, None, remove_ranked(x, by_lot, fraction, fill))
+    found: Outcomes = {("original", None): measure(net, x, labels)}
+    for condition, pixels in (("random", "all"), ("random non-zero", "nonzero")):
+        ranks = rank(x, np.zeros_like(x), "morf", pixels=pixels, rng=rng)
+        # A share of all pixels in both
+        found[condition, None] = measure(net, flip_ranked(x, ranks, fraction, fill), labels)
     for rule, parameters in rules.items():
         relevance = explain(net, x, rule, intermediate=False, **parameters).input
-        least_first = rank(x, relevance, "least", rng=rng)
-        for which, places in (("most", from_the_other_end(least_first)), ("least", least_first)):
-            variant = remove_ranked(x, places, fraction, fill)
-            keep(f"{which} relevant", rule, variant)
-            keep(f"as many lit ({which})", rule, as_many_lit_at_random(x, variant, fill, rng))
+        lerf = rank(x, relevance, "lerf", rng=rng)
+        for condition, ranks in (("MoRF", _reversed(lerf)), ("LeRF", lerf)):
+            flipped = flip_ranked(x, ranks, fraction, fill)
+            baseline = size_matched_random(x, flipped, fill, rng)
+            found[condition, rule] = measure(net, flipped, labels)
+            found[f"size-matched random ({condition})", rule] = measure(net, baseline, labels)
     return found
-
-
-def from_the_other_end(places: np.ndarray) -> np.ndarray:
-    """The ranking (N, D) reversed: `rank` gives for "most" what it gives for "least" from its
-    other end, if it ranks all pixels."""
-    return places.shape[1] - 1 - places
 
 
 def estimate(values: Sequence | np.ndarray, rng: Seed = 0, resamples: int = 1000) -> Estimate:
     """The `Estimate` of a measure from values (S, N): S seeds, the same N images for each.
 
-    The interval: N images are drawn with replacement, `resamples` times, the same ones for all
-    seeds; low and high are the 2.5 % and 97.5 % points of the means. It says how much another
-    sample of images would change the mean; least and most say what another seed does.
+    Bootstrap: N images are drawn with replacement, `resamples` times, the same ones for all seeds;
+    low and high are the 2.5 % and 97.5 % quantiles of the means. The interval tells how far another
+    sample of images would move the mean; least and most tell how far another seed does.
     """
     rng = np.random.default_rng(rng)
     values = np.asarray(values, np.float64)
-    by_image = values.mean(axis=0)
+    by_image, by_seed = values.mean(axis=0), values.mean(axis=1)
     N = len(by_image)
     means = [by_image[rng.integers(0, N, N)].mean() for _ in range(resamples)]
     low, high = np.quantile(means, [0.025, 0.975])
-    by_seed = values.mean(axis=1)
     return Estimate(float(by_image.mean()), float(low), float(high), float(by_seed.min()),
                     float(by_seed.max()), float(np.median(values)))
 
@@ -107,28 +103,31 @@ def estimates(runs: list[Outcomes],
 def perturbation_curves(net: Network, x: np.ndarray, labels: np.ndarray, relevance: np.ndarray,
                         fractions: Sequence[float] | np.ndarray, fill: float | np.ndarray = 0.0,
                         pixels: str = "all", rng: Seed = 0) -> Curves:
-    """`Curves` for images x (N, D): their pixels removed by `relevance` (N, D), and by lot.
+    """`Curves` for images x (N, D): pixels flipped by `relevance` (N, D), and at random.
 
-    fractions: increasing shares of all or the lit `pixels`, in (0, 1); fill as in removal.remove.
-    The probability is that of the class predicted for the intact image.
-    Raises ValueError for what removal.rank, removal.remove_ranked and removal.measure refuse.
+    labels (N,): the true classes; fractions: shares of "all" or of the "nonzero" `pixels`, in
+    (0, 1); fill as in `flip`. The explained class is the one predicted for the original image.
+    Raises ValueError for what `rank`, `flip_ranked` or `measure` refuses.
     """
     check_classes(net)
     check_labels(labels, len(x), net.sizes[-1])
     rows, predicted = np.arange(len(x)), net.predict(x)
-    most = rank(x, relevance, "most", pixels=pixels, rng=rng)
-    orders = {"most": most,
-              "least": from_the_other_end(most) if pixels == "all"
-              else rank(x, relevance, "least", pixels=pixels, rng=rng),
-              "random": rank(x, np.zeros_like(x), "most", pixels=pixels, rng=rng)}
-    accuracy: dict[str, list[float]] = {}
-    probability: dict[str, list[float]] = {}
-    for first, places in orders.items():
-        accuracy[first], probability[first] = [], []
-        for fraction in fractions:
-            logits = net.forward(remove_ranked(x, places, fraction, fill, pixels))
-            accuracy[first].append((logits.argmax(axis=1) == labels).mean())
-            probability[first].append(softmax(logits)[rows, predicted].mean(dtype=np.float64))
-    as_arrays = [{first: np.array(curve) for first, curve in curves.items()}
-                 for curves in (accuracy, probability)]
-    return Curves(np.asarray(fractions, float), *as_arrays)
+    lerf = rank(x, relevance, "lerf", pixels=pixels, rng=rng)
+    orders = {"morf": _reversed(lerf) if pixels == "all"
+              else rank(x, relevance, "morf", pixels=pixels, rng=rng),
+              "lerf": lerf,
+              "random": rank(x, np.zeros_like(x), "morf", pixels=pixels, rng=rng)}
+    accuracy: dict[str, np.ndarray] = {}
+    probability: dict[str, np.ndarray] = {}
+    for name, ranks in orders.items():
+        logits = [net.forward(flip_ranked(x, ranks, fraction, fill, pixels))
+                  for fraction in fractions]
+        accuracy[name] = np.array([(one.argmax(axis=1) == labels).mean() for one in logits])
+        probability[name] = np.array([softmax(one)[rows, predicted].mean(dtype=np.float64)
+                                      for one in logits])
+    return Curves(np.asarray(fractions, float), accuracy, probability)
+
+
+def _reversed(ranks):
+    """MoRF from LeRF, as `rank` gives it for all pixels, without sorting again."""
+    return ranks.shape[1] - 1 - ranks

@@ -42,7 +42,7 @@ class Layer:
     takes_rule = True                   # whether the rule of `explain` is for this layer
     is_dense = False                    # whether linear is a @ W + b itself, which has a loop
     in_shape: Shape | None = None       # of one input; the first layer of a network must know it
-    loops = None                        # see rules.propagate
+    loops, is_checked = None, False     # see rules.propagate
 
     def out_shape(self, shape: Shape) -> Shape:
         raise NotImplementedError(f"{type(self).__name__} needs out_shape(shape)")
@@ -95,19 +95,18 @@ class Layer:
 
     # Relevance
 
-    def relevance(self, rule: Callable | None, a: np.ndarray, z: np.ndarray, R: np.ndarray,
-                  ops: ModuleType = reference, ledger: list | None = None) -> np.ndarray:
+    def relevance(self, rule: Any, a: np.ndarray, z: np.ndarray | None, R: np.ndarray,
+                  ops: ModuleType = reference, ledger: list | None = None,
+                  out: np.ndarray | None = None) -> np.ndarray:
         """The relevance R of what leaves the layer, redistributed to what entered it.
 
-        a, z: of the forward pass; R is of z's shape, what is returned of a's. To `ledger`, at least
-        one row is appended.
+        Here by `rule`, for z = linear(a, W, b). a, z: of the forward pass (z may be None, and is
+        then computed); R is of z's shape, what is returned of a's. To `ledger`, at least one row is
+        appended. out: an array that may be filled with the result and returned. A layer that does
+        it otherwise overrides relevance(rule, a, z, R, **how).
         """
-        return self.by_rule(rule, a, z, R, ops, ledger)
-
-    def by_rule(self, rule: Any, a: np.ndarray, z: np.ndarray | None, R: np.ndarray,
-                ops: ModuleType, ledger: list | None) -> np.ndarray:
-        """`relevance` of the linear part, W and b, by a rule; z: of that part, or None."""
-        return rule(a, self.W, self.b, R, layer=LinearPart(self, ops, a, z), ledger=ledger)
+        linear_part = LinearPart(self, ops, a, z, [] if out is None else [out])
+        return rule(a, self.W, self.b, R, layer=linear_part, ledger=ledger)
 
     def by_backward(self, a: np.ndarray, R: np.ndarray, ops: ModuleType,
                     ledger: list | None) -> np.ndarray:
@@ -137,10 +136,15 @@ class LinearPart(NamedTuple):
     ops: ModuleType
     a: np.ndarray
     z: np.ndarray | None
+    room: list[np.ndarray] = []     # an array for the first result; a second one gets its own
 
     @property
     def loops(self) -> Callable | None:
         return self.ops.loops
+
+    @property
+    def is_checked(self) -> bool:
+        return True
 
     @property
     def is_dense(self) -> bool:
@@ -157,6 +161,11 @@ class LinearPart(NamedTuple):
 
     def transpose(self, s: np.ndarray, W: np.ndarray, shape: Shape) -> np.ndarray:
         return self.layer.transpose(s, W, shape, self.ops)
+
+    def empty(self, shape: Shape, dtype: np.dtype) -> np.ndarray:
+        """Room for a result: `room` for the first of its kind."""
+        fits = self.room and self.room[0].shape == shape and self.room[0].dtype == dtype
+        return self.room.pop() if fits else np.empty(shape, dtype)
 
 
 def uniform(shape_W: Shape, shape_b: Shape, D: int, rng: Seed,

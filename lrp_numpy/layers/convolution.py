@@ -1,7 +1,7 @@
 """Layers for images: convolution, average pooling and max pooling."""
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -114,9 +114,10 @@ class AvgPool2D(Layer):
                   ops: ModuleType = reference) -> np.ndarray:
         return ops.average_pool_transpose(s, W, shape, self.step)
 
-    def relevance(self, rule: Callable | None, a: np.ndarray, z: np.ndarray, R: np.ndarray,
-                  ops: ModuleType = reference, ledger: list | None = None) -> np.ndarray:
-        return self.by_rule(lrp_0, a, z, R, ops, ledger)
+    def relevance(self, rule: Any, a: np.ndarray, z: np.ndarray | None, R: np.ndarray,
+                  ops: ModuleType = reference, ledger: list | None = None,
+                  out: np.ndarray | None = None) -> np.ndarray:
+        return super().relevance(lrp_0, a, z, R, ops, ledger, out)
 
     def fold_into_bias(self, shift: float | np.ndarray) -> tuple[Layer, float | np.ndarray]:
         return self, shift
@@ -143,11 +144,12 @@ class MaxPool2D(AvgPool2D):
         check_shape("dz", dz, (len(a), *self.out_shape(a.shape[1:])))
         return ops.max_pool_backward(a, dz, self.size, self.step)
 
-    def relevance(self, rule: Callable | None, a: np.ndarray, z: np.ndarray, R: np.ndarray,
-                  ops: ModuleType = reference, ledger: list | None = None) -> np.ndarray:
+    def relevance(self, rule: Any, a: np.ndarray, z: np.ndarray | None, R: np.ndarray,
+                  ops: ModuleType = reference, ledger: list | None = None,
+                  out: np.ndarray | None = None) -> np.ndarray:
         if self.rule == "winner":
             return self.by_backward(a, R, ops, ledger)
-        return self.by_rule(lrp_0, a, None, R, ops, ledger)     # z is the largest, not the mean
+        return super().relevance(rule, a, None, R, ops, ledger, out)    # z is not the mean
 
 
 def _check_images(shape, size, stride, padding=0):

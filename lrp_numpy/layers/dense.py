@@ -3,7 +3,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -91,8 +91,9 @@ class Flatten(Layer):
     def backward(self, a: np.ndarray, dz: np.ndarray, ops: ModuleType = reference) -> np.ndarray:
         return dz.reshape(a.shape)
 
-    def relevance(self, rule: Callable | None, a: np.ndarray, z: np.ndarray, R: np.ndarray,
-                  ops: ModuleType = reference, ledger: list | None = None) -> np.ndarray:
+    def relevance(self, rule: Any, a: np.ndarray, z: np.ndarray | None, R: np.ndarray,
+                  ops: ModuleType = reference, ledger: list | None = None,
+                  out: np.ndarray | None = None) -> np.ndarray:
         return self.by_backward(a, R, ops, ledger)
 
     def fold_into_bias(self, shift: float | np.ndarray) -> tuple[Layer, float | np.ndarray]:

@@ -82,6 +82,7 @@ def pad_rows(W: np.ndarray) -> np.ndarray:
 
     A row read across cache lines costs twice. Short rows are left as they are.
     """
+    W = W.reshape(-1, W.shape[-1])
     line = 64 // W.itemsize
     D, K = W.shape
     columns = -(-K // line) * line if has_long_rows(W) else K
@@ -233,46 +234,54 @@ def loops(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray, epsilon: f
     appended. Where a_j is 0, R_j is 0, or NaN if an s_k is not finite; a c_j that overflows there
     is not seen. Raises ValueError for shapes that do not fit.
     """
-    if layer.is_dense:
-        R_inputs, rows = propagate_dense(a, once(pad_rows, W), b, R, epsilon, layer.known(a, W, b))
+    out = layer.empty(a.shape, np.result_type(a, W, R))
+    if layer.is_dense:      # several terms (N, T, D), (T, D, K) are one layer of T D inputs
+        _, rows = propagate_dense(as_rows(a), once(pad_rows, W), b, R, epsilon,
+                                  layer.known(a, W, b), as_rows(out))
     else:
         s, rows = divide(R, layer.linear(a, W, b), b, epsilon)
-        R_inputs, rows[:, 1] = times_input(a, layer.transpose(s, W, a.shape))
+        rows[:, 1] = times_input(a, layer.transpose(s, W, a.shape), out)
     if ledger is not None:
         ledger.append(tuple(rows.T))
-    return R_inputs
+    return out
 
 
 def propagate_dense(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
-                    epsilon: float | np.ndarray = 0.0,
-                    z: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """The four lines for a Dense layer; W may be from `pad_rows`; z: the first line, where it is
-    known already. Returns R (N, D) and the ledger (N, 5)."""
+                    epsilon: float | np.ndarray = 0.0, z: np.ndarray | None = None,
+                    out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The four lines for a Dense layer: R (N, D) and the ledger (N, 5).
+
+    W may be from `pad_rows`; z: the first line, where it is known already; out (N, D): where to
+    write R, C-contiguous.
+    """
     a, W, b, R, z = as_contiguous_floats(a, W, b, R, np.empty((0, 0), R.dtype) if z is None else z)
     check_fit(a, W, b)
     check_shape("R", R, (len(a), b.size))
     if z.size > 0:
         check_shape("z", z, R.shape)
+    out = np.empty(a.shape, a.dtype) if out is None else out
+    check_shape("out", out, a.shape)
     epsilon = stabilizers(epsilon, R)
     if has_long_rows(W):
-        return _propagate_dots(a, W, b, epsilon, R, z)
+        return out, _propagate_dots(a, W, b, epsilon, R, z, out)
     W_T = W.T.copy()
-    return _propagate_rows(a, W_T, b, epsilon, R, z if z.size > 0 else _linear_dots(a, W_T, b))
+    z = z if z.size > 0 else _linear_dots(a, W_T, b)
+    return out, _propagate_rows(a, W_T, b, epsilon, R, z, out)
 
 
 def stabilizers(epsilon: float | np.ndarray, R: np.ndarray) -> np.ndarray:
     """epsilon for each output (N or 1, K), of R's type; R is (N, ...)."""
     epsilon = np.asarray(epsilon, R.dtype)
-    rows = len(R) if epsilon.ndim == R.ndim and len(epsilon) > 1 else 1
+    rows = len(R) if epsilon.ndim == R.ndim and len(epsilon) != 1 else 1
     return np.array(np.broadcast_to(epsilon, (rows, *R.shape[1:])).reshape(
         rows, math.prod(R.shape[1:])))
 
 
 @compiled(parallel=True)
-def _propagate_dots(a, W, b, epsilon, R, z):
+def _propagate_dots(a, W, b, epsilon, R, z, out):
     """z_k, if z is empty, and c_j along the rows of W, for the j with a_j != 0 only."""
     N, D = a.shape
-    R_inputs, ledger = np.empty(a.shape, a.dtype), np.empty((N, 5))
+    ledger = np.empty((N, 5))
     rows, starts = as_line(W)
     for n in prange(N):
         places = np.empty(D + 1, np.int64)
@@ -288,15 +297,15 @@ def _propagate_dots(a, W, b, epsilon, R, z):
         c = np.empty(D, a.dtype)
         c[:] = ledger_row(ledger[n], s, b, R[n], z_n, epsilon_n)
         dot_rows(c, rows, starts, s, places, count)
-        ledger[n, 1] = times_input_row(R_inputs[n], a[n], c)
-    return R_inputs, ledger
+        ledger[n, 1] = times_input_row(out[n], a[n], c)
+    return ledger
 
 
 @compiled(parallel=True)
-def _propagate_rows(a, W_T, b, epsilon, R, z):
+def _propagate_rows(a, W_T, b, epsilon, R, z, out):
     """The same along the rows of W_T (K, D), for the k with s_k != 0 only."""
     N, D = a.shape
-    R_inputs, ledger = np.empty(a.shape, a.dtype), np.empty((N, 5))
+    ledger = np.empty((N, 5))
     rows, starts = as_line(W_T)
     for n in prange(N):
         s, c = np.empty(b.size, a.dtype), np.zeros(D, a.dtype)
@@ -305,8 +314,8 @@ def _propagate_rows(a, W_T, b, epsilon, R, z):
         divide_row(s, R[n], z[n], epsilon_n)
         ledger_row(ledger[n], s, b, R[n], z[n], epsilon_n)
         add_rows(c, s, rows, starts, places, nonzero_places(s, places))
-        ledger[n, 1] = times_input_row(R_inputs[n], a[n], c)
-    return R_inputs, ledger
+        ledger[n, 1] = times_input_row(out[n], a[n], c)
+    return ledger
 
 
 @compiled()
@@ -371,18 +380,17 @@ def _divide(R, z, b, epsilon):
     return s, ledger
 
 
-def times_input(a: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The last of the four lines for any layer, R = a * c, and its sums (N,)."""
-    R, totals = _times_input(*as_contiguous_floats(as_rows(a), as_rows(c)))
-    return R.reshape(a.shape), totals
+def times_input(a: np.ndarray, c: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """The last of the four lines for any layer, R = a * c, into `out`; returns its sums (N,)."""
+    return _times_input(*as_contiguous_floats(as_rows(a), as_rows(c)), as_rows(out))
 
 
 @compiled(parallel=True)
-def _times_input(a, c):
-    R, totals = np.empty_like(a), np.empty(len(a))
+def _times_input(a, c, R):
+    totals = np.empty(len(a))
     for n in prange(len(a)):
         totals[n] = times_input_row(R[n], a[n], c[n])
-    return R, totals
+    return totals
 
 
 # Convolution and pooling. An image is one line of numbers, row after row. Shifted, it is the same

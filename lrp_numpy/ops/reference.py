@@ -12,7 +12,8 @@ import numpy as np
 from lrp_numpy.utils.types import Shape
 from lrp_numpy.utils.validation import check_shape
 
-loops = None    # rules.propagate runs its four lines as they stand
+# What rules.propagate reads of a layer: run the four lines as they stand, and look at the arrays
+loops, is_checked = None, False
 
 
 # Dense layers

@@ -1,0 +1,10 @@
+"""Drawing: relevance in colour, and the figures of the paper and of the studies."""
+from lrp_numpy.plotting.figures import (bars, class_matrix, draw_image, flipped_images,
+                                        flipping_curves, heatmaps, loss_curve, pruning_curves,
+                                        samples, save)
+from lrp_numpy.plotting.heatmap import (RELEVANCE, colour_bar, draw_relevance, negative_pixels,
+                                        symmetric_limit)
+
+__all__ = ["RELEVANCE", "bars", "class_matrix", "colour_bar", "draw_image", "draw_relevance",
+           "flipped_images", "flipping_curves", "heatmaps", "loss_curve", "negative_pixels",
+           "pruning_curves", "samples", "save", "symmetric_limit"]

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from lrp_numpy.datasets.mnist import Digits
-from lrp_numpy.utils.files import read_arrays, why, written_whole
+from lrp_numpy.utils.files import atomic_write, error_text, read_arrays
 from lrp_numpy.utils.types import FilePath
 from lrp_numpy.network import Network
 from lrp_numpy.training.adam import State
@@ -74,7 +74,7 @@ def save(path: FilePath, state: State, losses: list[float], accuracies: list[flo
 
     of: a `run_fingerprint`.
     """
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         np.savez(file, losses=np.array(losses, np.float64),
                  accuracies=np.array(accuracies, np.float64),
                  identity=np.array(json.dumps(of)), **dict(_named(state)))
@@ -138,7 +138,7 @@ def load(path: FilePath, state: State, of: dict[str, str], steps: int,
             raise ValueError("it is of a run with another network: its weights are neither those "
                              "with which the run began nor those that it had come to")
     except Exception as error:      # whatever a damaged file makes NumPy and json stumble over
-        raise ValueError(f"checkpoint {path} cannot be used: {why(error)}") from error
+        raise ValueError(f"checkpoint {path} cannot be used: {error_text(error)}") from error
     begun = -(-len(losses) // steps)
     if begun > epochs:
         raise ValueError(f"epochs must be at least {begun}, as many as the checkpoint {path} has "

@@ -43,6 +43,7 @@ def accuracy(net: Network, images: np.ndarray, labels: np.ndarray,
     return float((net.predict(images, engine) == labels).mean())
 
 
+@np.errstate(over="ignore", invalid="ignore")       # `train` looks at what came of it
 def training_step(net: Network, adam: Adam, x: np.ndarray, labels: np.ndarray,
                   ops: ModuleType = reference) -> float:
     """One step of training: forward, loss, backward and Adam, on the weights. Returns the loss.

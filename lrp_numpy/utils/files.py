@@ -1,11 +1,12 @@
-"""Files that are written whole or not at all, and read without trust."""
+"""Files: written completely or not at all, and read without trusting their content."""
 import os
 import shutil
 import stat
 import uuid
 import warnings
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -14,80 +15,81 @@ import numpy as np
 
 from lrp_numpy.utils.types import FilePath
 
-MOST_ARRAYS = 10_000        # in an .npz file; one with more is not believed
-PIECE = 1 << 16             # bytes that are read at once
+MAX_ARRAYS = 10_000         # in an .npz file; files with more are refused
+CHUNK_SIZE = 1 << 16        # bytes to read or unpack at a time
 
 
 @contextmanager
-def written_whole(path: FilePath) -> Iterator[BinaryIO]:
-    """A binary file to write to, which takes the name `path` when all has been written.
+def atomic_write(path: FilePath) -> Iterator[BinaryIO]:
+    """Open a binary file for writing; `path` changes only when everything has been written.
 
-    Whatever happens before (an error, a full disk, the end of the process, a power cut), `path` is
-    what it was: the bytes go into a file beside it, .NAME.part, which is renamed when they lie on
-    the disk. Raises what the writing raises, an OSError with the name of the file, and OSError for
-    a folder, a pipe or a device. A link is followed: what it leads to is replaced.
+    The bytes go to a .part file in the same folder, which is flushed to disk and then renamed
+    to `path`. After an error, a full disk, a killed process or a power cut, `path` is as it was. A
+    symbolic link is followed: its target is replaced. Raises OSError, naming `path`, if writing
+    fails or `path` is a folder, a pipe or a device.
     """
     path = Path(os.path.realpath(path))
     part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         if path.exists():
-            check_ordinary(path)
+            check_regular_file(path)
         with open(part, "wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())     # or the name could change before the bytes have arrived
+            os.fsync(file.fileno())     # otherwise the rename could reach the disk before the bytes
         if path.exists():
             shutil.copymode(path, part)
         os.replace(part, path)
     except OSError as error:
-        if error.errno is not None:     # of a full disk, say: this is the name that is known
+        if error.errno is not None:     # an error of the system: name the file that the user knows
             error.filename, error.filename2 = str(path), None
         raise
     finally:
-        with suppress(OSError):     # there is none any more, or there was no place for one
+        with suppress(OSError):     # already renamed, or never created
             part.unlink()
 
 
 def write_text(path: FilePath, text: str) -> None:
-    """Write `text` to `path` as UTF-8: whole, or not at all (OSError)."""
-    with written_whole(path) as file:
+    """Write `text` to `path` as UTF-8, by `atomic_write`. Raises OSError."""
+    with atomic_write(path) as file:
         file.write(text.encode())
 
 
-def check_ordinary(path: FilePath) -> None:
-    """Raise OSError where there is no file, and for what is no ordinary one.
+def check_regular_file(path: FilePath) -> None:
+    """Raise OSError unless `path` is a regular file.
 
-    To read a pipe or a device would wait, or take all memory; to write would replace it.
+    Reading a pipe or a device could block or fill the memory; writing would replace it.
     """
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode):
-        raise OSError(f"{path} is " + ("a directory" if stat.S_ISDIR(mode) else "no ordinary file"))
+        raise OSError(f"{path} is " + ("a directory" if stat.S_ISDIR(mode) else
+                                       "not a regular file"))
 
 
-def why(error: Exception) -> str:
-    """What an error says, or what it is called if it says nothing."""
+def error_text(error: Exception) -> str:
+    """The message of an error, or the name of its class if it has none."""
     return str(error) or type(error).__name__
 
 
-class Arrays(dict[str, np.ndarray]):
-    """{name: array}, which says what it lacks."""
+class NamedArrays(dict[str, np.ndarray]):
+    """{name: array}. A missing name raises a ValueError that a user can read."""
 
     def __missing__(self, name):
         raise ValueError(f"it holds no array {name!r}")
 
 
-def read_arrays(path: FilePath) -> Arrays:
-    """{name: array} from an .npz file as numpy.savez writes it.
+def read_arrays(path: FilePath) -> NamedArrays:
+    """Read {name: array} from an .npz file written by numpy.savez.
 
-    Nothing is believed: not unpickled, and every array's header must promise just the bytes that
-    lie there, uncompressed, before room is made for it. So it takes no more memory than the file is
-    long, and as much again for one array. Raises FileNotFoundError, and ValueError for anything
-    else.
+    The content is not trusted. Nothing is unpickled or decompressed, and no memory is allocated for
+    an array until its header matches the number of bytes in the file. So reading takes at most the
+    size of the file, plus that of one array. Raises FileNotFoundError, and ValueError for any other
+    problem.
     """
-    arrays = Arrays()
+    arrays = NamedArrays()
     try:
-        check_ordinary(path)
-        with open(path, "rb") as file:      # zipfile takes its time for many entries: look before
+        check_regular_file(path)
+        with open(path, "rb") as file:      # count first: zipfile is slow if there are many entries
             _check_count(_occurrences(file, b"PK\x01\x02"))
         size = os.path.getsize(path)
         with zipfile.ZipFile(path) as archive:
@@ -96,62 +98,83 @@ def read_arrays(path: FilePath) -> Arrays:
             for entry in entries:
                 name = entry.filename.removesuffix(".npy")
                 if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > size:
-                    raise ValueError(f"{name} must be stored as it is, uncompressed")
+                    raise ValueError(f"{name} must be stored uncompressed")
                 size -= entry.file_size
                 with archive.open(entry) as file:
-                    arrays[name] = _array(file, name, entry.file_size)
+                    arrays[name] = _read_npy(file, name, entry.file_size)
     except FileNotFoundError:
         raise
-    except Exception as error:      # whatever a damaged file makes zipfile and NumPy stumble over
-        raise ValueError(f"not an .npz file that can be read: {why(error)}") from error
+    except Exception as error:      # damaged files make zipfile and NumPy raise all kinds of errors
+        raise ValueError(f"not a readable .npz file: {error_text(error)}") from error
     return arrays
 
 
 def _occurrences(file, word):
     count, end = 0, b""
-    while piece := file.read(PIECE):
-        piece = end + piece     # the word may lie across two pieces
-        count += piece.count(word)
-        end = piece[1 - len(word):]
+    while chunk := file.read(CHUNK_SIZE):
+        chunk = end + chunk     # the word may span two chunks
+        count += chunk.count(word)
+        end = chunk[1 - len(word):]
     return count
 
 
 def _check_count(count):
-    if count > MOST_ARRAYS:
-        raise ValueError(f"it must hold at most {MOST_ARRAYS} arrays, got {count}")
+    if count > MAX_ARRAYS:
+        raise ValueError(f"it must hold at most {MAX_ARRAYS} arrays, got {count}")
 
 
 def read_array(path: FilePath) -> np.ndarray:
-    """The array in an .npy file as numpy.save writes it, believed as little as by `read_arrays`.
+    """Read an array from an .npy file written by numpy.save, as carefully as `read_arrays`.
 
-    Raises FileNotFoundError, and ValueError, naming the file, for anything else.
+    Raises FileNotFoundError, and ValueError, naming the file, for any other problem.
     """
     try:
-        check_ordinary(path)
+        check_regular_file(path)
         with open(path, "rb") as file:
-            return _array(file, "it", os.path.getsize(path))
+            return _read_npy(file, "it", os.path.getsize(path))
     except FileNotFoundError:
         raise
     except Exception as error:      # as above
-        raise ValueError(f"{path} is not an array saved by numpy.save: {why(error)}") from error
+        raise ValueError(
+            f"{path} is not an array saved by numpy.save: {error_text(error)}") from error
 
 
-def _array(file, name, size):
-    """One array in the .npy format, of which the file has `size` bytes left."""
+def _read_npy(file, name, size):
+    """Read one array in the .npy format; `size` is the number of bytes left in the file."""
     version = np.lib.format.read_magic(file)
     if version != (1, 0):
         raise ValueError(f"{name} must be in version 1.0 of the .npy format, got {version}")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")     # NumPy reads what Python 2 wrote, and complains
+        warnings.simplefilter("ignore")     # NumPy warns about files written by Python 2
         shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(file)
     if dtype.hasobject:
         raise ValueError(f"{name} must hold numbers or text, got Python objects")
     count = 1
-    for side in shape:      # in Python's integers, which do not overflow
+    for side in shape:      # Python integers, which cannot overflow
         count *= side
     content = size - file.tell()
     if min(shape, default=0) < 0 or count * dtype.itemsize != content:
-        raise ValueError(f"{name} promises {count} times {dtype.itemsize} bytes, and {content} lie "
-                         "there")
+        raise ValueError(f"{name} declares {count} x {dtype.itemsize} bytes but contains {content}")
     flat = np.frombuffer(file.read(content), dtype) if count else np.empty(0, dtype)
     return flat.reshape(shape, order="F" if is_fortran else "C").copy(order="K")
+
+
+def gunzip(chunks: Iterable[bytes], limit: int) -> Iterator[bytes]:
+    """Unpack a gzip file, given and returned in chunks, to at most `limit` bytes.
+
+    Only the first member is unpacked; everything after it is ignored. Raises zlib.error if the data
+    is damaged or unpacks to more than `limit` bytes, and EOFError if it is truncated.
+    """
+    decompressor, left = zlib.decompressobj(wbits=31), limit
+    for packed in chunks:
+        while packed and not decompressor.eof:
+            chunk = decompressor.decompress(packed, min(CHUNK_SIZE, left + 1))
+            packed = decompressor.unconsumed_tail
+            left -= len(chunk)
+            if left < 0:
+                raise zlib.error(f"unpacks to more than {limit} bytes")
+            if chunk:
+                yield chunk
+        if decompressor.eof:
+            return
+    raise EOFError("the gzip data is truncated")

@@ -1,4 +1,4 @@
-"""Kinds of arguments that many functions take, by name: for the annotations alone."""
+"""Names for the types of common arguments, for annotations only."""
 from pathlib import Path
 from typing import Any, Callable
 
@@ -7,7 +7,7 @@ import numpy as np
 Array = np.ndarray
 FilePath = str | Path
 Seed = int | np.random.Generator
-Shape = tuple[int, ...]         # of one image, as it enters or leaves a layer
-Rule = str | Callable | tuple | list        # as `explain` takes it
-Target = int | np.ndarray | None            # likewise
-Table = list[dict[str, Any]]    # rows: a dict from column to cell, the same columns in every row
+Shape = tuple[int, ...]         # of one image, at the input or output of a layer
+Rule = str | Callable | tuple | list        # as passed to `explain`
+Target = int | np.ndarray | None            # as passed to `explain`
+Table = list[dict[str, Any]]    # rows: {column: cell}, with the same columns in every row

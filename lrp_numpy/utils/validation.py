@@ -1,9 +1,11 @@
-"""What functions ask of their arguments. Each raises ValueError, or returns nothing.
+"""Checks of arguments: each raises ValueError, or returns nothing.
 
-The error names the argument, what is allowed and what it is.
+The error names the argument, what is allowed, and the value.
 """
+import inspect
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import wraps
 from numbers import Real
 from typing import Any
 
@@ -12,20 +14,20 @@ from numpy.typing import DTypeLike
 
 
 def check_choice(name: str, value: Any, allowed: Collection[str]) -> None:
-    """`value` must be one of these words."""
+    """`value` must be one of the strings in `allowed`."""
     if not isinstance(value, str) or value not in allowed:
         *first, last = map(repr, allowed)
         raise ValueError(f"{name} must be {', '.join(first)} or {last}, got {value!r}")
 
 
-def check_integer(name: str, value: Any, least: int = 1) -> None:
-    """`value` must be an integer of at least `least`; True and False are none."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+def check_integer(name: str, value: Any, minimum: int = 1) -> None:
+    """`value` must be an integer of at least `minimum`; bools are refused."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
+        raise ValueError(f"{name} must be an integer of at least {minimum}, got {value!r}")
 
 
 def as_float(value: Any) -> float:
-    """A number as a float; NaN for what is none, and for an integer that no float can hold."""
+    """`value` as a float; NaN if it is not a number, or an integer too large for a float."""
     try:
         return float(value) if isinstance(value, Real) else np.nan
     except OverflowError:
@@ -39,11 +41,11 @@ def check_inputs(x: Any, width: int | str, name: str = "x") -> None:
 
 
 def check_array(x: Any, width: int | str, name: str = "x", also: Sequence[DTypeLike] = ()) -> None:
-    """x must be an array of shape (N, width), float32, float64 or `also`."""
+    """x must be an array of shape (N, width), of type float32, float64 or one of `also`."""
     if not isinstance(x, np.ndarray) or isinstance(x, (np.matrix, np.ma.MaskedArray)):
         raise ValueError(f"{name} must be a NumPy array, got {type(x).__name__}")
     if x.ndim != 2 or x.shape[1] != width:
-        raise ValueError(f"{name} must be an array of shape (N, {width}), one row an image, got "
+        raise ValueError(f"{name} must be an array of shape (N, {width}), one row per image, got "
                          f"{x.shape}")
     if x.dtype not in (np.float32, np.float64, *also):
         hint = " (divide bytes by 255)" if x.dtype == np.uint8 else ""
@@ -51,12 +53,12 @@ def check_array(x: Any, width: int | str, name: str = "x", also: Sequence[DTypeL
 
 
 def check_finite(x: np.ndarray, name: str = "x", first_row: int = 0) -> None:
-    """All of x must be finite; the first that is not is named.
+    """All of x must be finite; the error names the first value that is not, and its place.
 
-    first_row: the number of x's first row, where x is a part of an array.
+    first_row: the number of x's first row, if x is part of a larger array.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        is_finite = np.isfinite(x.sum())        # cheap, and if so, all are; if not, look closely
+        is_finite = np.isfinite(x.sum())        # cheap: only if it fails, look at each value
     if not is_finite and not np.isfinite(x).all():
         place = np.argwhere(~np.isfinite(x))[0]
         wrong = x[tuple(place)]
@@ -66,7 +68,7 @@ def check_finite(x: np.ndarray, name: str = "x", first_row: int = 0) -> None:
 
 
 def check_overflow(z: np.ndarray, name: str, first_row: int = 0) -> None:
-    """As `check_finite`, but for what was made of finite numbers: raises FloatingPointError."""
+    """`check_finite` for results of finite numbers: raises FloatingPointError instead."""
     try:
         check_finite(z, name, first_row)
     except ValueError as error:
@@ -112,27 +114,57 @@ def at_least_0(name: str, value: Any) -> float:
     return float(value)     # a NumPy float64 would turn float32 relevance into float64
 
 
-def check_alpha_beta(alpha: Any, beta: Any) -> None:
-    """alpha and beta must be at least 0, and alpha - beta = 1."""
-    if abs(at_least_0("alpha", alpha) - at_least_0("beta", beta) - 1) > 1e-9:
+def check_alpha_beta(alpha: Any, beta: Any) -> tuple[float, float]:
+    """alpha and beta as floats; they must be at least 0, and alpha - beta = 1."""
+    alpha, beta = at_least_0("alpha", alpha), at_least_0("beta", beta)
+    if abs(alpha - beta - 1) > 1e-9:
         raise ValueError(f"alpha - beta must be 1, got alpha={alpha:g}, beta={beta:g}")
+    return alpha, beta
 
 
 def check_low_high(low: Any, high: Any, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """low and high as arrays like a (N, ...): a finite number or one for each input, low < high."""
     try:
-        ends = [np.broadcast_to(np.asarray(end, a.dtype), a.shape[1:]) for end in (low, high)]
-    except (ValueError, TypeError):
+        real = np.result_type(a.dtype, np.float32)
+        ends = [np.broadcast_to(np.asarray(end, real), a.shape[1:]) for end in (low, high)]
+    except (ValueError, TypeError, OverflowError):
         ends = [np.array(np.nan), np.array(np.nan)]
     if not (np.isfinite(ends).all() and (ends[0] < ends[1]).all()):
         raise ValueError("low and high must be finite with low < high, a number or one for each "
                          f"input {a.shape[1:]}, got {low!r} and {high!r}")
-    return np.full_like(a, ends[0]), np.full_like(a, ends[1])
+    return np.full_like(a, ends[0], real), np.full_like(a, ends[1], real)
+
+
+def checked(rule: Callable) -> Callable:
+    """A rule of rules.py that checks its arguments first: the constraints of all rules, told once.
+
+    a, W, b, R: NumPy arrays of integers, which become float64, or of finite floats (`explain` has
+    checked them already: layer.is_checked); epsilon, gamma: at least 0; alpha - beta = 1;
+    low < high, which become arrays like a.
+    """
+    signature = inspect.signature(rule)
+
+    @wraps(rule)
+    def with_checks(*arguments, **options):
+        bound = signature.bind(*arguments, **options)
+        bound.apply_defaults()
+        given = bound.arguments
+        layer = given.get("layer", given.get("how", {}).get("layer"))
+        if not getattr(layer, "is_checked", False):
+            given.update(zip("aWbR", as_floats(**{name: given[name] for name in "aWbR"})))
+        for name in {"epsilon", "gamma", "alpha"} & set(given):
+            given[name] = at_least_0(name, given[name])
+        if "beta" in given:
+            given["alpha"], given["beta"] = check_alpha_beta(given["alpha"], given["beta"])
+        if "low" in given:
+            given["low"], given["high"] = check_low_high(given["low"], given["high"], given["a"])
+        return rule(*bound.args, **bound.kwargs)
+    return with_checks
 
 
 def warn_if_negative(a: np.ndarray, gamma: float) -> None:
     """LRP-gamma turns around where an activation a is negative."""
-    if gamma > 0 and a.size and a.min() < 0:
+    if gamma > 0 and np.size(a) and np.min(a) < 0:
         warnings.warn("gamma is made for activations of at least 0, and some here are negative: it "
                       "then favours negative evidence; use 'gamma_generalized', the rule for both "
-                      "signs", stacklevel=3)
+                      "signs", stacklevel=4)

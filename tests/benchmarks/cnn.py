@@ -13,10 +13,10 @@ LEARNING_RATE = 2e-3
 def cnn_section(digits, options):
     """Time of both jobs and accuracy after three epochs, after a look whether all is the same."""
     images, labels = digits.train_images, digits.train_labels.astype(np.int64)
-    pictures, net = images.reshape(-1, 1, 28, 28), lrp.lenet(rng=0)
+    shaped, net = images.reshape(-1, 1, 28, 28), lrp.lenet(rng=0)
     batches = batches_of(len(images), epochs=1, rng=0)
     ours = our_steps(copy_of(net), images, labels, batches[:50], learning_rate=LEARNING_RATE)
-    theirs = torch_steps(as_module(net), pictures, labels, batches[:50], LEARNING_RATE)
+    theirs = torch_steps(as_module(net), shaped, labels, batches[:50], LEARNING_RATE)
     difference = np.max(np.abs(np.array(ours) / theirs - 1))
     assert difference < 1e-2, difference    # float32; of the first steps it is a thousandth of that
     assert abs(ours[0] / theirs[0] - 1) < 1e-5
@@ -25,20 +25,20 @@ def cnn_section(digits, options):
         return our_steps(copy_of(net), images, labels, batches, learning_rate=LEARNING_RATE)
 
     def theirs_of_all(**options):
-        return torch_steps(as_module(net), pictures, labels, batches, LEARNING_RATE, **options)
+        return torch_steps(as_module(net), shaped, labels, batches, LEARNING_RATE, **options)
 
     times = compare({"lrp_numpy": ours_of_all, "torch, Adam": theirs_of_all,
                      "torch, Adam(fused=True)": lambda: theirs_of_all(fused=True)},
                     1 if options.small else 5)
     text = f"""## The convolutional network: one epoch of {len(images):,} digits
 
-`lenet()`: 8 and 16 maps, 120 hidden neurons, ReLU, batches of 100. Over the same batches from the
-same weights, the loss of each of the first {len(ours)} steps equals torch's to {difference:.0e}
-relative.
+`lenet()`: 8 and 16 channels, 120 hidden neurons, ReLU, batches of 100. Over the same batches from
+the same weights, the loss of each of the first {len(ours)} steps equals torch's to
+{difference:.0e} relative.
 
 {as_markdown(rows(times))}"""
     if not options.small:
-        text += f"\n\nRight answers after three epochs:\n\n{as_markdown(accuracies(digits))}"
+        text += f"\n\nAccuracy after three epochs:\n\n{as_markdown(accuracies(digits))}"
     x = digits.test_images
     jobs = explainers(trained(digits), x)
     times = compare(jobs, 1 if options.small else 5)
@@ -70,12 +70,13 @@ def trained(digits):
 
 
 def explainers(net, x):
-    """{name: explain the images x by gamma, with captum's kind of bias}."""
+    """{name: explain the images x by gamma, as captum means it}."""
     module, parts = as_module(net), torch.from_numpy(x.reshape(-1, 1, 28, 28)).split(1000)
     found = {
-        "lrp_numpy": lambda: lrp.explain(net, x, "gamma", bias="unmodified",
-                                         intermediate=False).input,
-        "lrp_numpy, all relevances": lambda: lrp.explain(net, x, "gamma", bias="unmodified").input}
+        "lrp_numpy": lambda: lrp.explain(net, x, "captum.gamma", intermediate=False,
+                                         engine="numba").input,
+        "lrp_numpy, all relevances": lambda: lrp.explain(net, x, "captum.gamma",
+                                                         engine="numba").input}
     try:
         import captum.attr  # noqa: F401
     except ImportError:

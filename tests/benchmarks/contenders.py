@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 import lrp_numpy as lrp
-from lrp_numpy.training import train as training
+from lrp_numpy import ops
+from lrp_numpy.training import Adam, training_step
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from torch_reference import as_module  # noqa: E402
@@ -24,9 +25,9 @@ def copy_of(net):
 # Training: functions return the loss of every step
 
 def our_steps(net, images, labels, batches, engine="numba", learning_rate=1e-3):
-    parameters = training.trainable(net)
-    return [float(training.STEPS[engine](net, parameters, images[batch], labels[batch], t,
-                                         learning_rate)) for t, batch in enumerate(batches, 1)]
+    adam, chosen = Adam(net, learning_rate), ops.choose(engine)
+    return [float(training_step(net, adam, images[batch], labels[batch], chosen))
+            for batch in batches]
 
 
 def torch_steps(module, images, labels, batches, learning_rate=1e-3, **options):
@@ -58,8 +59,8 @@ def explainers(net, x, rule):
     """{name: explain the images x by "epsilon" or "gamma"}; captum only where it is installed."""
     module, x_torch = as_module(net), torch.from_numpy(x)
     found = {
-        "lrp_numpy": lambda: lrp.explain(net, x, rule, intermediate=False).input,
-        "lrp_numpy, all relevances": lambda: lrp.explain(net, x, rule).input,
+        "lrp_numpy": lambda: lrp.explain(net, x, rule, intermediate=False, engine="numba").input,
+        "lrp_numpy, all relevances": lambda: lrp.explain(net, x, rule, engine="numba").input,
         "our NumPy equations": lambda: lrp.explain(net, x, rule, engine="numpy").input,
         "torch, by gradients": lambda: by_gradients(module, x_torch, rule).numpy()}
     try:

@@ -86,7 +86,7 @@ torch's to {difference:.0e} relative.
 
 
 def accuracy_table(digits, images, labels, epochs=10):
-    """Share of right answers after ten epochs, ours and torch's, from the same weights."""
+    """Accuracy after ten epochs, ours and torch's, from the same weights."""
     import torch
     table = []
     for seed in range(3):
@@ -101,7 +101,7 @@ def accuracy_table(digits, images, labels, epochs=10):
                   for guess in (net.predict(digits.test_images), predicted)]
         table.append({"seed": str(seed), "lrp_numpy": f"{shares[0]:.2%}",
                       "torch": f"{shares[1]:.2%}"})
-    return f"Right answers after {epochs} epochs:\n\n{as_markdown(table)}"
+    return f"Accuracy after {epochs} epochs:\n\n{as_markdown(table)}"
 
 
 def explanation_section(digits, options):
@@ -143,14 +143,22 @@ def one_measurement(digits, kind, name):
     if kind == "seconds":
         net = trained(digits)
         if name == "train":
-            return f"{seconds_of(lambda: lrp.train(copy_of(net), digits, 1, progress=False)):.4f}"
-        return f"{seconds_of(lambda: lrp.explain(net, digits.test_images, name)):.4f}"
+            return f"{seconds_of(lambda: our_epoch(copy_of(net), digits)):.4f}"
+        return f"{seconds_of(lambda: our_relevance(net, digits.test_images, name)):.4f}"
     net = lrp.MLP.random([784, 500, 10], "relu", rng=0)
     if kind == "cnn":
         return f"{cnn_memory(digits, name):.0f}"
     if kind == "stream":
         return f"{peak_beyond_now(lambda: stream(net, digits, int(name))):.0f}"
     return f"{peak_beyond_now(explainers(net, digits.test_images, kind)[name]):.0f}"
+
+
+def our_epoch(net, digits):
+    return lrp.train(net, digits, 1, progress=False, engine="numba")
+
+
+def our_relevance(net, x, rule):
+    return lrp.explain(net, x, rule, engine="numba")
 
 
 def threads_section(options):

@@ -54,8 +54,8 @@ def measure_scaling(digits, small, data):
 def _times(size, few, x, threads):
     """Microseconds an image, to explain and to train once."""
     net = lrp.MLP.random(size, "relu", rng=0)
-    explain = seconds_of(lambda: lrp.explain(net, x, "epsilon", intermediate=False))
-    train = seconds_of(lambda: lrp.train(net, few, epochs=1, progress=False))
+    explain = seconds_of(lambda: lrp.explain(net, x, "epsilon", intermediate=False, engine="numba"))
+    train = seconds_of(lambda: lrp.train(net, few, epochs=1, progress=False, engine="numba"))
     return {f"explain, {threads}": 1e6 * explain / len(x),
             f"train, {threads}": 1e6 * train / len(few.train_images)}
 

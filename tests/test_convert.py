@@ -1,4 +1,5 @@
-"""Models from elsewhere say here what they say there; what we do not have is refused by name.
+"""Models from elsewhere predict here what they predict there; what we do not have is refused by
+name.
 
 Each library's tests are skipped where it is missing.
 """
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 import lrp_numpy as lrp
-from conftest import SHAPES, arrays_of
+from conftest import ENGINES, SHAPES, arrays_of
 
 CLOSE = {np.float32: 1e-5, np.float64: 1e-10}
 both_types = pytest.mark.parametrize("dtype", CLOSE)
@@ -22,9 +23,13 @@ def rows(width, dtype, N=20):
 
 
 def assert_same(net, x, theirs, atol=None):
-    ours = net.forward(x)
-    assert ours.dtype == net.dtype == x.dtype and ours.shape == theirs.shape
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=atol or CLOSE[x.dtype.type])
+    """The same outputs by both engines; and the class is that of its layers."""
+    for engine in ENGINES:
+        ours = net.forward(x, engine)
+        assert ours.dtype == net.dtype == x.dtype and ours.shape == theirs.shape
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=atol or CLOSE[x.dtype.type])
+    assert type(net) is (lrp.MLP if all(type(layer) is lrp.Dense for layer in net.layers) else
+                         lrp.Network)
 
 
 # Torch --------------------------------------------------------------------------------------------
@@ -54,12 +59,13 @@ def test_linear_networks_of_torch(nn, sizes, activation, bias, dtype):
         modules += [nn.Linear(D, K, bias=bias), getattr(nn, activation)(), nn.Dropout(0.5)]
     model, x = nn.Sequential(*modules[:-2]), rows(sizes[0], dtype)
     theirs = answers(model, x)
-    net = lrp.MLP.from_torch(model)
+    net = lrp.from_torch(model)
     assert_same(net, x, theirs)
     assert net.sizes == sizes and net.layers[-1].activation == "identity"
+    assert type(net) is lrp.MLP
 
 
-def pictures_of_torch(nn):
+def cnns_of_torch(nn):
     return {
         "lenet": ((1, 14, 14), nn.Sequential(
             nn.Conv2d(1, 4, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
@@ -75,12 +81,14 @@ def pictures_of_torch(nn):
 
 @both_types
 @pytest.mark.parametrize("name", ["lenet", "activations behind pooling", "rows"])
-def test_networks_of_pictures(nn, name, dtype):
-    shape, model = pictures_of_torch(nn)[name]
+def test_networks_of_images(nn, name, dtype):
+    shape, model = cnns_of_torch(nn)[name]
     x = rows(int(np.prod(shape)), dtype)
     logits = model[:-1] if name == "lenet" else model
     theirs = answers(logits, x.reshape(-1, *shape))
-    assert_same(lrp.Network.from_torch(model, shape=shape), x, theirs)
+    net = lrp.from_torch(model, shape=shape)
+    assert type(net) is lrp.Network
+    assert_same(net, x, theirs)
 
 
 def test_a_module_that_stands_at_two_places(nn):
@@ -88,7 +96,7 @@ def test_a_module_that_stands_at_two_places(nn):
     relu, x = nn.ReLU(), rows(5, np.float64)
     model = nn.Sequential(nn.Linear(5, 4), relu, nn.Linear(4, 4), relu, nn.Linear(4, 2))
     theirs = answers(model, x)
-    net = lrp.MLP.from_torch(model)
+    net = lrp.from_torch(model)
     assert [layer.activation for layer in net.layers] == ["relu", "relu", "identity"]
     assert_same(net, x, theirs)
 
@@ -99,16 +107,16 @@ def test_what_is_explained_is_the_logit(nn, end):
     body = nn.Sequential(nn.Linear(4, 3), nn.Sigmoid(), nn.Linear(3, 1 if end == "Sigmoid" else 3))
     x = rows(4, np.float64)
     theirs = answers(body, x)
-    assert_same(lrp.MLP.from_torch(nn.Sequential(body, last)), x, theirs)
+    assert_same(lrp.from_torch(nn.Sequential(body, last)), x, theirs)
     # Only one is left out: here the softmax gets what the tanh gives
     body.append(nn.Tanh())
     theirs = answers(body, x)
-    assert_same(lrp.MLP.from_torch(nn.Sequential(body, nn.Softmax(dim=1))), x, theirs)
+    assert_same(lrp.from_torch(nn.Sequential(body, nn.Softmax(dim=1))), x, theirs)
 
 
 def test_weights_are_copies(nn):
     model, x = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 2)), rows(3, np.float32)
-    net = lrp.MLP.from_torch(model)
+    net = lrp.from_torch(model)
     before = net.forward(x)
     for parameter in model.parameters():
         parameter.data += 1
@@ -126,7 +134,7 @@ def test_an_imported_network_is_explained_as_torch_has_it(nn, rule, parameters, 
     model = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, K))
     model.double()
     x, linear = rows(6, np.float64), model[::2]
-    e = lrp.explain(lrp.MLP.from_torch(model), x, rule, **parameters)
+    e = lrp.explain(lrp.from_torch(model), x, rule, **parameters)
     theirs = torch_reference.relevance(
         x, [one.weight.detach().numpy().T for one in linear],
         [one.bias.detach().numpy() for one in linear], "relu", e.target, [parameters] * 3)
@@ -138,13 +146,13 @@ def test_an_imported_cnn_is_explained_as_torch_has_it(nn):
     """With ReLU and max pooling, LRP-0 is gradient times input."""
     import torch
 
-    shape, model = pictures_of_torch(nn)["activations behind pooling"]
+    shape, model = cnns_of_torch(nn)["activations behind pooling"]
     model = nn.Sequential(*(nn.ReLU() if isinstance(one, nn.Sigmoid) else one for one in model))
-    net, x = lrp.Network.from_torch(model.double().eval(), shape), rows(144, np.float64)
+    net, x = lrp.from_torch(model.double().eval(), shape), rows(144, np.float64)
     e = lrp.explain(net, x, "0")
-    pictures = torch.tensor(x.reshape(-1, *shape), requires_grad=True)
-    model(pictures)[torch.arange(len(x)), torch.tensor(e.target)].sum().backward()
-    expected = (pictures * pictures.grad).detach().numpy().reshape(x.shape)
+    images = torch.tensor(x.reshape(-1, *shape), requires_grad=True)
+    model(images)[torch.arange(len(x)), torch.tensor(e.target)].sum().backward()
+    expected = (images * images.grad).detach().numpy().reshape(x.shape)
     np.testing.assert_allclose(e.input, expected, rtol=1e-10, atol=1e-10)
 
 
@@ -159,7 +167,7 @@ REFUSED_OF_TORCH = {
         lambda nn: [nn.Linear(3, 2), nn.ReLU(), nn.Tanh()],
     "layer 1 must be the last to be Softmax, got more behind it":
         lambda nn: [nn.Linear(3, 2), nn.Softmax(dim=1), nn.Linear(2, 2)],
-    r"shape must be \(C, H, W\).*layer 1 takes pictures.*got None for a Conv2d":
+    r"shape must be \(C, H, W\).*layer 1 takes images.*got None for a Conv2d":
         lambda nn: [nn.Dropout(), nn.Conv2d(1, 2, 3)],
     "layer 0: dilation of Conv2d must be 1, got 2": lambda nn: [nn.Conv2d(1, 2, 3, dilation=2)],
     "layer 0: groups of Conv2d must be 1, got 2": lambda nn: [nn.Conv2d(2, 2, 3, groups=2)],
@@ -185,20 +193,21 @@ REFUSED_OF_TORCH = {
 @pytest.mark.parametrize("message", REFUSED_OF_TORCH)
 def test_what_is_refused_of_torch(nn, message):
     with pytest.raises(ValueError, match=message):
-        lrp.Network.from_torch(nn.Sequential(*REFUSED_OF_TORCH[message](nn)))
+        lrp.from_torch(nn.Sequential(*REFUSED_OF_TORCH[message](nn)))
 
 
 def test_other_models_of_torch_are_refused(nn):
     with pytest.raises(ValueError, match="must be a torch.nn.Sequential, got Linear; make one of"):
-        lrp.MLP.from_torch(nn.Linear(3, 2))
-    shape, model = pictures_of_torch(nn)["lenet"]
+        lrp.from_torch(nn.Linear(3, 2))
+    shape, model = cnns_of_torch(nn)["lenet"]
+    assert type(lrp.from_torch(model, shape)) is lrp.Network        # an MLP only if all is Dense
     with pytest.raises(ValueError, match="layer 0 of an MLP must be Dense, got Unflatten"):
-        lrp.MLP.from_torch(model, shape)
+        lrp.MLP(lrp.from_torch(model, shape).layers)
     with pytest.raises(ValueError, match="W must have 48 rows, one for each output of the layer"):
-        lrp.Network.from_torch(model, (1, 16, 20))
+        lrp.from_torch(model, (1, 16, 20))
     behind_average = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AvgPool2d(2), nn.ReLU())
     with pytest.raises(ValueError, match="layer 2 must follow a layer with weights"):
-        lrp.Network.from_torch(behind_average, (1, 9, 9))
+        lrp.from_torch(behind_average, (1, 9, 9))
 
 
 # Scikit-learn -------------------------------------------------------------------------------------
@@ -222,7 +231,7 @@ def sklearn():
 @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
 def test_classifiers_of_sklearn(sklearn, activation, dtype):
     model, x = sklearn("MLPClassifier", activation, np.arange(60) % 3, dtype)
-    net = lrp.MLP.from_sklearn(model)
+    net = lrp.from_sklearn(model)
     logits = net.forward(x)
     assert net.sizes == [4, 6, 5, 3] and net.dtype == dtype
     np.testing.assert_array_equal(net.predict(x), model.predict(x))
@@ -238,7 +247,7 @@ def test_classifiers_of_sklearn(sklearn, activation, dtype):
 def test_two_classes_of_sklearn_are_one_logit(sklearn, activation, dtype):
     model, x = sklearn("MLPClassifier", activation, np.array(["no", "yes"])[np.arange(60) % 2],
                        dtype)
-    net = lrp.MLP.from_sklearn(model)
+    net = lrp.from_sklearn(model)
     logit = net.forward(x)
     assert net.sizes == [4, 6, 5, 1]
     np.testing.assert_allclose(1 / (1 + np.exp(-logit[:, 0])), model.predict_proba(x)[:, 1],
@@ -252,12 +261,12 @@ def test_two_classes_of_sklearn_are_one_logit(sklearn, activation, dtype):
 def test_regressors_of_sklearn(sklearn, activation, outputs, dtype):
     y = np.random.default_rng(1).normal(size=(60, outputs)).astype(dtype).squeeze()
     model, x = sklearn("MLPRegressor", activation, y, dtype)
-    assert_same(lrp.MLP.from_sklearn(model), x, model.predict(x).reshape(60, outputs))
+    assert_same(lrp.from_sklearn(model), x, model.predict(x).reshape(60, outputs))
 
 
 def test_weights_of_sklearn_are_copies(sklearn):
     model, x = sklearn("MLPRegressor", "relu", np.arange(60.0), np.float64)
-    net = lrp.MLP.from_sklearn(model)
+    net = lrp.from_sklearn(model)
     before = net.forward(x)
     model.coefs_[0] += 1
     np.testing.assert_array_equal(net.forward(x), before)
@@ -268,12 +277,12 @@ def test_what_is_refused_of_sklearn():
     pipeline = pytest.importorskip("sklearn.pipeline", exc_type=ImportError)
     new = neural_network.MLPClassifier()
     with pytest.raises(ValueError, match="model must be fitted, got an MLPClassifier without"):
-        lrp.MLP.from_sklearn(new)
+        lrp.from_sklearn(new)
     with pytest.raises(ValueError, match="MLPClassifier or an MLPRegressor, got Pipeline; give"):
-        lrp.MLP.from_sklearn(pipeline.make_pipeline(new))
+        lrp.from_sklearn(pipeline.make_pipeline(new))
     new.coefs_, new.out_activation_ = [], "exp"
     with pytest.raises(ValueError, match="out_activation_ must be 'identity'.* got 'exp'"):
-        lrp.MLP.from_sklearn(new)
+        lrp.from_sklearn(new)
 
 
 # Keras --------------------------------------------------------------------------------------------
@@ -308,12 +317,12 @@ def test_a_stand_in_for_keras(random_case):
     model = sequential(stand_in("InputLayer"), stand_in("Flatten"), dense(W1, b1, "relu"),
                        stand_in("Dropout"), sequential(dense(W2, b2), relu()),
                        dense(W3, b3, "softmax"))
-    net = lrp.MLP.from_keras(model)
+    net = lrp.from_keras(model)
     assert [layer.activation for layer in net.layers] == ["relu", "relu", "identity"]
     assert_same(net, x, expected.forward(x))
     for end in (activation_of("softmax"), activation_of("sigmoid"), stand_in("Softmax")):
         without_bias = sequential(dense(W1, activation="tanh"), dense(W2), end)
-        assert_same(lrp.MLP.from_keras(without_bias), x, np.tanh(x @ W1) @ W2)
+        assert_same(lrp.from_keras(without_bias), x, np.tanh(x @ W1) @ W2)
 
 
 @pytest.mark.parametrize("message, layers", [
@@ -332,12 +341,12 @@ def test_a_stand_in_for_keras(random_case):
      [stand_in("Dense", get_weights=lambda self: [])])])
 def test_what_is_refused_of_keras(message, layers):
     with pytest.raises(ValueError, match=message):
-        lrp.MLP.from_keras(sequential(*layers))
+        lrp.from_keras(sequential(*layers))
 
 
 def test_other_models_of_keras_are_refused():
     with pytest.raises(ValueError, match="must be a keras Sequential, or a Model .*, got MyModel"):
-        lrp.MLP.from_keras(stand_in("MyModel"))
+        lrp.from_keras(stand_in("MyModel"))
 
 
 @pytest.fixture
@@ -364,7 +373,7 @@ def test_networks_of_keras(keras, activation, dtype):
         model = keras.Sequential([logits, *([] if end is None else [end])])
         theirs = np.array(logits.predict(x.reshape(-1, 3, 4), verbose=0))
         # On torch, keras 3.15 multiplies float64 to the precision of float32
-        assert_same(lrp.MLP.from_keras(model), x, theirs, atol=1e-5)
+        assert_same(lrp.from_keras(model), x, theirs, atol=1e-5)
 
 
 def test_a_chain_of_keras(keras):
@@ -372,11 +381,11 @@ def test_a_chain_of_keras(keras):
     first = keras.Input((4,))
     hidden = layers.Dense(5, activation=layers.ReLU())(first)
     with pytest.raises(ValueError, match="activation must be one of .*, got ReLU"):
-        lrp.MLP.from_keras(keras.Model(first, hidden))
+        lrp.from_keras(keras.Model(first, hidden))
     hidden = layers.ReLU()(layers.Dense(5, bias_initializer="normal")(first))
     output = layers.Dense(2)(hidden)
     model = keras.Model(first, output)
-    net = lrp.MLP.from_keras(model)
+    net = lrp.from_keras(model)
     assert_same(net, x, np.array(model.predict(x, verbose=0)))
     before = net.forward(x)
     model.set_weights([array + 1 for array in model.get_weights()])
@@ -386,7 +395,7 @@ def test_a_chain_of_keras(keras):
                      keras.Model(first, [hidden, output]),
                      keras.Model(first, shared(shared(hidden)))):
         with pytest.raises(ValueError, match="model must be a chain, .* got one with branches"):
-            lrp.MLP.from_keras(branched)
+            lrp.from_keras(branched)
 
 
 # A folder -----------------------------------------------------------------------------------------
@@ -397,26 +406,26 @@ def test_a_folder_of_arrays(random_case, tmp_path, dtype):
     for number, layer in enumerate(expected.layers, start=1):
         np.save(tmp_path / f"W{number}.npy", layer.W.astype(dtype))
         np.save(tmp_path / f"b{number}.npy", layer.b.astype(dtype))
-    net = lrp.MLP.from_folder(tmp_path, "tanh")
+    net = lrp.from_folder(tmp_path, "tanh")
     assert_same(net, x.astype(dtype), expected.forward(x))
-    assert lrp.MLP.from_folder(str(tmp_path), "relu").layers[0].activation == "relu"
+    assert lrp.from_folder(str(tmp_path), "relu").layers[0].activation == "relu"
 
 
 def test_what_is_refused_of_a_folder(tmp_path):
     for path in (tmp_path, tmp_path / "none"):
         with pytest.raises(ValueError, match="path must be a folder with W1.npy, b1.npy, .*, got"):
-            lrp.MLP.from_folder(path, "relu")
+            lrp.from_folder(path, "relu")
     for number, (name, array) in enumerate([("W1", np.eye(2)), ("b1", np.zeros(2)),
                                             ("W3", np.eye(2))]):
         np.save(tmp_path / f"{name}.npy", array)
         missing = ["b1.npy", None, "W2.npy"][number]
         if missing:
             with pytest.raises(ValueError, match=f"path must hold {missing}, because"):
-                lrp.MLP.from_folder(tmp_path, "relu")
+                lrp.from_folder(tmp_path, "relu")
     (tmp_path / "W3.npy").unlink()
     np.save(tmp_path / "W1.npy", np.array([None]), allow_pickle=True)
     with pytest.raises(ValueError, match="W1.npy is not an array saved by numpy.save: it must"):
-        lrp.MLP.from_folder(tmp_path, "relu")
+        lrp.from_folder(tmp_path, "relu")
     np.save(tmp_path / "W1.npy", np.eye(2, dtype=int))
     with pytest.raises(ValueError, match="layer 0: W must be float32 or float64, got int64"):
-        lrp.MLP.from_folder(tmp_path, "relu")
+        lrp.from_folder(tmp_path, "relu")

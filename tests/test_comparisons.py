@@ -1,10 +1,8 @@
-"""Heatmaps side by side, against one image after another, and one start for both classes."""
-import matplotlib.pyplot as plt
+"""Heatmaps to compare, against one image after another, and one start for both classes."""
 import numpy as np
 import pytest
 
-from lrp_numpy.plotting import galleries
-from lrp_numpy.plotting import figures as plots
+from lrp_numpy.evaluation import comparisons
 from lrp_numpy.explanation import explain
 from lrp_numpy.rules import RULES, lrp_epsilon
 
@@ -12,8 +10,8 @@ from lrp_numpy.rules import RULES, lrp_epsilon
 @pytest.mark.parametrize("rule, parameters", [("0", {}), ("epsilon", {"epsilon": 0.1})])
 def test_mean_relevances(random_case, rule, parameters):
     net, x = random_case([9, 6, 4], "relu", 1, N=20)
-    labels = np.arange(20) % 3      # nobody is a 3
-    means = galleries.mean_relevances(net, x, labels, rule, **parameters)
+    labels = np.arange(20) % 3      # no image of class 3
+    means = comparisons.mean_relevances(net, x, labels, rule, **parameters)
     assert means.shape == (4, 4, 9) and np.isnan(means[3]).all()
     for t in range(3):
         for k in range(4):
@@ -22,11 +20,11 @@ def test_mean_relevances(random_case, rule, parameters):
             np.testing.assert_allclose(means[t, k], sum(one_by_one) / len(one_by_one), rtol=1e-10)
 
 
-def test_for_and_against(random_case):
-    """The difference is what a start with +logit for the one and -logit for the other gives."""
+def test_explain_top_two(random_case):
+    """The difference is what a start of +logit for the one and -logit for the other gives."""
     net, x = random_case([9, 6, 4], "relu", 2, N=10)
     (first, second), lower = net.layers, net.activations(x)
-    pair, (one, other) = galleries.for_and_against(net, x, "epsilon", epsilon=0.1)
+    pair, (one, other) = comparisons.explain_top_two(net, x, "epsilon", epsilon=0.1)
     logits, start = lower[-1], np.zeros((10, 4))
     for n in range(10):
         best, next_best = sorted(range(4), key=lambda k: -logits[n, k])[:2]
@@ -40,13 +38,13 @@ def test_for_and_against(random_case):
 def test_a_single_output_has_no_second(random_case):
     net, x = random_case([5, 4, 1], "relu", 0)
     with pytest.raises(ValueError, match="net must have at least 2 outputs, got 1"):
-        galleries.for_and_against(net, x)
+        comparisons.explain_top_two(net, x)
 
 
 def test_every_rule(random_case):
-    """Rules for pixels take the lowest layer only; the parameters reach those that have them."""
+    """Rules for pixels take the first layer only; parameters reach the rules that have them."""
     net, x = random_case([9, 6, 5, 4], "relu", 3)
-    found = galleries.every_rule(net, x, epsilon=0.5, gamma=2.0)
+    found = comparisons.every_rule(net, x, epsilon=0.5, gamma=2.0)
     assert list(found) == list(RULES)
     np.testing.assert_array_equal(found["gamma"], explain(net, x, "gamma", gamma=2.0).input)
     np.testing.assert_array_equal(found["z_plus"], explain(net, x, "z_plus").input)
@@ -56,29 +54,7 @@ def test_every_rule(random_case):
 
 def test_every_rule_of_a_network_of_one_layer(random_case):
     net, x = random_case([9, 4], "relu", 0)
-    found = galleries.every_rule(net, x, epsilon=0.5)
+    found = comparisons.every_rule(net, x, epsilon=0.5)
     for name, R in found.items():
         parameters = {"epsilon": {"epsilon": 0.5}}.get(name, {})
         np.testing.assert_array_equal(R, explain(net, x, name, **parameters).input)
-
-
-def test_the_matrix_of_classes():
-    means = np.random.default_rng(0).normal(size=(3, 3, 16))
-    means[2] = np.nan
-    figure = plots.classes(means)
-    grid = np.array(figure.axes).reshape(3, 3)
-    limit = np.nanmax(np.abs(means))
-    for t in range(2):
-        for k in range(3):
-            image, = grid[t, k].images
-            np.testing.assert_array_equal(image.get_array(), means[t, k].reshape(4, 4))
-            assert image.get_clim() == (-limit, limit)
-    assert [axes.get_title() for axes in grid[0]] == ["why 0?", "why 1?", "why 2?"]
-    assert not grid[2, 0].images and grid[2, 0].get_title() == "none"
-    assert grid[1, 0].get_ylabel() == "is 1" and f"{limit:.2g}" in figure.texts[-1].get_text()
-    plt.close(figure)
-    for bad in (np.inf, np.nan):        # but for a whole class, nothing is left out
-        means[1, 1, 3] = bad
-        with pytest.raises(ValueError, match=f"relevance must be finite, got {bad}"):
-            plots.classes(means)
-        plt.close()

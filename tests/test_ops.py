@@ -3,10 +3,11 @@ import numpy as np
 import pytest
 
 import lrp_numpy as lrp
-from lrp_numpy.ops import kernels
-from lrp_numpy.layers import base as layers
 from lrp_numpy import rules
-from lrp_numpy.training import train as training
+from lrp_numpy.layers.base import LinearPart
+from lrp_numpy.ops import kernels, reference
+
+ADAM = (0.9, 0.999, 1e-8)       # beta1, beta2, epsilon
 
 # N, D, K: ones, more and fewer than a block of eight, rows below, at and above 32
 SHAPES = [(1, 1, 1), (1, 9, 3), (3, 1, 40), (2, 17, 31), (4, 16, 32), (5, 23, 33), (3, 8, 77),
@@ -38,19 +39,26 @@ def assert_equal(ours, equation):
 
 
 @on_every_case
-def test_affine_and_backward(shape, real, density):
+def test_linear_and_its_transpose(shape, real, density):
     a, W, b, dz = case(*shape, real, density)
-    assert_equal(kernels.affine(a, W, b), layers.affine(a, W, b))
-    assert_equal(kernels.affine(a, kernels.padded(W), b), layers.affine(a, W, b))
-    assert_equal(kernels.backward(dz, W), layers.Dense(W, b, "relu").backward(a, dz))
+    assert_equal(kernels.linear(a, W, b), reference.linear(a, W, b))
+    assert_equal(kernels.linear(a, kernels.pad_rows(W), b), reference.linear(a, W, b))
+    assert_equal(kernels.transpose(dz, W), reference.transpose(dz, W))
+
+
+@on_every_case
+def test_gradients(shape, real, density):
+    a, _, _, dz = case(*shape, real, density)
+    for ours, equation in zip(kernels.gradients(a, dz), reference.gradients(a, dz), strict=True):
+        assert_equal(ours, equation)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 31), (5, 32), (3, 33), (7, 100)])
 @pytest.mark.parametrize("real", [np.float64, np.float32])
-def test_padded(shape, real):
+def test_rows_are_padded(shape, real):
     """The same numbers, then zeros; every long row begins on a cache line."""
     W = np.random.default_rng(0).normal(size=shape).astype(real)
-    rows = kernels.padded(W)
+    rows = kernels.pad_rows(W)
     assert rows.dtype == real and not np.shares_memory(rows, W)
     assert (rows[:, :shape[1]] == W).all() and (rows[:, shape[1]:] == 0).all()
     if shape[1] >= 32:
@@ -65,32 +73,34 @@ def test_propagate(shape, real, density, epsilon, gamma):
     b[0] = 0        # with a = 0, z is 0 there
     rows = []
     # The same z for both, since 1/z magnifies what rounding makes of it
-    z = layers.affine(a, W, b)
-    equation = np.zeros_like(a) + rules.propagate(a, W, b, epsilon, R, rows)
-    ours, ledger = kernels.propagate(a, W, b, epsilon, R, z)
+    z = reference.linear(a, W, b)
+    equation = np.zeros_like(a) + rules.propagate(a, W, b, R, epsilon, ledger=rows)
+    ours, ledger = kernels.propagate_dense(a, W, b, R, epsilon, z)
     assert_equal(ours, equation)
     scale = 1 + np.abs(np.array(rows[0])).max()
     tolerance = 1e-12 if real == np.float64 else 1e-5
     np.testing.assert_allclose(ledger.T, rows[0], rtol=0, atol=tolerance * scale)
     if real == np.float64:
-        alone, _ = kernels.propagate(a, W, b, epsilon, R)
+        alone, _ = kernels.propagate_dense(a, W, b, R, epsilon)
         np.testing.assert_allclose(alone, equation, rtol=1e-7, atol=1e-10 * scale)
-    out = np.full_like(a, 7)
-    given, _ = kernels.propagate(a, kernels.padded(W), b, epsilon, R, z, out)
-    assert given is out
-    assert_equal(out, equation)
+    padded, _ = kernels.propagate_dense(a, kernels.pad_rows(W), b, R, epsilon, z)
+    assert_equal(padded, equation)
 
 
 @on_every_case
-def test_descend(shape, real, density):
+def test_dense_adam_step(shape, real, density):
     """Three steps, so that Adam's memory and bias correction take part."""
     a, W, b, dz = case(*shape, real, density)
-    ours, theirs = ([(w.copy(), np.zeros_like(w), np.zeros_like(w)) for w in (W, b)]
-                    for _ in range(2))
+    ours, theirs, equation = ([(w.copy(), np.zeros_like(w), np.zeros_like(w)) for w in (W, b)]
+                              for _ in range(3))
     for t in (1, 2, 3):
-        kernels.descend(a, t * dz, *ours, t, 0.01)
+        kernels.dense_adam_step(a, t * dz, *ours, t, 0.01, *ADAM)
+        reference.dense_adam_step(a, t * dz, *equation, t, 0.01, *ADAM)
         for (w, m, v), gradient in zip(theirs, (a.T @ (t * dz), (t * dz).sum(axis=0))):
-            training.adam_step(w, gradient, m, v, t, 0.01)
+            reference.adam_step(w, gradient, m, v, t, 0.01, *ADAM)
+    for one, other in zip(equation, theirs):
+        for array, twin in zip(one, other):
+            np.testing.assert_array_equal(array, twin)
     for (w, m, v), (their_w, their_m, their_v) in zip(ours, theirs):
         assert_equal(m, their_m)
         assert_equal(v, their_v)
@@ -106,8 +116,8 @@ def test_adam_forgets_what_is_next_to_nothing():
     w, v = np.ones(6, np.float32), np.array([1e-31, 1e-29, 0, 0, 1e-40, 0], np.float32)
     expected = [array.copy() for array in (w, m, v)]
     nothing = np.zeros(6, np.float32)
-    kernels.adam_step(w, nothing, m, v, 100)
-    training.adam_step(expected[0], nothing, *expected[1:], 100)
+    kernels.adam_step(w, nothing, m, v, 100, 0.001, *ADAM)
+    reference.adam_step(expected[0], nothing, *expected[1:], 100, 0.001, *ADAM)
     np.testing.assert_array_equal(w, expected[0])
     assert m[:2].tolist() == [0, 0] and m[2] > 0 > m[3] and np.isnan(m[5]) and np.isnan(w[5])
     assert v[0] == 0 and v[1] > 0 and v[4] == 0
@@ -119,7 +129,7 @@ def test_cross_entropy(N, K, real):
     rng = np.random.default_rng(N)
     logits, labels = (30 * rng.normal(size=(N, K))).astype(real), rng.integers(0, K, N)
     loss, dlogits = kernels.cross_entropy(logits, labels)
-    expected, equation = training.cross_entropy(logits, labels)
+    expected, equation = reference.cross_entropy(logits, labels)
     assert loss == pytest.approx(expected, rel=1e-10 if real == np.float64 else 1e-5, abs=1e-7)
     np.testing.assert_allclose(dlogits, equation, atol=1e-14 if real == np.float64 else 1e-6)
 
@@ -128,37 +138,43 @@ def test_cross_entropy(N, K, real):
 @pytest.mark.parametrize("what", ["a", "R"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_nan_is_not_hidden(shape, what, bad):
-    """Not even by skipping zeros: what is not finite in one image spoils what the equation says."""
+    """Not even by skipping zeros: where the equation is not finite, the loops are not."""
     a, W, b, R = case(*shape, np.float64, 0.2)
     {"a": a, "R": R}[what][1, 3] = bad
     with np.errstate(invalid="ignore"):
         rows = []
-        equation = rules.propagate(a, W, b, 0.1, R, rows)
-        ours, ledger = kernels.propagate(a, W, b, 0.1, R)
-        z = layers.affine(a, W, b)
+        checked = LinearPart(lrp.Dense(W, b, "relu"), reference, a, None)
+        equation = rules.propagate(a, W, b, R, 0.1, checked, rows)
+        ours, ledger = kernels.propagate_dense(a, W, b, R, 0.1)
+        z = reference.linear(a, W, b)
     assert (np.isfinite(ours) == np.isfinite(equation)).all() and not np.isfinite(ours[1]).all()
-    assert (np.isfinite(kernels.affine(a, W, b)) == np.isfinite(z)).all()
+    assert (np.isfinite(kernels.linear(a, W, b)) == np.isfinite(z)).all()
     assert (np.isfinite(ledger.T) == np.isfinite(np.array(rows[0]))).all()
 
 
 @pytest.mark.parametrize("K", [7, 40])
 def test_what_does_not_fit_is_refused(K):
     """A loop does not see the end of an array."""
-    a, W, b, R = case(3, 20, K, np.float64, 1.0)
+    (a, W, b, R), step = case(3, 20, K, np.float64, 1.0), (1, 0.001, *ADAM)
     for call, message in (
-            (lambda: kernels.affine(a[:, :5], W, b), r"a must have shape \(3, 20\), got \(3, 5\)"),
-            (lambda: kernels.affine(np.hstack([a, a]), W, b), "a must have shape"),
-            (lambda: kernels.affine(a[0], W, b), "a must have shape"),
-            (lambda: kernels.affine(a, W, b[:, None]), "b must have shape"),
-            (lambda: kernels.affine(a, W, np.append(b, b)), "b must have shape"),
-            (lambda: kernels.backward(R[:, 1:], W), "dz must have shape"),
-            (lambda: kernels.propagate(a, W, b, 0.1, R[:, 1:]), "R must have shape"),
-            (lambda: kernels.propagate(a, W, b, 0.1, R[:2]), "R must have shape"),
-            (lambda: kernels.propagate(a, W, b, 0.1, R, R[:2]), "z must have shape"),
-            (lambda: kernels.propagate(a, W, b, 0.1, R, None, R[:1]), "out must have shape"),
-            (lambda: kernels.descend(a, R[:2], [W] * 3, [b] * 3, 1), "must have shape"),
-            (lambda: kernels.descend(a[:, 1:], R, [W] * 3, [b] * 3, 1), "a must have shape"),
-            (lambda: kernels.adam_step(W.T, W.T, W.T, W.T, 1), "must be C-contiguous")):
+            (lambda: kernels.linear(a[:, :5], W, b), r"a must have shape \(3, 20\), got \(3, 5\)"),
+            (lambda: kernels.linear(np.hstack([a, a]), W, b), "a must have shape"),
+            (lambda: kernels.linear(a[0], W, b), "a must have shape"),
+            (lambda: kernels.linear(a, W, b[:, None]), "b must have shape"),
+            (lambda: kernels.linear(a, W, np.append(b, b)), "b must have shape"),
+            (lambda: kernels.linear(a, W, b[:K // 2]), "b must have shape"),
+            (lambda: kernels.transpose(R[:, 1:], W), "s must have shape"),
+            (lambda: kernels.gradients(a, R[:2]), "dz must have shape"),
+            (lambda: kernels.propagate_dense(a, W, b, R[:, 1:], 0.1), "R must have shape"),
+            (lambda: kernels.propagate_dense(a, W, b, R[:2], 0.1), "R must have shape"),
+            (lambda: kernels.propagate_dense(a, W, b, R, 0.1, R[:2]), "z must have shape"),
+            (lambda: kernels.propagate_dense(a, W, b, R, np.ones((2, K))), "broadcast"),
+            (lambda: kernels.divide(R[:2], R, b, 0.1), "R must have shape"),
+            (lambda: kernels.dense_adam_step(a, R[:2], [W] * 3, [b] * 3, *step), "must have shape"),
+            (lambda: kernels.dense_adam_step(a[:, 1:], R, [W] * 3, [b] * 3, *step),
+             "a must have shape"),
+            (lambda: kernels.adam_step(W, W[1:], W, W, *step), "gradient must have shape"),
+            (lambda: kernels.adam_step(W.T, W.T, W.T, W.T, *step), "must be C-contiguous")):
         with pytest.raises(ValueError, match=message):
             call()
 
@@ -166,9 +182,10 @@ def test_what_does_not_fit_is_refused(K):
 @pytest.mark.parametrize("K", [7, 40])
 def test_no_images(K):
     a, W, b, R = case(3, 20, K, np.float32, 1.0)
-    assert kernels.affine(a[:0], W, b).shape == (0, K)
-    ours, ledger = kernels.propagate(a[:0], W, b, 0.1, R[:0])
-    assert ours.shape == (0, 20) and ledger.shape == (0, 5)
+    assert kernels.linear(a[:0], W, b).shape == (0, K)
+    for epsilon in (0.1, np.ones((0, K)), np.ones((0, 1)), np.ones((1, K)), np.ones(K)):
+        ours, ledger = kernels.propagate_dense(a[:0], W, b, R[:0], epsilon)
+        assert ours.shape == (0, 20) and ledger.shape == (0, 5)
 
 
 @pytest.mark.parametrize("K", [7, 40])
@@ -181,12 +198,12 @@ def test_any_layout_and_any_numbers(K):
     frozen = a.copy()
     frozen.flags.writeable = False
     for one in (np.asfortranarray(a), wide[:, ::2], frozen, a[::-1][::-1]):
-        assert_equal(kernels.affine(one, np.asfortranarray(W), b), z)
-    assert kernels.affine(a, W.astype(np.float32), b).dtype == np.float64
-    assert kernels.affine(a.astype(np.float32), W.astype(np.float32),
+        assert_equal(kernels.linear(one, np.asfortranarray(W), b), z)
+    assert kernels.linear(a, W.astype(np.float32), b).dtype == np.float64
+    assert kernels.linear(a.astype(np.float32), W.astype(np.float32),
                           b.astype(np.float32)).dtype == np.float32
     before = [array.copy() for array in (a, W, b, R)]
-    kernels.propagate(a, W, b, 0.1, R)
+    kernels.propagate_dense(a, W, b, R, 0.1)
     assert all((one == other).all() for one, other in zip(before, (a, W, b, R)))
 
 
@@ -195,7 +212,8 @@ def test_both_engines_on_real_digits(trained, digits, rule):
     x = digits.test_images[:300]
     ours, equation = (lrp.explain(trained, x, rule, engine=engine) for engine in ("numba", "numpy"))
     assert (ours.target == equation.target).all()
-    np.testing.assert_array_equal(ours.logits, trained.forward(x))
+    for e, engine in ((ours, "numba"), (equation, "numpy")):
+        np.testing.assert_array_equal(e.logits, trained.forward(x, engine))
     # z differs by rounding, and LRP-0 and gamma divide by z: all but a few images agree closely
     far = np.abs(ours.input - equation.input).max(axis=1) > 1e-4 * np.abs(equation.input).max()
     assert far.mean() <= (0.0 if rule == "epsilon" else 0.01)

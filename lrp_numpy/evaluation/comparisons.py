@@ -1,27 +1,28 @@
-"""Heatmaps side by side: every class by every class, for and against, all rules."""
+"""Heatmaps to compare: class by class, prediction and runner-up, rule by rule."""
 from typing import Any
 
 import numpy as np
 
-from lrp_numpy.utils.validation import check_inputs, check_labels
-from lrp_numpy.explanation import explain
-from lrp_numpy.utils.types import Rule
-from lrp_numpy.network import Network
-from lrp_numpy.composites import with_rule
+from lrp_numpy.composites import layers_with_rule, parameters_of
 from lrp_numpy.evaluation.pixel_flipping import check_classes
-from lrp_numpy.rules import RULES, parameters_of
+from lrp_numpy.explanation import explain
+from lrp_numpy.network import Network
+from lrp_numpy.rules import RULES
+from lrp_numpy.utils.types import Rule
+from lrp_numpy.utils.validation import check_inputs, check_labels
 
-FOR_PIXELS = ("w_square", "flat", "z_box")      # rules made for the lowest layer
+FOR_PIXELS = ("w_square", "flat", "z_box")      # rules for the first layer only
 
 
 def mean_relevances(net: Network, x: np.ndarray, labels: np.ndarray, rule: Rule = "0",
                     **parameters: Any) -> np.ndarray:
-    """The mean heatmap of the images of each class, for each class explained: (K, K, D).
+    """The mean heatmap of each true class t for each explained class k: (K, K, D).
 
         M[t, k] = mean over the images n of class t of R_n, explained for class k
 
     x (N, D), labels (N,): the true classes; rule and parameters as in `explain`. In units of the
-    logit; NaN for a class without images. Raises ValueError for what does not fit.
+    logit; NaN for a class without images. Raises ValueError for images or labels that do not fit
+    the network, and for what `explain` refuses.
     """
     check_inputs(x, net.sizes[0])
     classes = net.sizes[-1]
@@ -36,14 +37,15 @@ def mean_relevances(net: Network, x: np.ndarray, labels: np.ndarray, rule: Rule 
     return means
 
 
-def for_and_against(net: Network, x: np.ndarray, rule: Rule = "0",
+def explain_top_two(net: Network, x: np.ndarray, rule: Rule = "0",
                     **parameters: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Why the predicted class, and not the second? Both classes (N, 2), both heatmaps (2, N, D).
+    """The two classes with the largest logits (N, 2), and the heatmap for each (2, N, D).
 
-    x (N, D); rule and parameters as in `explain`. The first heatmap less the second one is the
-    evidence for the one rather than the other: all rules are linear in R, so it is what `explain`
-    would hand down from a start of logit_1 for the one and -logit_2 for the other.
-    Raises ValueError for a network with one output, and for what does not fit.
+    x (N, D); rule and parameters as in `explain`. The first heatmap minus the second is a
+    contrastive explanation: the evidence for the prediction rather than the runner-up. Every rule
+    is linear in R, so the difference is what a start of +logit_1 at the one class and -logit_2 at
+    the other gives. In units of the logit. Raises ValueError for a network with one output, and for
+    what `explain` refuses.
     """
     check_classes(net)
     classes = np.argsort(-net.forward(x), axis=1, kind="stable")[:, :2]
@@ -55,10 +57,11 @@ def every_rule(net: Network, x: np.ndarray, epsilon: float = 0.25,
                gamma: float = 0.25) -> dict[str, np.ndarray]:
     """{the name of each rule: its heatmaps (N, D)} for the predicted classes of images x (N, D).
 
-    Rules that are made for pixels take the lowest layer, and LRP-epsilon those above it. epsilon
-    and gamma: for the rules that have them. In units of the logit.
+    The rules `FOR_PIXELS` take the first layer, with LRP-epsilon above it; all others take every
+    layer. epsilon and gamma go to the rules that have them. In units of the logit. Raises
+    ValueError for what `explain` refuses.
     """
-    above, heatmaps = len(with_rule(net)) - 1, {}
+    above, heatmaps = len(layers_with_rule(net)) - 1, {}
     given: dict[str, Any] = {"epsilon": epsilon, "gamma": gamma}
     for name in RULES:
         rules = [name, *["epsilon" if name in FOR_PIXELS else name] * above]

@@ -1,0 +1,259 @@
+"""Figures show the arrays that they are given: symmetric limits, zero white, mistakes framed."""
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from lrp_numpy import plotting
+from lrp_numpy.evaluation import Curves
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def titles_of(figure):
+    """The title above all panels, if there is one."""
+    return [text.get_text() for text in figure.texts]
+
+
+def test_relevance_is_symmetric_and_zero_is_white():
+    R = np.linspace(-1, 3, 16)
+    R[5] = 0
+    _, axes = plt.subplots()
+    plotting.draw_relevance(axes, R, "title")
+    drawn, = axes.get_images()
+    assert drawn.get_clim() == (-3, 3)
+    np.testing.assert_array_equal(drawn.get_array(), R.reshape(4, 4))
+    red, white, blue = (drawn.cmap(drawn.norm(value)) for value in (3, 0, -3))
+    assert min(white[:3]) > 0.99
+    assert red[0] > 0.6 > max(red[1:3]) and blue[2] > 0.9 > max(blue[:2])
+    assert not axes.collections                         # no dots unless asked for
+    plotting.draw_relevance(axes, R, dots=True)
+    dots, = axes.collections
+    negative = [[pixel % 4, pixel // 4] for pixel in np.flatnonzero(R < -0.15)]
+    assert dots.get_offsets().tolist() == plotting.negative_pixels(R, 3).tolist() == negative
+    plotting.draw_relevance(axes, R, limit=0.5)
+    assert axes.get_images()[-1].get_clim() == (-0.5, 0.5)
+
+
+def test_no_relevance_at_all_is_white():
+    _, axes = plt.subplots()
+    plotting.draw_relevance(axes, np.zeros(4))
+    drawn, = axes.get_images()
+    assert min(drawn.cmap(drawn.norm(0))[:3]) > 0.99
+    assert plotting.symmetric_limit(np.zeros(4)) == 1
+    assert plotting.symmetric_limit(np.array([-2.0, 1.0])) == 2
+
+
+def test_the_colour_bar():
+    figure, axes = plt.subplots()
+    bar = plotting.colour_bar(figure, [axes], 0.25)
+    assert bar.cmap is plotting.RELEVANCE and (bar.vmin, bar.vmax) == (-1, 1)
+    assert [label.get_text() for label in bar.ax.get_yticklabels()] == ["−0.25", "0", "+0.25"]
+    assert bar.ax.get_yticks().tolist() == [-1, 0, 1] and bar.ax.get_ylabel() == "relevance"
+    bar = plotting.colour_bar(figure, [axes])
+    assert [label.get_text() for label in bar.ax.get_yticklabels()] == ["−max", "0", "+max"]
+
+
+def test_an_image_is_black_on_white():
+    _, axes = plt.subplots()
+    plotting.draw_image(axes, np.array([0, 0.2, 0.3, 0.5]))
+    drawn, = axes.get_images()
+    assert drawn.get_clim() == (0, 1)
+    assert drawn.cmap(drawn.norm(0))[:3] == (1, 1, 1) and drawn.cmap(drawn.norm(1))[:3] == (0, 0, 0)
+    with pytest.raises(ValueError, match="square to be drawn, got 5 pixels"):
+        plotting.draw_image(axes, np.zeros(5))
+
+
+def test_loss_curve():
+    loss = np.linspace(2, 0.5, 200)
+    axes, = plotting.loss_curve(loss, epochs=4).axes
+    each, mean, *epochs = axes.get_lines()
+    np.testing.assert_array_equal(each.get_ydata(), loss)
+    np.testing.assert_allclose(mean.get_ydata()[0], loss[:4].mean())
+    assert mean.get_xdata()[0] == 4 and mean.get_xdata()[-1] == 200
+    assert [line.get_xdata()[0] for line in epochs] == [50, 100, 150]
+    assert axes.get_xlabel() and "nats" in axes.get_ylabel() and axes.get_legend() is None
+    assert [text.get_text() for text in axes.texts] == ["each batch", "mean of 4 batches"]
+    plotting.loss_curve(np.array([1.0]), epochs=1)
+
+
+def test_samples_frame_misclassified_images():
+    labels, predictions = np.arange(12) % 10, np.zeros(12, int)
+    figure = plotting.samples(RNG.random((12, 9)), labels, predictions, columns=5)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles[:3] == ["0", "0 (is 1)", "0 (is 2)"] and len(figure.axes) == 15
+    widths = [axes.spines["left"].get_linewidth() for axes in figure.axes[:12]]
+    assert [width > 2 for width in widths] == [label % 10 != 0 for label in range(12)]
+    assert not figure.axes[14].axison
+    assert titles_of(figure) == ["Predictions: 10 of 12 misclassified (framed)"]
+
+
+def test_heatmaps_and_flipped_images_place_what_they_are_given():
+    images = RNG.random((2, 9))
+    relevances = [RNG.normal(size=(2, 9)) for _ in range(3)]
+    figure = plotting.heatmaps(relevances, [7, 4], ["a", "b", "c"], images)
+    *panels, bar = figure.axes
+    grid = np.array(panels).reshape(2, 4)
+    assert bar.get_ylabel() == "relevance" and not any(axes.collections for axes in panels)
+    for i in range(2):
+        for column, arrays in enumerate([images, *relevances]):
+            drawn, = grid[i, column].get_images()
+            np.testing.assert_array_equal(drawn.get_array().ravel(), arrays[i])
+    assert [axes.get_title() for axes in grid[0]] == ["", "a", "b", "c"]
+    assert [axes.get_ylabel() for axes in grid[:, 0]] == ["7", "4"]
+    assert grid[0, 1].get_xlabel() == f"±{np.abs(relevances[0][0]).max():.2g}"
+    targets = [[7, 4], [7, 9], [1, 2]]
+    figure = plotting.heatmaps(relevances, [7, 4], ["a", "b", "c"], targets=targets)
+    captions = [axes.get_xlabel().split(",")[0] for axes in figure.axes[:6]]
+    assert captions == [f"explains {k}" for k in (7, 7, 1, 4, 9, 2)]
+    figure = plotting.heatmaps(relevances, [7, 4], ["a", "b", "c"], title="Why?", dots=True)
+    assert titles_of(figure) == ["Why?"] and all(axes.collections for axes in figure.axes[:6])
+
+    figure = plotting.flipped_images([images, images / 2], [[7, 4], [7, 9]], [7, 4],
+                                     ["original", "half"], "Half of it")
+    grid = np.array(figure.axes).reshape(2, 2)
+    for axes, image in zip(grid.T.flat, [*images, *images / 2]):
+        np.testing.assert_array_equal(axes.get_images()[0].get_array().ravel(), image)
+    assert [axes.get_xlabel() for axes in grid.flat] == [f"predicted {k}" for k in (7, 7, 4, 9)]
+    assert [axes.get_title() for axes in grid[0]] == ["original", "half"]
+    assert titles_of(figure) == ["Half of it"]
+    framed = [[axes.spines["left"].get_linewidth() > 2 for axes in row] for row in grid]
+    assert framed == [[False, False], [False, True]]
+
+
+def test_the_matrix_of_classes():
+    means = np.random.default_rng(0).normal(size=(3, 3, 16))
+    means[2] = np.nan
+    figure = plotting.class_matrix(means)
+    *panels, bar = figure.axes
+    grid = np.array(panels).reshape(3, 3)
+    limit = np.nanmax(np.abs(means))
+    for t in range(2):
+        for k in range(3):
+            image, = grid[t, k].images
+            np.testing.assert_array_equal(image.get_array(), means[t, k].reshape(4, 4))
+            assert image.get_clim() == (-limit, limit)
+    assert [axes.get_title() for axes in grid[0]] == ["0", "1", "2"]
+    assert not grid[2, 0].images and grid[2, 0].get_title() == "none"
+    assert grid[1, 0].get_ylabel() == "1"
+    title, = titles_of(figure)
+    assert "true class (rows)" in title and "explained class (columns)" in title
+    assert bar.get_yticklabels()[-1].get_text() == f"+{limit:.2g}"
+    for bad in (np.inf, np.nan):        # only a whole class may be missing
+        means[1, 1, 3] = bad
+        with pytest.raises(ValueError, match=f"relevance must be finite, got {bad}"):
+            plotting.class_matrix(means)
+
+
+def test_flipping_curves():
+    fractions, results = np.array([0.1, 0.5]), {}
+    for name in ("relu", "tanh"):
+        for fill in ("0", "mean"):
+            for rule in ("0", "gamma"):
+                results[name, rule, fill] = Curves(fractions, *(
+                    {order: RNG.random(2) for order in ("morf", "lerf", "random")} for _ in "ab"))
+    for of in ("accuracy", "probability"):
+        figure = plotting.flipping_curves(results, of, "what is drawn")
+        grid = np.array(figure.axes).reshape(4, 2)
+        for row, (fill, rule) in zip(grid, [("0", "0"), ("0", "gamma"), ("mean", "0"),
+                                            ("mean", "gamma")]):
+            assert row[0].get_ylabel() == f"LRP-{rule}, fill {fill}\nwhat is drawn"
+            for axes, name in zip(row, ("relu", "tanh")):
+                curves = results[name, rule, fill]
+                drawn = {line.get_label(): line for line in axes.get_lines()}
+                assert list(drawn) == ["LeRF", "MoRF", "random"]
+                for label, line in drawn.items():
+                    np.testing.assert_array_equal(line.get_xdata(), [10, 50])
+                    np.testing.assert_array_equal(line.get_ydata(),
+                                                  getattr(curves, of)[label.lower()])
+                gain = curves.srg(getattr(curves, of))
+                assert axes.get_title(loc="right") == f"SRG {gain:.2f}"
+                looks = {line.get_linestyle() for line in drawn.values()}
+                assert len(looks) == 3          # told apart without colour
+        assert [axes.get_title(loc="left") for axes in grid[0]] == ["relu", "tanh"]
+        for axes in grid[:, -1]:        # each line has its label, and none covers another
+            texts = {text.get_text(): text.xy[1] for text in axes.texts}
+            assert texts.keys() == {"LeRF", "MoRF", "random"}
+            assert np.diff(sorted(texts.values())).min() > 0.15
+            ends = {line.get_label(): line.get_ydata()[-1] for line in axes.get_lines()}
+            assert sorted(texts, key=texts.get) == sorted(ends, key=ends.get)
+            assert min(texts.values()) == min(ends.values())
+        assert not figure.legends and "LeRF and MoRF" in titles_of(figure)[0]
+
+
+def test_pruning_curves():
+    rows = [{"ranking": ranking, "kept": kept, "accuracy": RNG.random(),
+             "retrained": RNG.random() if kept < 90 else None}
+            for ranking in ("one", "random", "two", "three") for kept in (90, 50, 10)]
+    figure = plotting.pruning_curves(rows, "inputs")
+    assert [axes.get_title() for axes in figure.axes] == ["one", "random", "two", "three", "", ""]
+    assert [axes.axison for axes in figure.axes] == [True] * 4 + [False] * 2
+    for axes in figure.axes[:4]:
+        drawn = {line.get_label(): line for line in axes.get_lines()}
+        reference = {f"random, {key}": ("random", key) for key in ("as pruned", "retrained")}
+        own = {key: (axes.get_title(), key) for key in ("as pruned", "retrained")}
+        shown = own | (reference if axes.get_title() != "random" else {})
+        assert list(drawn) == list(shown)
+        for label, (ranking, key) in shown.items():
+            points = [(row["kept"], 100 * row["accuracy" if key == "as pruned" else key])
+                      for row in rows if row["ranking"] == ranking
+                      and (key == "as pruned" or row["retrained"] is not None)]
+            np.testing.assert_array_equal(np.transpose(drawn[label].get_data()), points)
+            grey = len(set(plt.matplotlib.colors.to_rgb(drawn[label].get_color()))) == 1
+            assert grey == (label not in own)
+        assert len({(line.get_linestyle(), line.get_marker()) for line in drawn.values()}) == 2
+    legend, = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "as pruned", "retrained", "random, as pruned", "random, retrained"]
+    assert figure.axes[0].get_ylabel() == "accuracy (%)"
+    assert figure.axes[3].get_xlabel() == "inputs kept"
+    never = [row | {"retrained": None} for row in rows if row["ranking"] == "two"]
+    axes, = plotting.pruning_curves(never, "inputs").axes
+    assert [len(line.get_xdata()) for line in axes.get_lines()] == [3, 0]
+
+
+def test_bars_add_up_to_the_output():
+    R, names = np.array([0.5, -3.0, 0.0, 2.0, -0.25]), list("abcde")
+    unassigned = {"bias": -1.0, "epsilon": 0.0, "dropped": 0.25}
+    axes, = plotting.bars(R, names, unassigned, values=10 * R, most=2, unit="kg").axes
+    shown = [(label.get_text(), bar.get_width()) for label, bar in
+             zip(axes.get_yticklabels(), axes.patches, strict=True)]
+    assert shown == [("b = -30", -3), ("d = 20", 2), ("3 others", 0.25), ("bias", -1),
+                     ("dropped", 0.25)]
+    assert sum(bar.get_width() for bar in axes.patches) == R.sum() - 0.75 == -1.5
+    assert axes.get_title() == "The bars add up to -1.5" and "(kg)" in axes.get_xlabel()
+    assert axes.yaxis_inverted()                        # the largest on top
+    for bar in axes.patches:
+        red, _, blue, _ = bar.get_facecolor()
+        assert (red > blue) == (bar.get_hatch() is None) == (bar.get_width() >= 0)
+    assert [text.get_text() for text in axes.texts] == ["-3", "+2", "+0.25", "-1", "+0.25"]
+
+
+def test_bars_of_all_features():
+    axes, = plotting.bars(np.array([1.0, -2.0]), ["a", "b"]).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["b", "a"]
+    axes, = plotting.bars(np.array([1.0, -2.0]), ["a", "b"], most=1).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["b", "1 other"]
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"names": ["a"]}, r"names must be as many as the relevance .* got 1 for \(2,\)"),
+    ({"values": np.ones(3)}, r"values must be as many .* got 3 for \(2,\)"),
+    ({"R": np.ones((1, 2))}, r"one row's, got 2 for \(1, 2\)"),
+    ({"most": 0}, "most must be an integer of at least 1, got 0")])
+def test_bars_refuse(change, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.bars(**{"R": np.ones(2), "names": ["a", "b"], **change})
+
+
+def test_save_makes_the_folder_and_closes(tmp_path):
+    figure, axes = plt.subplots()
+    path = plotting.save(figure, tmp_path / "new" / "figure.png")
+    assert path.read_bytes().startswith(b"\x89PNG") and not plt.get_fignums()
+    assert matplotlib.get_backend().lower() == "agg"
