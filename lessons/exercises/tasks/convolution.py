@@ -115,7 +115,7 @@ CONVOLVE_TRANSPOSE = Task("convolve_transpose", convolve_transpose, transposed_c
      last_weight_written),
     ("overlapping kernels are averaged; they must be added",
      lambda s, W: convolve_transpose(s, W) / overlap(s, W)),
-    ("shape: s is convolved; each output must spread over a kernel, so the image grows", inside),
+    ("shape: s is convolved; each output spreads over a kernel, so the image grows", inside),
     ("rows and columns of the kernel are swapped",
      lambda s, W: convolve_transpose(s, W.transpose(0, 1, 3, 2))),
     ("only the first channel comes back: sum over all k",

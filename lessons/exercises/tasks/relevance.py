@@ -68,7 +68,7 @@ def of_any_rule(rule, without_last_line):
         ("relevance ignored: what comes from above is R, not 1", with_ones(rule, 3)),
         ("normalised over the wrong axis: the inputs j of an output share its relevance, so divide "
          "by the sum over j", lrp_over_the_outputs),
-        ("weights ignored: an input gets what it contributed, a_j w_jk", lrp_by_inputs_alone),
+        ("weights ignored: the contribution of an input is a_j w_jk", lrp_by_inputs_alone),
         ("W is transposed: W[j, k] leads from input j to output k", turned(rule, 1)),
         ("the last line is missing: multiply c, the relevance per unit of input, by a",
          without_last_line),
@@ -154,7 +154,7 @@ LRP_EPSILON = Task("lrp_epsilon", lrp_epsilon, rule_cases(epsilon=0.5), of_any_r
      with_denominator(lambda z, epsilon: z - epsilon * rules.sign(z))),
     ("the sign of z is lost: z + epsilon sign(z), not |z| + epsilon",
      with_denominator(lambda z, epsilon: np.abs(z) + epsilon)),
-    ("relevance is not absorbed: it is z + epsilon sign(z) everywhere, not only near 0",
+    ("relevance is not absorbed: the denominator is z + epsilon sign(z), not only near 0",
      with_denominator(lambda z, epsilon: np.where(np.abs(z) < epsilon, epsilon * rules.sign(z),
                                                   z))),
     ("right except where z = 0: sign(0) must be +1, or the denominator is 0",
