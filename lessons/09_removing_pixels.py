@@ -232,7 +232,7 @@ assert lerf > original - 0.005 and morf < 0.05 < 0.7 < morf_random
 print(f"ReLU: original {original:.1%}, MoRF {morf:.1%}, LeRF {lerf:.1%}")
 
 # %% [markdown]
-# Do not praise it too much. With ReLU, LRP-0 is gradient times input (lesson 6): an estimate of
+# Do not praise it too much. With ReLU, LRP-0 is gradient x input (lesson 6): an estimate of
 # what happens when a pixel becomes 0. And that is just what we did to it. Passing this test means
 # little. Failing it means a lot.
 #

@@ -249,7 +249,7 @@ assert min(hit.values()) > 0.4 and min(share.values()) > 0.8
 # a random one. Where it is another, it changes the output nearly as much. But keep two things in
 # mind.
 #
-# With ReLU, LRP-0 is gradient times input (lesson 6): an estimate of this very change. So no wonder
+# With ReLU, LRP-0 is gradient x input (lesson 6): an estimate of this very change. So no wonder
 # that it comes first. The other rules answer a slightly different question, and pay for it here.
 #
 # And relevance explains the network, not the disease. Here is the same network, trained from
