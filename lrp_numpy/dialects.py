@@ -35,64 +35,65 @@ def zennit_epsilon(a: Array, W: Array, b: Array, R: Array, epsilon: float = 1e-6
 
 
 @checked
-def zennit_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25, epsilon: float = 1e-6,
-                 layer: Any = reference, **how: Any) -> Array:
+def zennit_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25,
+                 stabilizer: float = 1e-6, layer: Any = reference, **how: Any) -> Array:
     """The generalized LRP-gamma with a stabilizer; where z_k = 0 exactly, R_k is dropped.
 
         z'_k = z_k + gamma sum_j (a_j w_jk)^s + gamma b_k^s,    ^s as in lrp_gamma_generalized
-        R_j = sum_k  (a_j w_jk + gamma (a_j w_jk)^s) / (z'_k + epsilon sign(z'_k))  R_k
+        R_j = sum_k  (a_j w_jk + gamma (a_j w_jk)^s) / (z'_k + stabilizer sign(z'_k))  R_k
     """
     z, how = layer.linear(a, W, b), {"layer": layer, **how}
     R_inputs = lrp_gamma_generalized(a, W, b, only(R, z != 0), gamma,
-                                     epsilon=epsilon, **how)
+                                     epsilon=stabilizer, **how)
     return R_inputs + propagate(a, 0 * W, 0 * b, only(R, z == 0), **how)    # a z of 0 drops R
 
 
 @checked
-def zennit_alpha_beta(a: Array, W: Array, b: Array, R: Array, alpha: float = 2.0, beta: float = 1.0,
-                      epsilon: float = 1e-6, **how: Any) -> Array:
+def zennit_alpha_beta(a: Array, W: Array, b: Array, R: Array, alpha: float = 2.0,
+                      beta: float = 1.0, stabilizer: float = 1e-6, **how: Any) -> Array:
     """LRP-alpha-beta with a stabilizer in both denominators.
 
-        R_j = sum_k ( alpha (a_j w_jk)+ / (z+_k + epsilon) - beta (a_j w_jk)- / (z-_k +- epsilon) )
-        R_k
+        R_j = sum_k ( alpha (a_j w_jk)+ / (z+_k + stabilizer)
+                     - beta (a_j w_jk)- / (z-_k + stabilizer sign(z-_k)) ) R_k
 
-    z+_k and z-_k are the sums over j with b+_k and b-_k. At z-_k = 0 the sign of epsilon is +.
+    z+_k and z-_k are the sums over j with b+_k and b-_k; sign(0) = +1.
     """
-    R_positive = zennit_z_plus(a, W, b, alpha * R, epsilon, **how)
+    R_positive = zennit_z_plus(a, W, b, alpha * R, stabilizer, **how)
     return R_positive + propagate_sum([(positive(a), negative(W)), (negative(a), positive(W))],
-                                      negative(b), -beta * R, epsilon=epsilon, **how)
+                                      negative(b), -beta * R, epsilon=stabilizer, **how)
 
 
 @checked
-def zennit_z_plus(a: Array, W: Array, b: Array, R: Array, epsilon: float = 1e-6,
+def zennit_z_plus(a: Array, W: Array, b: Array, R: Array, stabilizer: float = 1e-6,
                   **how: Any) -> Array:
-    """LRP-z+ with a stabilizer: R_j = sum_k (a_j w_jk)+ / (z+_k + epsilon) R_k."""
+    """LRP-z+ with a stabilizer: R_j = sum_k (a_j w_jk)+ / (z+_k + stabilizer) R_k."""
     return propagate_sum([(positive(a), positive(W)), (negative(a), negative(W))], positive(b), R,
-                         epsilon=epsilon, **how)
+                         epsilon=stabilizer, **how)
 
 
 @checked
-def zennit_w_square(a: Array, W: Array, b: Array, R: Array, epsilon: float = 1e-6,
+def zennit_w_square(a: Array, W: Array, b: Array, R: Array, stabilizer: float = 1e-6,
                     **how: Any) -> Array:
     """LRP-w-square where the bias takes part.
 
-        R_j = sum_k  w_jk^2 / (sum_j w_jk^2 + b_k^2 + epsilon)  R_k
+        R_j = sum_k  w_jk^2 / (sum_j w_jk^2 + b_k^2 + stabilizer)  R_k
     """
-    return propagate(np.ones_like(a), W**2, b**2, R, epsilon, **how)
+    return propagate(np.ones_like(a), W**2, b**2, R, stabilizer, **how)
 
 
 @checked
-def zennit_flat(a: Array, W: Array, b: Array, R: Array, epsilon: float = 1e-6, **how: Any) -> Array:
-    """LRP-flat with a stabilizer: R_j = sum_k 1 / (D + epsilon) R_k."""
-    return propagate(np.ones_like(a), np.ones_like(W), np.zeros_like(b), R, epsilon, **how)
+def zennit_flat(a: Array, W: Array, b: Array, R: Array, stabilizer: float = 1e-6,
+                **how: Any) -> Array:
+    """LRP-flat with a stabilizer: R_j = sum_k 1 / (D + stabilizer) R_k."""
+    return propagate(np.ones_like(a), np.ones_like(W), np.zeros_like(b), R, stabilizer, **how)
 
 
 @checked
 def zennit_z_box(a: Array, W: Array, b: Array, R: Array, low: Any = 0.0,
-                 high: Any = 1.0, epsilon: float = 1e-6, **how: Any) -> Array:
-    """LRP-z-B with a stabilizer: as rules.lrp_z_box, z_k + epsilon sign(z_k) in the denominator."""
+                 high: Any = 1.0, stabilizer: float = 1e-6, **how: Any) -> Array:
+    """LRP-z-B, its denominator z_k made z_k + stabilizer sign(z_k)."""
     return propagate_sum([(a, W), (low, -positive(W)), (high, -negative(W))],
-                         np.zeros_like(b), R, epsilon=epsilon, **how)
+                         np.zeros_like(b), R, epsilon=stabilizer, **how)
 
 
 # captum: 1e-9 in every denominator, and biases as they are
@@ -106,25 +107,26 @@ def captum_epsilon(a: Array, W: Array, b: Array, R: Array, epsilon: float = 1e-9
 
 @checked
 def captum_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25,
-                 set_bias_to_zero: bool = False, epsilon: float = 1e-9, **how: Any) -> Array:
+                 set_bias_to_zero: bool = False, stabilizer: float = 1e-9, **how: Any) -> Array:
     """LRP-gamma that leaves the bias as it is, or out.
 
-        R_j = sum_k  a_j (w_jk + gamma w+_jk) / (z'_k + epsilon sign(z'_k))  R_k,
+        R_j = sum_k  a_j (w_jk + gamma w+_jk) / (z'_k + stabilizer sign(z'_k))  R_k,
               z'_k = sum_j a_j (w_jk + gamma w+_jk) + b_k
     """
     b = np.zeros_like(b) if set_bias_to_zero else b
-    return propagate(a, W + gamma * positive(W), b, R, epsilon, **how)
+    return propagate(a, W + gamma * positive(W), b, R, stabilizer, **how)
 
 
 @checked
 def captum_alpha1_beta0(a: Array, W: Array, b: Array, R: Array, set_bias_to_zero: bool = False,
-                        epsilon: float = 1e-9, **how: Any) -> Array:
+                        stabilizer: float = 1e-9, **how: Any) -> Array:
     """z+ by the sign of the weights, not of the contributions; the bias as it is, or left out.
 
-        R_j = sum_k  a_j w+_jk / (z'_k + epsilon sign(z'_k))  R_k,    z'_k = sum_j a_j w+_jk + b_k
+        R_j = sum_k  a_j w+_jk / (z'_k + stabilizer sign(z'_k))  R_k,
+              z'_k = sum_j a_j w+_jk + b_k
     """
     b = np.zeros_like(b) if set_bias_to_zero else b
-    return propagate(a, positive(W), b, R, epsilon, **how)
+    return propagate(a, positive(W), b, R, stabilizer, **how)
 
 
 # The LRP toolbox

@@ -181,6 +181,7 @@ def test_networks_are_explained(random_case, name, engine, rule):
 
 
 @on_every
+@pytest.mark.long
 def test_a_cnn_takes_them_all(name):
     """Both engines train it to the same weights, and explain it the same."""
     rng = np.random.default_rng(0)

@@ -45,6 +45,7 @@ def differ(one, other):
     return np.abs(one - other).max() > 0.01 * np.abs(other).max()
 
 
+@pytest.mark.long
 def test_the_matrix(lesson):
     """Every fault fails a check and passes one; the right programs pass all."""
     matrix = lesson["matrix"]

@@ -156,6 +156,7 @@ def test_a_path_that_cannot_be_written_is_found_out_first(tmp_path, small):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.long
 def test_a_cnn_goes_on(tmp_path, monkeypatch, digits, engine):
     few = SimpleNamespace(**{name: getattr(digits, name)[:200] for name in checkpoints.DIGITS})
 

@@ -72,21 +72,21 @@ def zennit():
 ZENNIT = [("zennit.epsilon", {}, "Epsilon", {}),
           ("zennit.epsilon", {"epsilon": 0.3}, "Epsilon", {"epsilon": 0.3}),
           ("zennit.gamma", {}, "Gamma", {}),
-          ("zennit.gamma", {"gamma": 3.0, "epsilon": 0.1}, "Gamma",
+          ("zennit.gamma", {"gamma": 3.0, "stabilizer": 0.1}, "Gamma",
            {"gamma": 3.0, "stabilizer": 0.1}),
           ("zennit.alpha_beta", {}, "AlphaBeta", {}),
-          ("zennit.alpha_beta", {"alpha": 1.5, "beta": 0.5, "epsilon": 0.1}, "AlphaBeta",
+          ("zennit.alpha_beta", {"alpha": 1.5, "beta": 0.5, "stabilizer": 0.1}, "AlphaBeta",
            {"alpha": 1.5, "beta": 0.5, "stabilizer": 0.1}),
           ("zennit.alpha_beta", {"alpha": 1.0, "beta": 0.0}, "AlphaBeta",
            {"alpha": 1.0, "beta": 0.0}),
           ("zennit.z_plus", {}, "ZPlus", {}),
-          ("zennit.z_plus", {"epsilon": 0.1}, "ZPlus", {"stabilizer": 0.1}),
+          ("zennit.z_plus", {"stabilizer": 0.1}, "ZPlus", {"stabilizer": 0.1}),
           ("zennit.w_square", {}, "WSquare", {}),
-          ("zennit.w_square", {"epsilon": 0.1}, "WSquare", {"stabilizer": 0.1}),
-          ("zennit.flat", {}, "Flat", {}), ("zennit.flat", {"epsilon": 0.5}, "Flat",
+          ("zennit.w_square", {"stabilizer": 0.1}, "WSquare", {"stabilizer": 0.1}),
+          ("zennit.flat", {}, "Flat", {}), ("zennit.flat", {"stabilizer": 0.5}, "Flat",
                                             {"stabilizer": 0.5}),
           ("zennit.z_box", {"low": -4.0, "high": 5.0}, "ZBox", {"low": -4.0, "high": 5.0}),
-          ("zennit.z_box", {"low": -4.0, "high": 5.0, "epsilon": 0.1}, "ZBox",
+          ("zennit.z_box", {"low": -4.0, "high": 5.0, "stabilizer": 0.1}, "ZBox",
            {"low": -4.0, "high": 5.0, "stabilizer": 0.1})]
 
 
@@ -360,12 +360,12 @@ PARAMETERS = {"zennit.z_box": {"low": -4.0, "high": 5.0}}
 
 def test_names_and_parameters():
     assert {name: parameters_of(name) for name in DIALECTS} == {
-        "zennit.epsilon": ["epsilon"], "zennit.gamma": ["gamma", "epsilon"],
-        "zennit.alpha_beta": ["alpha", "beta", "epsilon"], "zennit.z_plus": ["epsilon"],
-        "zennit.w_square": ["epsilon"], "zennit.flat": ["epsilon"],
-        "zennit.z_box": ["low", "high", "epsilon"], "captum.epsilon": ["epsilon"],
-        "captum.gamma": ["gamma", "set_bias_to_zero", "epsilon"],
-        "captum.alpha1_beta0": ["set_bias_to_zero", "epsilon"], "toolbox.alpha_beta": ["alpha"],
+        "zennit.epsilon": ["epsilon"], "zennit.gamma": ["gamma", "stabilizer"],
+        "zennit.alpha_beta": ["alpha", "beta", "stabilizer"], "zennit.z_plus": ["stabilizer"],
+        "zennit.w_square": ["stabilizer"], "zennit.flat": ["stabilizer"],
+        "zennit.z_box": ["low", "high", "stabilizer"], "captum.epsilon": ["epsilon"],
+        "captum.gamma": ["gamma", "set_bias_to_zero", "stabilizer"],
+        "captum.alpha1_beta0": ["set_bias_to_zero", "stabilizer"], "toolbox.alpha_beta": ["alpha"],
         "tutorial.epsilon": ["epsilon"]}
     assert all(function.__name__ == name.replace(".", "_") for name, function in DIALECTS.items())
     assert not set(DIALECTS) & set(RULES)
@@ -427,18 +427,18 @@ def one_neuron():
 
 @pytest.mark.parametrize("name, parameters, inputs, of_bias, of_epsilon", [
     ("captum.epsilon", {"epsilon": 1.0}, [4, -8 / 3], 4 / 3, 4 / 3),                # 2 + 1
-    ("captum.gamma", {"gamma": 1.0, "epsilon": 0}, [4.8, -1.6], 0.8, 0),            # 6 - 2 + 1 = 5
-    ("captum.gamma", {"gamma": 1.0, "epsilon": 1}, [4, -4 / 3], 2 / 3, 2 / 3),      # and 1
-    ("captum.gamma", {"gamma": 1.0, "set_bias_to_zero": True, "epsilon": 0}, [6, -2], 0, 0),
-    ("captum.alpha1_beta0", {"epsilon": 0}, [3, 0], 1, 0),                          # 3 + 1
-    ("captum.alpha1_beta0", {"set_bias_to_zero": True, "epsilon": 0}, [4, 0], 0, 0),
+    ("captum.gamma", {"gamma": 1.0, "stabilizer": 0}, [4.8, -1.6], 0.8, 0),            # 6 - 2 + 1 = 5
+    ("captum.gamma", {"gamma": 1.0, "stabilizer": 1}, [4, -4 / 3], 2 / 3, 2 / 3),      # and 1
+    ("captum.gamma", {"gamma": 1.0, "set_bias_to_zero": True, "stabilizer": 0}, [6, -2], 0, 0),
+    ("captum.alpha1_beta0", {"stabilizer": 0}, [3, 0], 1, 0),                          # 3 + 1
+    ("captum.alpha1_beta0", {"set_bias_to_zero": True, "stabilizer": 0}, [4, 0], 0, 0),
     ("zennit.epsilon", {"epsilon": 2.0}, [3, -2], 1, 2),                            # 2 + 2
-    ("zennit.gamma", {"gamma": 1.0, "epsilon": 2.0}, [3, -1], 1, 1),                # 6 - 2 + 2 + 2
-    ("zennit.alpha_beta", {"epsilon": 0}, [6, -4], 2, 0),       # 2 of 3 and 1; -1 of -2 alone
-    ("zennit.z_plus", {"epsilon": 4}, [1.5, 0], 0.5, 2),                            # 3 + 1 + 4
-    ("zennit.w_square", {"epsilon": 0}, [36 / 11, 4 / 11], 4 / 11, 0),              # 9 + 1 + 1
-    ("zennit.flat", {"epsilon": 2}, [1, 1], 0, 2),                                  # 1 + 1 + 2
-    ("zennit.z_box", {"low": 0, "high": 2, "epsilon": 1}, [3, 0], 0, 1),            # 3 + 0 + 1
+    ("zennit.gamma", {"gamma": 1.0, "stabilizer": 2.0}, [3, -1], 1, 1),                # 6 - 2 + 2 + 2
+    ("zennit.alpha_beta", {"stabilizer": 0}, [6, -4], 2, 0),       # 2 of 3 and 1; -1 of -2 alone
+    ("zennit.z_plus", {"stabilizer": 4}, [1.5, 0], 0.5, 2),                            # 3 + 1 + 4
+    ("zennit.w_square", {"stabilizer": 0}, [36 / 11, 4 / 11], 4 / 11, 0),              # 9 + 1 + 1
+    ("zennit.flat", {"stabilizer": 2}, [1, 1], 0, 2),                                  # 1 + 1 + 2
+    ("zennit.z_box", {"low": 0, "high": 2, "stabilizer": 1}, [3, 0], 0, 1),            # 3 + 0 + 1
     ("toolbox.alpha_beta", {"alpha": 0.5}, [1.5, 2], 0.5, 0)])  # half of each
 def test_by_hand(name, parameters, inputs, of_bias, of_epsilon):
     ledger = []
@@ -452,8 +452,8 @@ def test_signs_of_weights_or_of_contributions():
     """a = -1 with w = -2 contributes +2: for z-plus contributions count, for captum weights."""
     a, W, b, R = np.array([[-1., 1.]]), np.array([[-2.], [2.]]), np.zeros(1), np.array([[4.]])
     assert RULES["z_plus"](a, W, b, R).tolist() == [[2, 2]]
-    assert DIALECTS["zennit.z_plus"](a, W, b, R, epsilon=0).tolist() == [[2, 2]]
-    assert DIALECTS["captum.alpha1_beta0"](a, W, b, R, epsilon=0).tolist() == [[0, 4]]
+    assert DIALECTS["zennit.z_plus"](a, W, b, R, stabilizer=0).tolist() == [[2, 2]]
+    assert DIALECTS["captum.alpha1_beta0"](a, W, b, R, stabilizer=0).tolist() == [[0, 4]]
 
 
 def test_gamma_of_negative_activations_is_captums_own():
@@ -462,7 +462,7 @@ def test_gamma_of_negative_activations_is_captums_own():
     arguments = a, layer.W, 0 * layer.b, R
     with pytest.warns(UserWarning, match="'gamma_generalized'"):
         rule = lrp_gamma(*arguments)
-    assert_close(DIALECTS["captum.gamma"](*arguments, epsilon=0), rule)
+    assert_close(DIALECTS["captum.gamma"](*arguments, stabilizer=0), rule)
 
 
 @pytest.mark.parametrize("name, parameter", [

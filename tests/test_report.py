@@ -58,6 +58,7 @@ def small(digits):
     return fewer, settings
 
 
+@pytest.mark.long
 def test_the_report_made_twice_is_the_same(small, tmp_path, capsys):
     texts = []
     for folder in ("a", "b"):

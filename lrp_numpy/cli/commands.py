@@ -102,7 +102,9 @@ def run_gallery(options: argparse.Namespace) -> None:
         written += [
             plotting.save(plotting.class_matrix(means), job.out / f"gallery_classes_{name}.png"),
             plotting.save(top_two, job.out / f"gallery_top_two_{name}.png")]
-    relevances = evaluation.every_rule(net, images, options.epsilon, options.gamma)
+    relevances = evaluation.every_rule(net, images, **{
+        name: value for name, value in (("epsilon", options.epsilon), ("gamma", options.gamma))
+        if value is not None})
     titles = [name.replace("_", "\n") + ("\n(first)" if name in evaluation.FOR_PIXELS else "")
               for name in relevances]
     figure = plotting.heatmaps(list(relevances.values()), _as_text(labels), titles, images)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from lrp_numpy import (MLP, Digits, History, Network, evaluation, explain, lenet, load_mnist,
                        plotting, train, training, zero_centred)
 from lrp_numpy.cli import tables
+from lrp_numpy.cli.parser import EPSILON, GAMMA
 from lrp_numpy.composites import COMPOSITES, parameters_of
 from lrp_numpy.dialects import DIALECTS
 from lrp_numpy.rules import RULES
@@ -176,5 +177,10 @@ def _rule(text, options, net):
     names = text.split(",")
     of_layers = [name for name, _ in COMPOSITES[text](net)] if text in COMPOSITES else names
     taken = {parameter for name in of_layers for parameter in parameters_of(name)}
-    parameters = {key: getattr(options, key) for key in ("epsilon", "gamma") if key in taken}
+    parameters = {}
+    for key, default in (("epsilon", EPSILON), ("gamma", GAMMA)):
+        value = getattr(options, key)
+        of_others = any(name in DIALECTS and key in parameters_of(name) for name in of_layers)
+        if key in taken and (value is not None or not of_others):
+            parameters[key] = default if value is None else value
     return (names[0] if len(names) == 1 else names), parameters

@@ -9,6 +9,8 @@ from lrp_numpy.dialects import DIALECTS
 from lrp_numpy.layers.activations import HIDDEN_ACTIVATIONS
 from lrp_numpy.rules import RULES
 
+EPSILON = GAMMA = 0.25
+
 ABOUT = """\
 Layer-wise Relevance Propagation (LRP) by hand, on MNIST.
 
@@ -164,9 +166,9 @@ def _study():
 def _training(activation=None):
     parser, group = _group("network and training")
     count = _at_least(1, int)
-    group.add_argument("--activation", choices=HIDDEN_ACTIVATIONS, default=activation,
-                       help="activation of the hidden layers (default: sigmoid; cnn and draw: "
-                            "relu)")
+    group.add_argument("--activation", metavar="NAME", choices=HIDDEN_ACTIVATIONS,
+                       default=activation, help="activation of the hidden layers: "
+                       f"{', '.join(HIDDEN_ACTIVATIONS)} (default: sigmoid; cnn and draw: relu)")
     group.add_argument("--model", choices=["mlp", "cnn"], default="mlp",
                        help="mlp: fully connected, as in the paper (default); cnn: convolutional")
     group.add_argument("--hidden", metavar="N", type=count, nargs="+",
@@ -203,12 +205,12 @@ def _explanation(*rules):
                             f"{', '.join(COMPOSITES)}; or names joined by commas, one for each "
                             "layer, input side first, as in gamma,epsilon (default: "
                             f"{' '.join(rules)})")
-    group.add_argument("--epsilon", metavar="X", type=size, default=0.25,
+    group.add_argument("--epsilon", metavar="X", type=size,
                        help="stabilizer of LRP-epsilon: it enlarges each denominator by epsilon "
-                            "(default: %(default)s)")
-    group.add_argument("--gamma", metavar="X", type=size, default=0.25,
+                            f"(default: {EPSILON}; for rules of other software: theirs)")
+    group.add_argument("--gamma", metavar="X", type=size,
                        help="LRP-gamma counts positive weights 1 + gamma times (default: "
-                            "%(default)s)")
+                            f"{GAMMA})")
     return parser
 
 

@@ -139,8 +139,8 @@ def checked(rule: Callable) -> Callable:
     """A rule of rules.py that checks its arguments first: the constraints of all rules, told once.
 
     a, W, b, R: NumPy arrays of integers, which become float64, or of finite floats (`explain` has
-    checked them already: layer.is_checked); epsilon, gamma: at least 0; alpha - beta = 1;
-    low < high, which become arrays like a.
+    checked them already: layer.is_checked); epsilon, stabilizer, gamma: at least 0;
+    alpha - beta = 1; low < high, which become arrays like a.
     """
     signature = inspect.signature(rule)
 
@@ -152,7 +152,7 @@ def checked(rule: Callable) -> Callable:
         layer = given.get("layer", given.get("how", {}).get("layer"))
         if not getattr(layer, "is_checked", False):
             given.update(zip("aWbR", as_floats(**{name: given[name] for name in "aWbR"})))
-        for name in {"epsilon", "gamma", "alpha"} & set(given):
+        for name in {"epsilon", "stabilizer", "gamma", "alpha"} & set(given):
             given[name] = at_least_0(name, given[name])
         if "beta" in given:
             given["alpha"], given["beta"] = check_alpha_beta(given["alpha"], given["beta"])
