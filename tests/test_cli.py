@@ -209,6 +209,7 @@ def test_a_network_for_other_images(tmp_path, capsys):
     assert "--network must have 784 inputs and 10 outputs, got" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_the_paper_on_every_test_image(tmp_path, capsys, few_digits):
     assert cli.main(["paper", "--hidden", "20", "--epochs", "1", "--seeds", "3", *few_digits,
                      "--out", str(tmp_path)]) == 0
@@ -226,6 +227,7 @@ def test_the_paper_on_every_test_image(tmp_path, capsys, few_digits):
     assert float(row["accuracy_mean"]) == pytest.approx(history.accuracy[-1])
 
 
+@pytest.mark.long
 def test_the_paper_with_a_cnn(tmp_path, capsys, few_digits):
     """Both networks in one table and one figure, with the numbers of the library."""
     assert cli.main(["paper", "--model", "cnn", "--hidden", "20", "--epochs", "1", "--seeds", "3",
@@ -242,6 +244,7 @@ def test_the_paper_with_a_cnn(tmp_path, capsys, few_digits):
     assert float(row["accuracy_mean"]) == pytest.approx(history.accuracy[-1])
 
 
+@pytest.mark.long
 def test_a_cnn_is_trained_saved_and_explained(tmp_path, capsys):
     out = str(tmp_path)
     assert cli.main(["train", "--model", "cnn", *QUICK, "--out", out]) == 0
@@ -288,6 +291,7 @@ def test_rules_of_other_software(tmp_path, capsys):
             np.testing.assert_array_equal(file[f"relevance_{name}"], e.input)
 
 
+@pytest.mark.long
 def test_the_galleries(tmp_path, capsys):
     out = tmp_path / "out"
     assert cli.main(["gallery", *QUICK, "--activation", "relu", "--rule", "0", "gamma,epsilon",
@@ -484,6 +488,7 @@ def test_ctrl_c(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().err == "lrp_numpy: interrupted\n"
 
 
+@pytest.mark.long
 def test_stopped_and_gone_on(tmp_path, capsys):
     """Ctrl-C as a terminal sends it; the same command continues, and ends as without it."""
     path = tmp_path / "new" / "run.npz"

@@ -427,13 +427,13 @@ def one_neuron():
 
 @pytest.mark.parametrize("name, parameters, inputs, of_bias, of_epsilon", [
     ("captum.epsilon", {"epsilon": 1.0}, [4, -8 / 3], 4 / 3, 4 / 3),                # 2 + 1
-    ("captum.gamma", {"gamma": 1.0, "stabilizer": 0}, [4.8, -1.6], 0.8, 0),            # 6 - 2 + 1 = 5
+    ("captum.gamma", {"gamma": 1.0, "stabilizer": 0}, [4.8, -1.6], 0.8, 0),  # 6 - 2 + 1 = 5
     ("captum.gamma", {"gamma": 1.0, "stabilizer": 1}, [4, -4 / 3], 2 / 3, 2 / 3),      # and 1
     ("captum.gamma", {"gamma": 1.0, "set_bias_to_zero": True, "stabilizer": 0}, [6, -2], 0, 0),
     ("captum.alpha1_beta0", {"stabilizer": 0}, [3, 0], 1, 0),                          # 3 + 1
     ("captum.alpha1_beta0", {"set_bias_to_zero": True, "stabilizer": 0}, [4, 0], 0, 0),
     ("zennit.epsilon", {"epsilon": 2.0}, [3, -2], 1, 2),                            # 2 + 2
-    ("zennit.gamma", {"gamma": 1.0, "stabilizer": 2.0}, [3, -1], 1, 1),                # 6 - 2 + 2 + 2
+    ("zennit.gamma", {"gamma": 1.0, "stabilizer": 2.0}, [3, -1], 1, 1),  # 6 - 2 + 2 + 2
     ("zennit.alpha_beta", {"stabilizer": 0}, [6, -4], 2, 0),       # 2 of 3 and 1; -1 of -2 alone
     ("zennit.z_plus", {"stabilizer": 4}, [1.5, 0], 0.5, 2),                            # 3 + 1 + 4
     ("zennit.w_square", {"stabilizer": 0}, [36 / 11, 4 / 11], 4 / 11, 0),              # 9 + 1 + 1

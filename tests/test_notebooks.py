@@ -13,6 +13,7 @@ LESSONS = Path(__file__).parent.parent / "lessons"
 
 
 @pytest.mark.parametrize("lesson", sorted(LESSONS.glob("[0-9]*.py")), ids=lambda path: path.stem)
+@pytest.mark.long
 def test_a_lesson_is_a_notebook(tmp_path, monkeypatch, lesson):
     """Its cells run one after the other, as in Jupyter, and the figures appear beneath them."""
     monkeypatch.delenv("MPLBACKEND", raising=False)     # a notebook draws into its cells

@@ -36,6 +36,7 @@ def cells(lesson):
 
 
 @pytest.mark.parametrize("lesson", LESSONS + EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.long
 def test_a_lesson_runs(tmp_path, lesson):
     """From another folder, without a cache or a network, and without a word on stderr but the
     progress bar. Its figures are those that its text shows."""
