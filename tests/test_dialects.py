@@ -176,6 +176,17 @@ def test_z_exactly_0_under_zennits_gamma(zennit):
         np.testing.assert_allclose(rule, [[11.5, -3.5]])
 
 
+def test_z_exactly_0_with_a_bias_under_zennits_gamma(zennit):
+    """z = 1 - 1 with a bias of -1: it is z that must be 0, not a w."""
+    layer = Dense(np.array([[1.0, 1.0, 2.0]]), np.array([-1.0, 1.0, -2.0]), "relu")
+    a, R = np.array([[1.0]]), np.array([[5.0, 3.0, 2.0]])
+    for engine in ENGINES:
+        ours, row = by_engine(DIALECTS["zennit.gamma"], layer, a, R, engine, gamma=1.0)
+        assert_close(ours, zennits(zennit.Gamma(1.0), layer, a, R))
+        np.testing.assert_allclose(np.array(row).ravel(), [10, 1.5, 1.5, 0, 7], rtol=1e-6,
+                                   atol=1e-5)
+
+
 def test_a_negative_part_of_0_under_zennits_alpha_beta(zennit):
     """No negative contribution: the stabilizer, with sign(0) = +1, absorbs what goes there."""
     layer = Dense(np.array([[2.0]]), np.array([1.0]), "relu")
@@ -418,6 +429,20 @@ def test_whole_networks_by_both_engines(random_case, name, of, activation):
                                        atol=1e-11 * scale)
     function = lrp.explain(net, x, DIALECTS[name], engine="numpy", **parameters)
     np.testing.assert_array_equal(function.input, equation.input)
+
+
+@pytest.mark.parametrize("name", [*RULES, *DIALECTS])
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.filterwarnings("ignore:gamma is made")
+def test_biases_of_0(name, engine):
+    """Nothing goes to them, and nothing is divided by them."""
+    for layer, a, R in (dense_case((5, 8, 7), 0), dense_case((5, 8, 40), 0), case(SHAPES[2], 0)):
+        layer.b[...] = 0
+        ours, row = by_engine({**RULES, **DIALECTS}[name], layer, a, R, engine,
+                              **PARAMETERS.get(name, {}))
+        assert np.isfinite(ours).all() and (row.bias == 0).all()
+        np.testing.assert_allclose(row.received, sum(row[1:]), rtol=1e-9,
+                                   atol=1e-10 * np.abs(ours).max())
 
 
 def one_neuron():

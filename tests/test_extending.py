@@ -282,8 +282,17 @@ def test_gradients_of_the_wrong_shape_are_refused(engine):
     first, last = lrp.MLP.random([5, 4, 3], "relu", 0, np.float64).layers
     net = lrp.Network([first, Forgetful(np.ones(4), np.ones(4)), last])
     x, labels = np.ones((6, 5)), np.zeros(6, int)
+    digits = lrp.Digits(x, labels, x, labels)
     with pytest.raises(ValueError, match="shape"):
-        lrp.train(net, lrp.Digits(x, labels, x, labels), 1, 6, progress=False, engine=engine)
+        lrp.train(net, digits, 1, 6, progress=False, engine=engine)
+
+    class Shorter(Scale):       # one array too few
+        def gradients(self, a, dz, ops=reference):
+            return ((a * dz).sum(axis=0),)
+
+    net = lrp.Network([first, Shorter(np.ones(4), np.ones(4)), last])
+    with pytest.raises(ValueError, match="zip"):
+        lrp.train(net, digits, 1, 6, progress=False, engine=engine)
 
 
 def test_what_wraps_a_rule_is_not_the_rule(random_case):
@@ -528,6 +537,20 @@ def test_composites_choose_for_each_kind_of_layer():
                               ["z_box", "epsilon", "epsilon", "epsilon"]]}
     five = COMPOSITES["overview"](lrp.MLP.random([4, 3, 3, 3, 3, 2]))
     assert [rule for rule, _ in five] == ["z_box", "gamma", "gamma", "epsilon", "0"]
+
+
+@pytest.mark.parametrize("name, least, rules", [
+    ("overview", 3, ["z_box", "gamma", "0"]), ("deep_taylor", 1, ["z_box"]),
+    ("epsilon_plus_flat", 2, ["flat", "epsilon"]), ("epsilon_gamma_box", 2, ["z_box", "epsilon"])])
+def test_the_smallest_networks_of_composites(random_case, name, least, rules):
+    net, x = random_case([5, 4, 4, 3][-least - 1:], "relu", 0)
+    assert [rule for rule, _ in COMPOSITES[name](net)] == rules
+    np.testing.assert_array_equal(lrp.explain(net, x, name).input,
+                                  lrp.explain(net, x, rules).input)
+    if least > 1:
+        with pytest.raises(ValueError, match=f"'{name}' is for networks with at least {least} "
+                                             f"layers that have weights, got {least - 1}"):
+            lrp.explain(lrp.MLP(net.layers[1:]), net.activations(x)[1], name)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

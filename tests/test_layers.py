@@ -472,6 +472,8 @@ def misfits():
         ([begin, replace(conv, b=np.ones(2)), *end], r"b must have shape \(2, 1, 1\)"),
         ([begin, replace(conv, W=np.ones((3, 3))), *end], r"W must have shape \(C, K, h, w\)"),
         ([begin, replace(conv, W=np.ones((1, 2, 7, 1))), *end], "kernel of 7 x 1 must fit"),
+        ([lrp.Unflatten((1, 6, 5)), replace(conv, W=np.ones((1, 2, 7, 1))), *end],
+         "kernel of 7 x 1 must fit into the image of 6 x 5 with padding 0"),
         ([begin, replace(conv, W=conv.W * np.nan), *end], "layer 1: W must be finite"),
         ([begin, conv, conv, *end], "one entry along its first axis for each of the 2 channels"),
         ([begin, lrp.MaxPool2D(7), *end], "kernel of 7 x 7 must fit into the image of 6 x 6"),
