@@ -463,9 +463,13 @@ def test_the_defaults_are_the_paper_s(capsys):
         "command": "redo", "model": "mlp", "activation": "sigmoid", "hidden": [500], "epochs": 10,
         "batch_size": 100, "learning_rate": 0.001, "digits": [0, 1, 2, 4, 7],
         "rule": ["gamma", "0"],
-        "epsilon": 0.25, "gamma": 0.25, "zero_centred": False, "fraction": 0.15, "fill": "zero",
+        "epsilon": None, "gamma": None, "zero_centred": False, "fraction": 0.15, "fill": "zero",
         "order": "signed", "pixels": "all", "data": "mnist-10k", "folder": None, "out": "out",
         "seed": 0, "checkpoint": None}
+    for given, of_ours, of_theirs in (([], 0.25, {}), (["--epsilon", "0.1"], 0.1, {"epsilon": 0.1})):
+        options = parser.parse(given)
+        assert job._rule("gamma,epsilon", options, None)[1] == {"gamma": 0.25, "epsilon": of_ours}
+        assert job._rule("captum.epsilon", options, None) == ("captum.epsilon", of_theirs)
     defaults = {name: parameter.default for name, parameter in
                 inspect.signature(lrp.train).parameters.items()}
     assert [defaults[name] for name in ("epochs", "batch_size", "learning_rate")] == [10, 100, 1e-3]
