@@ -466,7 +466,8 @@ def test_the_defaults_are_the_paper_s(capsys):
         "epsilon": None, "gamma": None, "zero_centred": False, "fraction": 0.15, "fill": "zero",
         "order": "signed", "pixels": "all", "data": "mnist-10k", "folder": None, "out": "out",
         "seed": 0, "checkpoint": None}
-    for given, of_ours, of_theirs in (([], 0.25, {}), (["--epsilon", "0.1"], 0.1, {"epsilon": 0.1})):
+    for given, of_ours, of_theirs in (([], 0.25, {}),
+                                      (["--epsilon", "0.1"], 0.1, {"epsilon": 0.1})):
         options = parser.parse(given)
         assert job._rule("gamma,epsilon", options, None)[1] == {"gamma": 0.25, "epsilon": of_ours}
         assert job._rule("captum.epsilon", options, None) == ("captum.epsilon", of_theirs)
