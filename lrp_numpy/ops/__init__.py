@@ -20,7 +20,7 @@ from lrp_numpy.ops import reference
 from lrp_numpy.utils.validation import check_choice
 
 ENGINES = ("numpy", "numba")
-LOOPS_FROM = 4.5e10         # multiplications: a few seconds in NumPy, less than compiling takes
+LOOPS_FROM = 4.5e10         # multiplications: a few seconds in NumPy, less than compilation
 
 _has_warned = False
 
