@@ -1,8 +1,8 @@
-"""A rule for each layer: named choices with their reasons, and how `explain` reads its rules.
+"""A rule for each layer: composites, the reasons for them, and how `explain` reads its rules.
 
 A composite is a function of a network; it returns [(rule, its parameters), ...], one for each layer
-that takes a rule, input side first. `explain(net, x, rule="overview")` calls it by its name; the
-parameters can be given there.
+that takes a rule, input side first. `explain(net, x, rule="overview")` calls it by its name, and
+takes the parameters.
 """
 import inspect
 from functools import partial
@@ -14,17 +14,17 @@ from lrp_numpy.network import Network
 from lrp_numpy.rules import RULES
 from lrp_numpy.utils.types import Rule
 
-HOW = ("layer", "ledger")       # what a rule hands on to rules.propagate
+HOW = ("layer", "ledger")       # what a rule passes on to rules.propagate
 
 
 def overview(net: Network) -> list[tuple[str, dict]]:
     """z-B for the pixels, then gamma, then epsilon, and LRP-0 for the logits.
 
-    Near the logits each neuron serves many concepts, and LRP-0 stays with the function as it is. In
-    the middle, epsilon drops what is weak and contradictory. Below, gamma spreads relevance over
-    whole features rather than single pixels. The lowest layer sees pixels, where 0 is black and not
-    absent: z-B. The layers between first and last are halved between gamma (below, and the odd one)
-    and epsilon. Needs three layers with weights.
+    Near the logits, each neuron serves many concepts, and LRP-0 follows the function as it is. In
+    the middle, epsilon absorbs weak and contradictory contributions. Below, gamma spreads relevance
+    over whole features rather than single pixels. The lowest layer sees pixels, where 0 means black
+    and not absent: z-B. Of the layers between first and last, the lower half uses gamma and the
+    upper half epsilon; an odd one gets gamma. Needs three layers with weights.
     Source: Montavon et al. 2019, section 10.3.
     """
     between = _at_least(net, "overview", 3) - 2
@@ -36,9 +36,9 @@ def overview(net: Network) -> list[tuple[str, dict]]:
 def deep_taylor(net: Network) -> list[tuple[str, dict]]:
     """z-B for the pixels, z+ for all other layers.
 
-    Adding up positive evidence alone conserves the logit and cannot explode: it is the expansion of
-    a ReLU network at its root points. It shows no negative evidence, and little difference between
-    classes. Source: Montavon et al. 2017.
+    Propagating only positive evidence conserves the logit and cannot explode: it is the expansion
+    of a ReLU network at its root points. It shows no negative evidence, and little difference
+    between classes. Source: Montavon et al. 2017.
     """
     return [("z_box", {})] + [("z_plus", {})] * (_at_least(net, "deep_taylor", 1) - 1)
 
@@ -47,8 +47,8 @@ def epsilon_plus_flat(net: Network) -> list[tuple[str, dict]]:
     """flat for the first layer, z+ for convolutions, epsilon for Dense layers.
 
     Dense layers decide between classes, so their negative evidence is kept: epsilon. Convolutions
-    find features; z+ keeps their heatmaps calm. Differences within the kernel of a first layer are
-    noise to the eye: flat smooths them. Source: Kohlbrenner et al. 2020, "Towards Best Practice in
+    find features; z+ gives smooth heatmaps. Differences within a kernel of the first layer look
+    like noise: flat smooths them. Source: Kohlbrenner et al. 2020, "Towards Best Practice in
     Explaining Neural Network Decisions with LRP".
     """
     return _by_kind(net, "epsilon_plus_flat", ("flat", {}), ("z_plus", {}))
@@ -57,8 +57,8 @@ def epsilon_plus_flat(net: Network) -> list[tuple[str, dict]]:
 def epsilon_gamma_box(net: Network) -> list[tuple[str, dict]]:
     """z-B for the pixels, gamma for convolutions, epsilon for Dense layers.
 
-    As `epsilon_plus_flat`, but gamma keeps some negative evidence in the convolutions, and z-B
-    keeps the pixels apart. Source: the composite of this name in Anders et al. 2021, "Software for
+    `epsilon_plus_flat`, but gamma keeps some negative evidence in the convolutions, and z-B keeps
+    the pixels distinct. Source: the composite of this name in Anders et al. 2021, "Software for
     Dataset-wide XAI: From Local Explanations to Global Insights with Zennit, CoRelAy, and ViRelAy";
     its epsilon is 1e-6, ours 0.25 unless you give another.
     """
@@ -84,12 +84,12 @@ def _at_least(net, name, minimum):
 
 
 def layers_with_rule(net: Network) -> list[Layer]:
-    """The layers of `net` that take a rule of the caller's choice."""
+    """The layers of `net` whose rule the caller chooses."""
     return [layer for layer in net.layers if layer.takes_rule]
 
 
 def find_rule(rule: str | Callable) -> Callable:
-    """The function for the name of a rule or dialect; a function is returned as it is."""
+    """The function with the name of a rule or dialect; a function is returned unchanged."""
     known: dict[Any, Any] = {**RULES, **DIALECTS}
     return known.get(rule, rule) if isinstance(rule, str) else rule
 
@@ -106,7 +106,7 @@ def rules_of_layers(rule: Rule, net: Network,
     """For each layer of `net`, its rule with its parameters: a function (a, W, b, R, **how);
     None for a layer that takes none.
 
-    rule and parameters: as `explain` takes them. Raises ValueError for what does not fit.
+    rule and parameters: as `explain` takes them. Raises ValueError if they do not fit.
     """
     count = len(layers_with_rule(net))
     if isinstance(rule, str) and rule in COMPOSITES:
@@ -117,7 +117,7 @@ def rules_of_layers(rule: Rule, net: Network,
             raise ValueError(f"rule must be one, or one for each of the {count} layers with "
                              f"weights, got {len(rules)}: {rules}")
     else:
-        rules = [rule] * max(count, 1)      # it is checked in any case
+        rules = [rule] * max(count, 1)      # checked even if no layer takes it
     pairs: list[Any] = [one if _is_pair(one) else (one, {}) for one in rules]
     for name, own in pairs:
         if isinstance(name, str) and name in COMPOSITES or name in COMPOSITES.values():
@@ -137,7 +137,7 @@ def rules_of_layers(rule: Rule, net: Network,
 
 
 def _bound(rule, parameters):
-    """The rule with its parameters; of `layer` and `ledger` it gets those that it takes."""
+    """The rule with its parameters; it gets `layer` and `ledger` only if it takes them."""
     takes = inspect.signature(rule).parameters
     if any(one.kind == one.VAR_KEYWORD for one in takes.values()) or set(HOW) <= set(takes):
         return partial(rule, **parameters)
@@ -152,7 +152,7 @@ def _is_pair(rule):
 
 
 def _check_parameters(parameters, rules):
-    """Each of `parameters` must be one of at least one of the rules."""
+    """At least one of the rules must take each of `parameters`."""
     for parameter, value in parameters.items():
         if not any(parameter in parameters_of(rule) for rule in rules):
             names = (rule if isinstance(rule, str) else getattr(rule, "__name__", repr(rule))

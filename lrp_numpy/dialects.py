@@ -1,8 +1,8 @@
-"""What other software means by the names of the rules: one equation each.
+"""The rules as other software defines them, one equation each.
 
-`lrp.explain(net, x, rule="captum.gamma")` calls them by name, and they are functions like those of
+Call them by name, `lrp.explain(net, x, rule="captum.gamma")`. They are functions like those of
 rules.py, with the same arguments, shapes, units and errors. zennit and captum add a small epsilon
-to the denominator of every rule; here it is a parameter, as they have it by default.
+to the denominator of every rule; here it is a parameter with their default.
 
     zennit      Anders et al. 2021, "Software for Dataset-wide XAI: From Local Explanations to
                 Global Insights with Zennit, CoRelAy, and ViRelAy"; version 0.5.1
@@ -12,7 +12,7 @@ to the denominator of every rule; here it is a parameter, as they have it by def
     tutorial    Montavon et al., the tutorial "Implementing Layer-Wise Relevance Propagation" that
                 goes with Montavon et al. 2019
 
-TorchLRP's gamma has no equation here: it multiplies W by W+ (W + gamma W W+), which is a slip.
+TorchLRP's gamma has no equation here: it multiplies W by W+ (W + gamma W W+), which is a mistake.
 """
 from typing import Any
 
@@ -74,7 +74,7 @@ def zennit_z_plus(a: Array, W: Array, b: Array, R: Array, stabilizer: float = 1e
 @checked
 def zennit_w_square(a: Array, W: Array, b: Array, R: Array, stabilizer: float = 1e-6,
                     **how: Any) -> Array:
-    """LRP-w-square where the bias takes part.
+    """LRP-w-square including the bias.
 
         R_j = sum_k  w_jk^2 / (sum_j w_jk^2 + b_k^2 + stabilizer)  R_k
     """
@@ -91,7 +91,7 @@ def zennit_flat(a: Array, W: Array, b: Array, R: Array, stabilizer: float = 1e-6
 @checked
 def zennit_z_box(a: Array, W: Array, b: Array, R: Array, low: Any = 0.0,
                  high: Any = 1.0, stabilizer: float = 1e-6, **how: Any) -> Array:
-    """LRP-z-B, its denominator z_k made z_k + stabilizer sign(z_k)."""
+    """LRP-z-B with a stabilizer: the denominator z_k becomes z_k + stabilizer sign(z_k)."""
     return propagate_sum([(a, W), (low, -positive(W)), (high, -negative(W))],
                          np.zeros_like(b), R, epsilon=stabilizer, **how)
 
@@ -108,7 +108,7 @@ def captum_epsilon(a: Array, W: Array, b: Array, R: Array, epsilon: float = 1e-9
 @checked
 def captum_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25,
                  set_bias_to_zero: bool = False, stabilizer: float = 1e-9, **how: Any) -> Array:
-    """LRP-gamma that leaves the bias as it is, or out.
+    """LRP-gamma with the bias unchanged, or set to zero.
 
         R_j = sum_k  a_j (w_jk + gamma w+_jk) / (z'_k + stabilizer sign(z'_k))  R_k,
               z'_k = sum_j a_j (w_jk + gamma w+_jk) + b_k
@@ -120,7 +120,7 @@ def captum_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25,
 @checked
 def captum_alpha1_beta0(a: Array, W: Array, b: Array, R: Array, set_bias_to_zero: bool = False,
                         stabilizer: float = 1e-9, **how: Any) -> Array:
-    """z+ by the sign of the weights, not of the contributions; the bias as it is, or left out.
+    """z+ by the sign of the weights, not of the contributions; bias unchanged or set to zero.
 
         R_j = sum_k  a_j w+_jk / (z'_k + stabilizer sign(z'_k))  R_k,
               z'_k = sum_j a_j w+_jk + b_k
@@ -134,7 +134,7 @@ def captum_alpha1_beta0(a: Array, W: Array, b: Array, R: Array, set_bias_to_zero
 @checked
 def toolbox_alpha_beta(a: Array, W: Array, b: Array, R: Array, alpha: float = 2.0,
                        **how: Any) -> Array:
-    """LRP-alpha-beta with alpha + beta = 1: beta has the other sign. No stabilizer.
+    """LRP-alpha-beta with alpha + beta = 1: beta has the opposite sign. No stabilizer.
 
         R_j = sum_k ( alpha (a_j w_jk)+ / z+_k + beta (a_j w_jk)- / z-_k ) R_k,    beta = 1 - alpha
     """
@@ -149,12 +149,12 @@ def toolbox_alpha_beta(a: Array, W: Array, b: Array, R: Array, alpha: float = 2.
 @checked
 def tutorial_epsilon(a: Array, W: Array, b: Array, R: Array, epsilon: float = 0.25,
                      layer: Any = reference, **how: Any) -> Array:
-    """LRP-epsilon whose epsilon is relative to the size of z, and added without the sign of z.
+    """LRP-epsilon with epsilon relative to the size of z, and added without the sign of z.
 
         R_j = sum_k  a_j w_jk / (z_k + epsilon sqrt(mean_k z_k^2) + 1e-9)  R_k
 
-    A negative z_k can meet the pole. The mean is over the outputs of an example; the tutorial's
-    first part, on digits, takes it over all examples at once.
+    With a negative z_k, the denominator can be 0. The mean is over the outputs of an example; the
+    first part of the tutorial, on digits, takes it over all examples at once.
     """
     z = layer.linear(a, W, b)
     increment = epsilon * root_mean_square(z) + 1e-9

@@ -18,16 +18,16 @@ from lrp_numpy.utils.types import Rule, Target
 from lrp_numpy.utils.validation import (as_float, check_array, check_finite, check_integer,
                                         check_labels, check_overflow)
 
-BATCH_BYTES = 2**24     # what the arrays of one batch take, roughly: small enough for the caches
+BATCH_BYTES = 2**24     # rough size of the arrays of one batch: small enough for the caches
 
 
 class Explanation(NamedTuple):
     """The relevance of every neuron for one output of each of N images.
 
-    In units of that output: of the logit of a classifier, of the prediction of a regression.
+    Its unit is that output's: the logit of a classifier, the prediction of a regression.
     """
     relevance: list         # arrays (N, *shape), input first, logits last; or the input's alone
-    ledger: list            # one LedgerRow a layer, input side first: see rules.LedgerRow
+    ledger: list            # one rules.LedgerRow per layer, input side first
     target: np.ndarray      # (N,) the class that is explained
     logits: np.ndarray      # (N, K) the output of the network
 
@@ -37,10 +37,10 @@ class Explanation(NamedTuple):
         return self.relevance[0]
 
     def unassigned(self, n: int) -> dict[str, float]:
-        """The relevance of image n that no input got, as {"bias": ..., "epsilon": ..., ...}.
+        """The relevance of image n that reached no input: {"bias": ..., "epsilon": ..., ...}.
 
-        Each is its column of the ledger, all layers added up. With `input[n]` they add up to the
-        output that is explained.
+        Each is the sum of a ledger column over all layers. Together with `input[n]` they add up to
+        the explained output.
         """
         return {name: float(sum(getattr(row, name)[n] for row in self.ledger))
                 for name in ("bias", "epsilon", "dropped")}
@@ -52,39 +52,38 @@ def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None
             **parameters: Any) -> Explanation:
     """Explain the logit of one class for each image: Layer-wise Relevance Propagation.
 
-    At the logits, R is the logit of the explained class and 0 elsewhere. From there each layer
-    hands R down by its rule, and a neuron's relevance passes its activation function unchanged:
+    At the logits, R is the logit of the explained class and 0 elsewhere. Each layer then propagates
+    R downwards by its rule; activation functions leave relevance unchanged:
 
         R[L] = logits * one_hot(target)
         R[l] = rule(a[l], W[l], b[l], R[l+1])      for l = L-1, ..., 0
 
-    A regression is explained in the same way, and so are rows of any numbers: read "output" for
-    logit and class, and "row" for image. Relevance is then in units of that output. target names
-    one of several outputs (None would be the largest); of a single one, it is None or 0. Where
+    Regression models and inputs other than images are explained in the same way: read "output" for
+    logit and class, and "row" for image. Relevance is then in units of that output. target selects
+    one of several outputs (None takes the largest); for a single output, it is None or 0. Where
     inputs or the output can be negative, use "gamma_generalized" instead of "gamma".
 
     net: a network; x: images (N, D), float32, float64, or bytes (uint8), which are divided by 255;
-    target: None for the class that is predicted, one class for all images, or one for each (N,).
+    target: None for the predicted class, one class for all images, or one class per image (N,).
     rule: one of these, or a list of them, one for each layer with weights, input side first:
         a name in rules.RULES, such as "gamma", or in dialects.DIALECTS, such as "captum.gamma";
         a function with the arguments of rules.lrp_gamma: (a, W, b, R), and layer and ledger if it
-        takes them (without them, its row of the ledger is NaN where nothing is known);
+        takes them (if not, the unknown entries of its ledger row are NaN);
         a pair of either and its parameters, such as ("gamma", {"gamma": 0.5});
-    or the name of a composite in composites.COMPOSITES, which chooses for all layers.
-    parameters: of the rules, such as gamma=0.25, given to each rule that has them and does not
-    bring its own. Layers without weights (Flatten, pooling) hand relevance on as their class says.
+    or the name of a composite in composites.COMPOSITES, which sets the rules of all layers.
+    parameters: of the rules, such as gamma=0.25, passed to each rule that takes them and has none
+    of its own. Layers without weights (Flatten, pooling) propagate as their class defines.
     start: R at the logits. None: the logit of the explained class; a number for that class, such as
-    1.0, where other software starts at 1; or an array (N, K) of your own, such as z_4 at 4 and -z_9
-    at 9 for "why 4 and not 9?". Relevance is then in units of `start`.
-    intermediate=False keeps the relevance of the pixels alone; engine: "numpy", "numba" or None, as
-    `ops` says: the same to rounding; progress=True shows a bar on a terminal. It works batch by
-    batch; beyond its result it needs room for one batch, and at the end for the logits and the
-    ledger once more.
+    the 1.0 of some other software; or an array (N, K) of your own, such as z_4 at 4 and -z_9 at 9
+    for "why 4 and not 9?". Relevance is then in units of `start`.
+    intermediate=False keeps only the relevance of the pixels; engine: "numpy", "numba" or None, see
+    `ops` (results agree to rounding); progress=True shows a bar on a terminal. It works batch by
+    batch; besides its result it needs memory for one batch, and at the end for a second copy of the
+    logits and the ledger.
 
-    Returns an `Explanation`. Raises ValueError for images, a target, rules or parameters that do
-    not fit, and FloatingPointError if z or relevance gets too large for its type. Warns if a hidden
-    activation has f(0) != 0: see models.canonize.zero_centred for the cure.
-    Source: Bach et al. 2015, and see rules.py.
+    Returns an `Explanation`. Raises ValueError for invalid images, target, rules or parameters, and
+    FloatingPointError if z or relevance overflows its type. Warns if a hidden activation has
+    f(0) != 0; models.canonize.zero_centred solves this. Source: Bach et al. 2015; see rules.py.
     """
     check_array(x, net.sizes[0], also=[np.uint8])
     ops, net = net.choose_ops(engine, len(x)), _remembering(net)
@@ -92,7 +91,7 @@ def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None
     _warn_unless_zero_centred(net)
     _check_target(target, len(x), net)
     _check_start(start, len(x), net)
-    real = np.result_type(net.dtype, x.dtype)       # of bytes, the network's
+    real = np.result_type(net.dtype, x.dtype)       # for bytes, the network's type
     relevance = [np.empty((len(x), *shape), real)
                  for shape in net.shapes[:None if intermediate else 1]]
     classes, logits, ledger = [], [], [list[LedgerRow]() for _ in net.layers]
@@ -117,17 +116,16 @@ def explain_batches(net: Network, x: np.ndarray | Iterable[np.ndarray], rule: Ru
                     target: Target = None, intermediate: bool = True, engine: str | None = None,
                     progress: bool = False, start: float | np.ndarray | None = None,
                     batch_size: int | None = None, **parameters: Any) -> Iterator[Explanation]:
-    """`explain`, piece by piece: an iterator over the `Explanation` of one batch after another.
+    """`explain` in batches: an iterator over the `Explanation` of one batch after another.
 
-    For more images than fit into memory: each piece can be used and forgotten. x: images (N, D),
-    also a numpy.memmap, or an iterable of such arrays; target and start: of each image only if x is
-    an array; batch_size: images in a piece at most (None: as many as are fast); engine: None takes
-    the loops for an iterable, whose length is not known; the rest as in `explain`. A piece never
-    spans two arrays, and an error names the row within its array. The network is taken as it is at
-    the call.
+    For more images than fit in memory: each batch can be used and discarded. x: images (N, D), also
+    a numpy.memmap, or an iterable of such arrays; target and start: one per image only if x is an
+    array; batch_size: the most images in a batch (None: a fast number); engine: for an iterable,
+    whose length is unknown, None takes the loops; the rest as in `explain`. A batch never spans two
+    arrays, and an error names the row within its array. The network is used as it was at the call.
 
-    Raises what `explain` raises: for rules, parameters and target at once, for images when it
-    comes to them.
+    Raises what `explain` raises: for rules, parameters and target immediately, for images when it
+    reaches them.
     """
     size = _batch_size(net) if batch_size is None else batch_size
     check_integer("batch_size", size)
@@ -166,8 +164,8 @@ def explain_batches(net: Network, x: np.ndarray | Iterable[np.ndarray], rule: Ru
 
 def relevance_of_logits(logits: np.ndarray, target: np.ndarray,
                         start: Any = None) -> np.ndarray:
-    """R at the logits (N, K): `start`, or the logit, of class target (N,) and 0 elsewhere; or, if
-    `start` is an array (N, K), that."""
+    """R at the logits (N, K): `start` (None: the logit) for class target (N,), 0 elsewhere; if
+    `start` is an array (N, K), that array."""
     if np.ndim(start) == 2:
         return np.asarray(start, logits.dtype)
     R, rows = np.zeros_like(logits), np.arange(len(logits))
@@ -176,7 +174,7 @@ def relevance_of_logits(logits: np.ndarray, target: np.ndarray,
 
 
 def _remembering(net: Network) -> Network:
-    """The network with weights of which a rule's changes are made once: see ops/remembering.py."""
+    """The network with weights that cache what rules compute from them: ops/remembering.py."""
     if any(isinstance(getattr(layer, name), Remembering)
            for layer in net.layers for name in layer.parameters):
         return net
@@ -197,20 +195,20 @@ def _forward(net, x, ops, first_row):
         with np.errstate(invalid="ignore", over="ignore"):
             is_finite = np.isfinite(of_layer.sum())
         if not is_finite:
-            check_finite(x, first_row=first_row)    # NaN in x shows in z as well: blame x first
+            check_finite(x, first_row=first_row)    # NaN in x makes z NaN too: report x first
             check_overflow(of_layer, f"z of layer {number}", first_row)
     return a, z
 
 
 def _classes(logits, target):
-    """The class that is explained, for each image."""
+    """The explained class of each image."""
     if target is None:
         return logits.argmax(axis=1)
     return np.full(len(logits), target, np.int64)
 
 
 def _into(out, R):
-    """R, copied into `out` unless there is none, or R is there already."""
+    """R, copied into `out` if there is one and R is not already in it."""
     if out is not None and R is not out:
         out[...] = R
     return R
@@ -249,9 +247,9 @@ def _check_target(target, N, net):
 
 
 def _ledger_row(rows, R, R_inputs, a, number, first_row):
-    """The sum of the rows that a rule appended, one for each use that it made of the four lines.
+    """The sum of the rows that a rule appended, one each time that it used the four lines.
 
-    Relevance must have the shape of a, and finite sums, one for each image.
+    Relevance must have the shape of a, and a finite sum for each image.
     """
     if np.shape(R_inputs) != a.shape:
         raise ValueError(f"rule must return relevance of the shape of a, {a.shape}, got "
@@ -278,7 +276,7 @@ def _slices(N, size):
 
 
 def _batches(N, net, progress):
-    """`_slices` of as many images as are fast, with a bar on a terminal."""
+    """`_slices` of a fast batch size, with a bar on a terminal."""
     with tqdm(total=N, desc="explaining", unit="image", disable=None if progress else True) as bar:
         for part in _slices(N, _batch_size(net)):
             yield part

@@ -1,8 +1,8 @@
 """A network: layers one after another, forward and backward.
 
 Notation: `a` enters a layer, `z` are its pre-activations, `f(z)` leaves it. `dz` is the derivative
-of the loss with respect to z, and likewise `da`, `dW`, `db`. An image enters as a row of numbers,
-and what leaves the last layer are the logits: x (N, D) to (N, K).
+of the loss with respect to z, and likewise `da`, `dW`, `db`. Images enter as rows of numbers, and
+logits leave the last layer: x (N, D) to (N, K).
 """
 import math
 from collections.abc import Sequence
@@ -20,18 +20,18 @@ from lrp_numpy.utils.files import atomic_write, error_text, read_arrays
 from lrp_numpy.utils.types import FilePath, Seed
 from lrp_numpy.utils.validation import check_finite, check_inputs, check_overflow
 
-MAX_LAYERS = 1000       # in a file; one with more is refused
-MAX_SIDES = 8           # likewise, of a shape
+MAX_LAYERS = 1000       # in a file; a file with more is refused
+MAX_SIDES = 8           # dimensions of a shape in a file, likewise
 
 
 class Pass(NamedTuple):
-    """A forward pass: all that `Network.backward` and relevance need of it."""
+    """A forward pass: all that `Network.backward` and `explain` need."""
     a: list     # what entered each layer, input first, and the logits last
     z: list     # the pre-activations of each layer
 
 
 def run(layers: Sequence[Layer], x: np.ndarray, ops: ModuleType) -> Pass:
-    """The forward pass of inputs x, by one of the modules of `ops`; nothing is checked."""
+    """The forward pass of inputs x, with an engine of `ops`; nothing is checked."""
     a, z = [x], []
     with np.errstate(over="ignore", invalid="ignore"):
         for layer in layers:
@@ -41,12 +41,12 @@ def run(layers: Sequence[Layer], x: np.ndarray, ops: ModuleType) -> Pass:
 
 
 class Network:
-    """Layers one after another. The first takes rows of numbers, the last one gives the logits."""
+    """Layers one after another. The first takes rows of numbers, the last outputs the logits."""
 
     def __init__(self, layers: Layer | Sequence[Layer]) -> None:
-        """Copies the weights, as one type: float32, or float64 if one of them is.
+        """Copies the weights to one type: float32, or float64 if any of them is float64.
 
-        Raises ValueError unless there are layers that fit one another.
+        Raises ValueError unless there is at least one layer and all layers fit together.
         """
         layers = [layers] if isinstance(layers, Layer) else list(layers)
         if not layers:
@@ -71,20 +71,19 @@ class Network:
 
     @property
     def multiplications(self) -> int:
-        """The multiplications in the forward pass of one image: D K for each Dense layer, and
-        for a convolution every weight as often as its kernel has places."""
+        """The multiplications in the forward pass of one image: D K for each Dense layer; for
+        a convolution, the weights times the positions of the kernel."""
         return sum(layer.W.size * math.prod(shape[1:])
                    for layer, shape in zip(self.layers, self.shapes[1:]) if layer.parameters)
 
     def choose_ops(self, engine: str | None, images: int) -> ModuleType:
-        """The engine for a forward pass of so many images: see `ops.choose`."""
+        """The engine for a forward pass of that many images: see `ops.choose`."""
         return choose(engine, images * self.multiplications)
 
     def forward_pass(self, x: np.ndarray, engine: str | None = None) -> Pass:
         """A `Pass`: every activation and pre-activation on the way from x to the logits.
 
-        Arguments and ValueError as in `forward`; what grows too large becomes infinite or NaN,
-        silently.
+        Arguments and ValueError as in `forward`, but overflows silently become infinite or NaN.
         """
         check_inputs(x, self.sizes[0])
         return run(self.layers, x, self.choose_ops(engine, len(x)))
@@ -96,9 +95,9 @@ class Network:
     def forward(self, x: np.ndarray, engine: str | None = None) -> np.ndarray:
         """Logits (N, K) for inputs x (N, D).
 
-        engine: None, "numpy" or "numba", as in `ops`. Raises ValueError for another, and unless x
-        fits the network; FloatingPointError if x or a weight is so large that a logit is not
-        finite.
+        engine: None, "numpy" or "numba", as in `ops`. Raises ValueError for any other, or if x
+        does not fit the network; FloatingPointError if x or a weight is so large that a logit is
+        not finite.
         """
         check_inputs(x, self.sizes[0])
         chosen, a = self.choose_ops(engine, len(x)), x
@@ -111,16 +110,16 @@ class Network:
     def predict(self, x: np.ndarray, engine: str | None = None) -> np.ndarray:
         """The class with the largest logit (N,) for inputs x (N, D); arguments as in `forward`.
 
-        Of a single output that is always 0: for two classes, look whether the logit is positive.
+        For a single output this is always 0: with two classes, check if the logit is positive.
         """
         return self.forward(x, engine).argmax(axis=1)
 
     def backward(self, forward_pass: Pass, dlogits: np.ndarray) -> list[tuple[np.ndarray, ...]]:
-        """Gradients [(dW, db), ...], input side first; () for a layer that has nothing to train.
+        """Gradients [(dW, db), ...], input side first; () for a layer without parameters.
 
         forward_pass: what `forward_pass(x)` returned; dlogits (N, K): the derivative of the loss
-        with respect to the logits. From the last layer to the first, with da = dlogits to begin
-        with:
+        with respect to the logits. Runs from the last layer to the first, starting with
+        da = dlogits:
 
             dz = da * f'(z);   dW = a.T @ dz;   db = sum dz;   da = dz @ W.T
 
@@ -131,13 +130,13 @@ class Network:
             layer = self.layers[number]
             dz = layer.delta(z[number], a[number + 1], da)
             gradients.append(layer.gradients(a[number], dz))
-            if number > self.first_trained:     # nobody needs the derivatives below it
+            if number > self.first_trained:     # the derivatives below it are not needed
                 da = layer.backward(a[number], dz)
         return [()] * self.first_trained + gradients[::-1]
 
     @property
     def first_trained(self) -> int:
-        """The number of the lowest layer that has something to train."""
+        """The number of the lowest layer with parameters to train."""
         return min((number for number, layer in enumerate(self.layers) if layer.parameters),
                    default=len(self.layers) - 1)
 
@@ -173,7 +172,7 @@ class Network:
             return MLP(layers) if is_mlp else Network(layers)
         except FileNotFoundError as error:
             raise ValueError(f"{path} is not a network saved by lrp_numpy: no such file") from error
-        except Exception as error:      # whatever a damaged file makes the layers stumble over
+        except Exception as error:      # a damaged file can raise anything
             raise ValueError(
                 f"{path} is not a network saved by lrp_numpy: {error_text(error)}") from error
 
@@ -181,12 +180,12 @@ class Network:
 class MLP(Network):
     """A multilayer perceptron: Dense layers only, and the last one linear.
 
-    Made by `MLP.random` (to be trained), `MLP.load`, `MLP.from_arrays`, or by models.convert from a
-    model of another library.
+    Create one with `MLP.random` (for training), `MLP.load`, `MLP.from_arrays`, or with
+    models.convert from a model of another library.
     """
 
     def __init__(self, layers: Layer | Sequence[Layer]) -> None:
-        """As of a Network. Raises ValueError also for a layer that is not Dense."""
+        """As for a Network. Also raises ValueError for a layer that is not Dense."""
         super().__init__(layers)
         for number, layer in enumerate(self.layers):
             if not isinstance(layer, Dense):
@@ -200,7 +199,7 @@ class MLP(Network):
 
         sizes: neurons from input to output, such as [784, 500, 10]; activation: a name in
         layers.activations.ACTIVATIONS, such as "relu", for all layers but the last; rng: a seed or
-        a numpy.random.Generator. This start is the one that torch gives its Linear layers. Raises
+        a numpy.random.Generator. torch initializes its Linear layers in the same way. Raises
         ValueError for sizes below 1, fewer than two sizes, or an unknown activation.
         """
         sizes = list(sizes)
@@ -217,8 +216,8 @@ class MLP(Network):
                     activation: str) -> "MLP":
         """A network with the given weights [W1, W2, ...] (D, K) and biases [b1, b2, ...] (K,).
 
-        The arrays are copied; float32 or float64 (then all become that); `activation` is that of
-        every layer but the last. Raises ValueError if the shapes do not fit one another.
+        The arrays are copied, as float32, or all as float64 if any is; every layer but the last
+        has this `activation`. Raises ValueError if the shapes do not fit one another.
         """
         if len(weights) != len(biases):
             raise ValueError(f"weights and biases must be equally many, got {len(weights)} and "
@@ -233,8 +232,8 @@ def _hidden_and_linear(activation, layers):
 
 
 def _shapes(layers):
-    """The shape of what enters each layer, and of what leaves the last. Raises ValueError, naming
-    the layer by its number, where two do not fit."""
+    """The shapes of each layer's inputs, and of the last layer's outputs. Raises ValueError, naming
+    the layer by its number, if two layers do not fit together."""
     try:
         shapes = [layers[0].in_shape]
     except ValueError as error:
@@ -262,7 +261,7 @@ def _check_numbers(array, name):
 
 
 def _loaded(file, name, number):
-    """Layer `number` of a saved network; numbers, texts and shapes come back as such."""
+    """Layer `number` of a saved network; numbers, strings and shapes get their own type back."""
     if name not in LAYERS:
         raise ValueError(f"layer {number} must be one of {', '.join(LAYERS)}, got {name}")
     values = {}

@@ -1,21 +1,21 @@
-"""The rules of Layer-wise Relevance Propagation, each as its matrix equation.
+"""The rules of Layer-wise Relevance Propagation, each as a matrix equation.
 
 A rule redistributes the relevance R (N, K) of a layer's outputs to its inputs a (N, D). All rules
-are the same four lines, `propagate`, with other weights, other inputs or a larger denominator.
+are the same four lines, `propagate`, with different weights, inputs or a larger denominator.
 
 Notation: a (N, D) activations entering the layer, W (D, K), b (K,), z = a @ W + b (N, K); j counts
 inputs, k outputs; w+ = max(w, 0), w- = min(w, 0). Relevance is in units of the logit that is
 explained. In a convolution, a is (N, C, H, W), W (C, K, h, w) and b (K, 1, 1).
 
-Every rule hands two more keywords, `how`, to `propagate`: `layer`, such as a Conv2D, with its own
-linear(a, W, b) for a @ W + b and transpose(s, W, shape) for s @ W.T; and `ledger`, a list that gets
-a LedgerRow. A rule of your own is a function of this kind:
+Every rule passes two more keywords, `how`, to `propagate`: `layer`, such as a Conv2D, with its own
+linear(a, W, b) for a @ W + b and transpose(s, W, shape) for s @ W.T; and `ledger`, a list to which
+a LedgerRow is appended. A rule of your own is a function such as:
 
     def lrp_cube(a, W, b, R, **how):
         return propagate(a, W**3, b, R, **how)
 
 A rule raises ValueError for arrays that do not fit one another or hold NaN or infinity, and for
-parameters outside their range. What other software means by its name is in dialects.py.
+parameters outside their range. For the rules as other software defines them, see dialects.py.
 
 Sources:
     Bach et al. 2015, "On Pixel-Wise Explanations ...", doi:10.1371/journal.pone.0130140
@@ -42,9 +42,9 @@ class LedgerRow(NamedTuple):
     """
     received: Array    # (N,) relevance that came from above
     inputs: Array      # (N,) relevance of the layer's inputs, which the layer below receives
-    bias: Array        # (N,) relevance of the bias, which is a part of z
+    bias: Array        # (N,) relevance of the bias, which is part of z
     epsilon: Array     # (N,) relevance that the stabilizer absorbed; like R, of either sign
-    dropped: Array     # (N,) relevance of outputs with z = 0, which has nowhere to go
+    dropped: Array     # (N,) relevance of outputs whose denominator is exactly 0
 
 
 def positive(x: Array) -> Array:
@@ -68,7 +68,7 @@ def stabilize(z: Array, epsilon: float | Array) -> Array:
 
 
 def divide(R: Array, z: Array) -> Array:
-    """R / z; 0 where z = 0, and NaN where z is infinite, so that no R is lost unseen."""
+    """R / z; 0 where z = 0, and NaN where z is infinite, so that no R is lost silently."""
     check_shape("R", R, z.shape)
     return np.where(z == 0, 0, R / np.where(z == 0, 1, z)) + 0 * z
 
@@ -80,7 +80,7 @@ def only(R: Array, where: Array) -> Array:
 
 
 def total(R: Array) -> Array:
-    """The sum over everything but the images: (N, ...) to (N,), in float64."""
+    """The sum over all axes but the first (images): (N, ...) to (N,), in float64."""
     return R.sum(axis=tuple(range(1, R.ndim)), dtype=np.float64)
 
 
@@ -96,10 +96,10 @@ def propagate(a: Array, W: Array, b: Array, R: Array, epsilon: float | Array = 0
     """
     if layer.loops is not None:     # the same four lines in one pass over W: ops/kernels.py
         return layer.loops(a, W, b, R, epsilon, layer, ledger)
-    if not layer.is_checked:        # `explain` has looked at them
+    if not layer.is_checked:        # `explain` has checked them
         a, W, b, R = as_floats(a=a, W=W, b=b, R=R)
 
-    z = layer.linear(a, W, b)               # 1. what was contributed to each output, in all
+    z = layer.linear(a, W, b)               # 1. the total contribution to each output
     s = divide(R, stabilize(z, epsilon))    # 2. relevance per unit of contribution
     c = layer.transpose(s, W, a.shape)      # 3. relevance per unit of each input
     R_inputs = a * c                        # 4. the relevance of each input
@@ -110,7 +110,7 @@ def propagate(a: Array, W: Array, b: Array, R: Array, epsilon: float | Array = 0
 
 
 def ledger_row(b: Array, z: Array, s: Array, R: Array, R_inputs: Array, epsilon: Any) -> LedgerRow:
-    """Where R went in the four lines: to inputs and bias, which make up z, or to epsilon."""
+    """Where R went in the four lines: to the inputs and bias that make up z, or to epsilon."""
     return LedgerRow(received=total(R), inputs=total(R_inputs), bias=total(b * s),
                      epsilon=total(epsilon * sign(z) * s),
                      dropped=total(np.where(stabilize(z, epsilon) == 0, R, 0)))
@@ -137,7 +137,7 @@ def lrp_0(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
 @checked
 def lrp_epsilon(a: Array, W: Array, b: Array, R: Array, epsilon: float = 0.25,
                 relative: bool = False, layer: Any = reference, **how: Any) -> Array:
-    """LRP-epsilon: as LRP-0, but the stabilizer absorbs relevance where z is small.
+    """LRP-epsilon: like LRP-0, but the stabilizer absorbs relevance where z is small.
 
         R_j = sum_k  a_j w_jk / (z_k + epsilon sign(z_k))  R_k,    z_k = sum_j a_j w_jk + b_k
 
@@ -151,14 +151,14 @@ def lrp_epsilon(a: Array, W: Array, b: Array, R: Array, epsilon: float = 0.25,
 
 @checked
 def lrp_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25, **how: Any) -> Array:
-    """LRP-gamma: positive weights and biases count 1 + gamma times.
+    """LRP-gamma: positive weights and biases are multiplied by 1 + gamma.
 
         R_j = sum_k  a_j (w_jk + gamma w+_jk) / (sum_j a_j (w_jk + gamma w+_jk) + b_k + gamma b+_k)
               R_k
 
-    Shapes as in `propagate`; gamma >= 0. gamma = 0 is LRP-0; the larger gamma, the less negative
-    evidence remains. Assumes a >= 0, and warns if it is not; and z_k > 0 where R_k is not 0: a
-    negative z_k may grow past 0, with huge R_j near there. For both signs: `lrp_gamma_generalized`.
+    Shapes as in `propagate`; gamma >= 0. gamma = 0 is LRP-0; a larger gamma leaves less negative
+    evidence. Assumes a >= 0 (and warns otherwise), and z_k > 0 where R_k is not 0: gamma can move a
+    negative z_k past 0, and R_j is huge near 0. For both signs, use `lrp_gamma_generalized`.
     Source: Montavon et al. 2019, section 10.2.1.
     """
     warn_if_negative(a, gamma)
@@ -168,13 +168,13 @@ def lrp_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25, **how
 @checked
 def lrp_gamma_generalized(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25,
                           layer: Any = reference, **how: Any) -> Array:
-    """LRP-gamma for a and z of any sign: contributions with the sign of z count 1 + gamma times.
+    """LRP-gamma for any signs: contributions with the sign of z are multiplied by 1 + gamma.
 
         R_j = sum_k  (a_j w_jk + gamma (a_j w_jk)^s) / (z_k + gamma (sum_j (a_j w_jk)^s + b_k^s))
               R_k,   where x^s is x+ if z_k >= 0, else x-
 
     Shapes and gamma as in `lrp_gamma`, which it equals where a >= 0 and z >= 0. The denominator is
-    never nearer to 0 than z. Source: Andeol et al. 2021.
+    never closer to 0 than z. Source: Andeol et al. 2021.
     """
     is_up = layer.linear(a, W, b) >= 0
     return (favour_positive(a, W, b, only(R, is_up), gamma, layer=layer, **how)
@@ -184,12 +184,12 @@ def lrp_gamma_generalized(a: Array, W: Array, b: Array, R: Array, gamma: float =
 @checked
 def lrp_alpha_beta(a: Array, W: Array, b: Array, R: Array, alpha: float = 2.0, beta: float = 1.0,
                    **how: Any) -> Array:
-    """LRP-alpha-beta: positive and negative contributions to z are treated apart.
+    """LRP-alpha-beta: positive and negative contributions to z are treated separately.
 
         R_j = sum_k ( alpha (a_j w_jk)+ / (sum_j (a_j w_jk)+ + b+_k)
                      - beta (a_j w_jk)- / (sum_j (a_j w_jk)- + b-_k) ) R_k,    alpha - beta = 1
 
-    Shapes as in `propagate`; beta >= 0. Without a positive (or negative) contribution to z_k, that
+    Shapes as in `propagate`; beta >= 0. If z_k has no positive (or negative) contributions, that
     part of R_k is dropped. Source: Bach et al. 2015.
     """
     R_positive = lrp_z_plus(a, W, b, alpha * R, **how)
@@ -211,7 +211,7 @@ def lrp_z_plus(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
 
 @checked
 def lrp_w_square(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
-    """LRP-w-square: in proportion to the squared weights, whatever the input is; no bias.
+    """LRP-w-square: in proportion to the squared weights, for any input; no bias.
 
         R_j = sum_k  w_jk^2 / (sum_j w_jk^2)  R_k
 
@@ -222,7 +222,7 @@ def lrp_w_square(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
 
 @checked
 def lrp_flat(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
-    """LRP-flat: the same share for every input that leads to k; no bias.
+    """LRP-flat: equal relevance for every input that leads to k; no bias.
 
         R_j = sum_k  1 / D  R_k,    D inputs to k
 
@@ -234,18 +234,18 @@ def lrp_flat(a: Array, W: Array, b: Array, R: Array, **how: Any) -> Array:
 @checked
 def lrp_z_box(a: Array, W: Array, b: Array, R: Array, low: Any = 0.0,
               high: Any = 1.0, **how: Any) -> Array:
-    """LRP-z-B, for pixels in [low, high]: by the distance from the end that lowers z_k.
+    """LRP-z-B, for pixels in [low, high]: contributions relative to the bound that lowers z_k.
 
         R_j = sum_k  q_jk / sum_j q_jk  R_k,    q_jk = a_j w_jk - low_j w+_jk - high_j w-_jk
 
-    Shapes as in `propagate`; low < high, also one for each input. Source: Montavon et al. 2017.
+    Shapes as in `propagate`; low < high: numbers, or one per input. Source: Montavon et al. 2017.
     """
     terms = [(a, W), (low, -positive(W)), (high, -negative(W))]
     return propagate_sum(terms, np.zeros_like(b), R, **how)
 
 
 def favour_positive(a: Array, W: Array, b: Array, R: Array, gamma: float, **how: Any) -> Array:
-    """The four lines where contributions above 0 count 1 + gamma times, for a of any sign."""
+    """The four lines with positive contributions multiplied by 1 + gamma, for a of any sign."""
     terms = [(positive(a), W + gamma * positive(W)), (negative(a), W + gamma * negative(W))]
     return propagate_sum(terms, b + gamma * positive(b), R, **how)
 

@@ -1,11 +1,11 @@
-"""The layers of a network, one file a family. For one of your own, see Layer in base.py."""
+"""The layers of a network, one file per family. To write your own, see Layer in base.py."""
 from typing import Any
 
 from lrp_numpy.layers.base import Layer
 from lrp_numpy.layers.convolution import AvgPool2D, Conv2D, MaxPool2D
 from lrp_numpy.layers.dense import Dense, Flatten, Unflatten
 
-# By the names under which networks are saved; add one of your own here to load it
+# By the names under which networks are saved; add your own here to load it
 LAYERS: dict[str, type[Any]] = {
     kind.__name__: kind for kind in (Dense, Conv2D, AvgPool2D, MaxPool2D, Flatten, Unflatten)}
 

@@ -1,9 +1,9 @@
 """Activation functions a = f(z), element by element, each with its derivative f'(z).
 
-A derivative is a function of z and of a = f(z), which the forward pass has at hand: for some
-functions a is the shorter way (sigmoid: a (1 - a)), for those that are not injective only z will do
-(GELU, SiLU). Relevance passes an activation unchanged; it is f(0) = 0 that LRP relies on. For
-sigmoid and softplus, see models.canonize.zero_centred.
+A derivative is a function of z and of a = f(z), which the forward pass provides: for some functions
+a gives the shorter formula (sigmoid: a (1 - a)); those that are not injective need z (GELU, SiLU).
+Relevance passes through an activation unchanged, but LRP relies on f(0) = 0. For sigmoid and
+softplus, see models.canonize.zero_centred.
 """
 import math
 from typing import Callable, NamedTuple
@@ -40,7 +40,7 @@ def elu(z: np.ndarray) -> np.ndarray:
     return np.where(z > 0, z, np.expm1(np.minimum(z, 0)))
 
 
-# Those for which mean 0 and variance 1 are a fixed point of a layer
+# With these, mean 0 and variance 1 are a fixed point of a layer
 SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 
 
@@ -63,7 +63,7 @@ def normal_cdf(z: np.ndarray) -> np.ndarray:
 
 
 def gelu(z: np.ndarray) -> np.ndarray:
-    """f(z) = z Phi(z), exactly, not by tanh. Source: Hendrycks and Gimpel 2016."""
+    """f(z) = z Phi(z), exact, not the tanh approximation. Source: Hendrycks and Gimpel 2016."""
     return z * normal_cdf(z)
 
 
@@ -110,17 +110,17 @@ HIDDEN_ACTIVATIONS = ("relu", "sigmoid", "tanh", "leaky_relu", "elu", "selu", "g
 
 
 def at_zero(name: str) -> float:
-    """f(0) of the activation called `name`: the output of a neuron whose inputs sum to nothing."""
+    """f(0) of the activation called `name`: the output of a neuron with z = 0."""
     return float(ACTIVATIONS[name].f(np.zeros(1))[0])
 
 
 def zero_centred_name(name: str) -> str:
-    """The name of f(z) - f(0), which is put into ACTIVATIONS if it is not there."""
+    """The name of f(z) - f(0), which is added to ACTIVATIONS if it is not there."""
     shift, centred = at_zero(name), f"zero_centred_{name}"
     f, derivative = ACTIVATIONS[name]
     if shift == 0:
         return name
-    if centred not in BUILT_IN:     # one of your own may have changed since: it is made anew
+    if centred not in BUILT_IN:     # your own may have changed: define it again
         ACTIVATIONS[centred] = Activation(lambda z: f(z) - shift,
                                           lambda z, a: derivative(z, a + shift))
     return centred

@@ -1,9 +1,9 @@
-"""What networks, training and `explain` ask of a layer.
+"""What networks, training and `explain` need from a layer.
 
 Notation: `a` enters a layer, `z` is its pre-activation, `f(z)` leaves it. `dz` is the derivative of
 the loss with respect to z, and likewise `da`, `dW`, `db`. Rows of numbers are (N, D), images
 (N, C, H, W): N images of C channels, H rows, W columns. ops: the engine, `ops.reference` for the
-equations in NumPy or `ops.kernels` for the same as loops.
+equations in NumPy, or `ops.kernels` for the same equations as loops.
 """
 from collections.abc import Sequence
 from types import ModuleType
@@ -21,26 +21,26 @@ from lrp_numpy.utils.types import Seed, Shape
 class Layer:
     """What every layer does; a layer of your own is a subclass.
 
-    It is a dataclass (@dataclass(frozen=True, eq=False), as all are) with W and b as fields, that
-    overrides:
+    Make it a dataclass (@dataclass(frozen=True, eq=False), like all layers) with the fields W and
+    b, and override:
 
-        out_shape(shape)                the shape of one output for that of one input; ValueError if
-                                        it cannot take such an input
+        out_shape(shape)                the shape of one output, given that of one input; ValueError
+                                        if the layer cannot take such an input
         linear(a, W, b, ops)            z for inputs a, linear in a, with these weights W and bias b
-        transpose(s, W, shape, ops)     for every input, the sum of s over the outputs that it leads
-                                        to, times the weight; shape: that of a
+        transpose(s, W, shape, ops)     for every input, the sum of s times weight over the outputs
+                                        that it leads to; shape: that of a
         gradients(a, dz, ops)           the derivatives of the loss for each of `parameters`
 
-    That is enough to be trained and to be explained under every rule. A layer that is not linear,
+    That is enough to train the layer and explain it with every rule. A layer that is not linear,
     such as MaxPool2D, overrides `preactivation`, `backward` and `relevance` instead.
     """
-    W: Any      # both only where there are weights; their shape depends on the layer
+    W: Any      # both only in layers with weights; their shape depends on the layer
     b: Any
     __dataclass_fields__: ClassVar[dict[str, Any]]
     parameters: tuple[str, ...] = ()    # the arrays that training changes, such as ("W", "b")
     activation: str = "identity"        # a name in ACTIVATIONS
-    takes_rule = True                   # whether the rule of `explain` is for this layer
-    is_dense = False                    # whether linear is a @ W + b itself, which has a loop
+    takes_rule = True                   # whether `explain` chooses its rule
+    is_dense = False                    # whether linear is exactly a @ W + b, which has a loop
     in_shape: Shape | None = None       # of one input; the first layer of a network must know it
     loops, is_checked = None, False     # see rules.propagate
 
@@ -98,28 +98,28 @@ class Layer:
     def relevance(self, rule: Any, a: np.ndarray, z: np.ndarray | None, R: np.ndarray,
                   ops: ModuleType = reference, ledger: list | None = None,
                   out: np.ndarray | None = None) -> np.ndarray:
-        """The relevance R of what leaves the layer, redistributed to what entered it.
+        """The relevance R of the layer's outputs, redistributed to its inputs.
 
-        Here by `rule`, for z = linear(a, W, b). a, z: of the forward pass (z may be None, and is
-        then computed); R is of z's shape, what is returned of a's. To `ledger`, at least one row is
-        appended. out: an array that may be filled with the result and returned. A layer that does
-        it otherwise overrides relevance(rule, a, z, R, **how).
+        This version uses `rule`, with z = linear(a, W, b). a, z: from the forward pass (a z of None
+        is computed); R has the shape of z, and the result that of a. At least one row is appended
+        to `ledger`. out: an array that may be filled with the result and returned. A layer with
+        another method overrides relevance(rule, a, z, R, **how).
         """
         linear_part = LinearPart(self, ops, a, z, [] if out is None else [out])
         return rule(a, self.W, self.b, R, layer=linear_part, ledger=ledger)
 
     def by_backward(self, a: np.ndarray, R: np.ndarray, ops: ModuleType,
                     ledger: list | None) -> np.ndarray:
-        """`relevance` of a layer that only moves numbers: R goes back where the derivative does."""
+        """`relevance` of a layer that only moves numbers: R takes the path of the gradient."""
         R_inputs, nothing = self.backward(a, R, ops), np.zeros(len(R))
         if ledger is not None:
             ledger.append(LedgerRow(total(R), total(R_inputs), nothing, nothing, nothing))
         return R_inputs
 
     def fold_into_bias(self, shift: float | np.ndarray) -> tuple["Layer", float | np.ndarray]:
-        """(the layer that gives for a - shift what this one gives for a, the shift of its output).
+        """(the layer that maps a - shift to what this one maps a to, the shift of its output).
 
-        Raises ValueError if there is none.
+        Raises ValueError if there is no such layer.
         """
         if shift != 0:
             raise ValueError(f"{type(self).__name__} has no bias that could collect f(0) of the "
@@ -128,9 +128,9 @@ class Layer:
 
 
 class LinearPart(NamedTuple):
-    """The linear part of a layer as rules.propagate asks for it, for one batch of images.
+    """The linear part of a layer, as rules.propagate needs it, for one batch of images.
 
-    It knows a and z of the forward pass, so that z is not computed a second time.
+    It keeps a and z of the forward pass, so that z is not computed twice.
     """
     layer: Layer
     ops: ModuleType
@@ -151,7 +151,7 @@ class LinearPart(NamedTuple):
         return self.layer.is_dense
 
     def known(self, a: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray | None:
-        """z, if these are the very arrays of the forward pass, else None."""
+        """z, if these are the same array objects as in the forward pass, else None."""
         is_own = a is self.a and W is self.layer.W and b is self.layer.b
         return self.z if is_own else None
 
@@ -163,14 +163,14 @@ class LinearPart(NamedTuple):
         return self.layer.transpose(s, W, shape, self.ops)
 
     def empty(self, shape: Shape, dtype: np.dtype) -> np.ndarray:
-        """Room for a result: `room` for the first of its kind."""
+        """An array for a result: `room` for the first that fits, else a new one."""
         fits = self.room and self.room[0].shape == shape and self.room[0].dtype == dtype
         return self.room.pop() if fits else np.empty(shape, dtype)
 
 
 def uniform(shape_W: Shape, shape_b: Shape, D: int, rng: Seed,
             dtype: DTypeLike) -> list[np.ndarray]:
-    """W and b uniform in [-1/sqrt(D), 1/sqrt(D)], D inputs to an output: the start that torch gives
-    its Linear and Conv2d layers."""
+    """W and b uniform in [-1/sqrt(D), 1/sqrt(D)], D inputs to an output, as torch initializes its
+    Linear and Conv2d layers."""
     rng, bound = np.random.default_rng(rng), 1 / np.sqrt(D)
     return [rng.uniform(-bound, bound, shape).astype(dtype) for shape in (shape_W, shape_b)]

@@ -21,7 +21,7 @@ class Conv2D(Layer):
     W: np.ndarray       # (C, K, h, w): W[c, k] leads from lower channel c to upper channel k
     b: np.ndarray       # (K, 1, 1)
     activation: str     # a name in ACTIVATIONS
-    stride: int = 1     # pixels from one place of the kernel to the next
+    stride: int = 1     # pixels from one position of the kernel to the next
     padding: int = 0    # rows and columns of zeros around the image
     parameters = ("W", "b")
 
@@ -82,7 +82,7 @@ class Conv2D(Layer):
 class AvgPool2D(Layer):
     """The mean of each square of size x size pixels, channel by channel; stride=None: size.
 
-    Pixels share relevance as they share in the mean: by LRP-0, whatever the rule of the others.
+    Relevance goes to the pixels in proportion to their values: always by LRP-0.
     """
     size: int
     stride: int | None = None
@@ -98,7 +98,7 @@ class AvgPool2D(Layer):
 
     @property
     def step(self) -> int:
-        """The stride, also where it is not named."""
+        """The stride; `size` if it is None."""
         return self.size if self.stride is None else self.stride
 
     def out_shape(self, shape: Shape) -> Shape:
@@ -127,9 +127,8 @@ class AvgPool2D(Layer):
 class MaxPool2D(AvgPool2D):
     """The largest of each square of size x size pixels, channel by channel; stride=None: size.
 
-    rule: of its own. "winner": all relevance goes back to the pixel that was the largest;
-    "average": it is shared by LRP-0 as if the layer had taken the mean. Source of both: Montavon et
-    al. 2019.
+    rule: this layer's own. "winner": all relevance goes to the largest pixel; "average": LRP-0
+    redistributes it as if the layer had taken the mean. Source of both: Montavon et al. 2019.
     """
     rule: str = "winner"
 
@@ -153,8 +152,8 @@ class MaxPool2D(AvgPool2D):
 
 
 def _check_images(shape, size, stride, padding=0):
-    """`shape` must be that of images (C, H, W) into which a kernel of `size` fits, and in which
-    `stride` and `padding` make sense: a file may name others, with no room for the result."""
+    """`shape` must be that of images (C, H, W) that a kernel of `size` fits into, with sensible
+    `stride` and `padding`: a file may hold others, whose result would not fit in memory."""
     if len(shape) != 3:
         raise ValueError(f"it takes images (C, H, W), but the layer before it gives {shape}")
     check_integer("padding", padding, 0)

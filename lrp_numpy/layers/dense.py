@@ -1,4 +1,4 @@
-"""Dense layers, and the two that turn images into rows and back."""
+"""Dense layers, and the two layers that turn images into rows and back."""
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ class Dense(Layer):
     @classmethod
     def random(cls, D: int, K: int, activation: str, rng: Seed,
                dtype: DTypeLike = np.float32) -> "Dense":
-        """W and b uniform in [-1/sqrt(D), 1/sqrt(D)]: the start that torch gives Linear layers."""
+        """W and b uniform in [-1/sqrt(D), 1/sqrt(D)], as torch initializes Linear layers."""
         for name, value in (("D", D), ("K", K)):
             check_integer(name, value)
         W, b = uniform((D, K), (K,), D, rng, dtype)
@@ -79,7 +79,7 @@ class Dense(Layer):
 
 @dataclass(frozen=True, eq=False)
 class Flatten(Layer):
-    """Images (N, C, H, W) written as rows (N, C H W). Relevance goes back to where it was."""
+    """Images (N, C, H, W) reshaped to rows (N, C H W). Relevance is reshaped back."""
     takes_rule = False
 
     def out_shape(self, shape: Shape) -> Shape:
@@ -102,7 +102,7 @@ class Flatten(Layer):
 
 @dataclass(frozen=True, eq=False)
 class Unflatten(Flatten):
-    """Rows (N, C H W) written as images (N, *shape): what a network of images begins with."""
+    """Rows (N, C H W) reshaped to images (N, *shape): the first layer of a network for images."""
     shape: tuple        # (C, H, W)
 
     @property

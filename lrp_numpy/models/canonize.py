@@ -1,4 +1,4 @@
-"""The same network, written in another way that LRP explains better: canonization."""
+"""Canonization: the same network in an equivalent form that LRP explains better."""
 from dataclasses import replace
 
 import numpy as np
@@ -8,20 +8,20 @@ from lrp_numpy.network import Network
 
 
 def zero_centred(net: Network) -> Network:
-    """An equal network whose hidden activations are f(z) - f(0): 0 where z is 0.
+    """An equivalent network whose hidden activations are f(z) - f(0): 0 where z is 0.
 
-    The next layer's bias collects what was taken away, so every logit stays as it is:
+    The next layer's bias absorbs what was subtracted, so the logits do not change:
 
         sum_j a_j W_jk + b_k  =  sum_j (a_j - f(0)) W_jk  +  (b_k + f(0) sum_j W_jk)
 
-    LRP divides a neuron's relevance by its z. With f(0) != 0 that has a pole at z = 0 and the wrong
-    sign below; (sigmoid(z) - 1/2) / z is positive, smooth and at most 1/4. Layers with f(0) = 0
-    (ReLU, tanh) stay as they are. An activation of your own in ACTIVATIONS is centred as well, and
-    added there as "zero_centred_NAME". Returns a new network; `net` is not changed.
+    LRP divides a neuron's relevance by its z. With f(0) != 0, f(z) / z has a pole at z = 0 and the
+    wrong sign below 0; (sigmoid(z) - 1/2) / z is positive, smooth and at most 1/4. Layers
+    with f(0) = 0 (ReLU, tanh) are unchanged. Your own activations in ACTIVATIONS are centred as
+    well, and added there as "zero_centred_NAME". Returns a new network; `net` is not changed.
 
-    Raises ValueError if the last layer has f(0) != 0, for then there is no bias above it to collect
-    the difference, and for a layer that cannot collect it, such as a convolution with a padding.
-    That f(0) != 0 breaks LRP is known: lrp_toolbox, issue 12 (2018); zennit, issue 212.
+    Raises ValueError if the last layer has f(0) != 0, because no bias above it can absorb the
+    difference, and for a layer that cannot absorb it, such as a convolution with padding.
+    It is known that f(0) != 0 breaks LRP: lrp_toolbox, issue 12 (2018); zennit, issue 212.
     """
     shift: float | np.ndarray = 0.0
     layers, shifted = [], None

@@ -1,11 +1,11 @@
 """Networks from models of torch, keras and scikit-learn, and from folders of arrays.
 
-Each function returns an MLP where all layers are Dense, else a Network. The weights are copied, in
-their type. None of these libraries is imported: a model is known by the names of its classes, and
-read by the attributes that it documents.
+Each function returns an MLP if all layers are Dense, else a Network. The weights are copied and
+keep their type. None of these libraries is imported: models are recognized by their class names,
+and read through their documented attributes.
 
-Layers are counted as the model counts them, from 0; "1.0" is the first one of the model inside that
-stands as number 1.
+Layers are numbered as in the model, from 0; "1.0" is the first layer of the nested model that is
+number 1.
 """
 from dataclasses import replace
 from pathlib import Path
@@ -43,8 +43,8 @@ SKLEARN_ACTIVATIONS = {"identity": "identity", "logistic": "sigmoid", "tanh": "t
 
 
 class Step(NamedTuple):
-    """One step of a foreign model."""
-    place: str      # "2", say
+    """One step of a model of another library."""
+    place: str      # such as "2"
     name: str       # its class or activation there
     ours: object    # a Layer, or the name of an activation
 
@@ -52,12 +52,12 @@ class Step(NamedTuple):
 def from_torch(sequential: Any, shape: Shape | None = None) -> Network:
     """A network that computes what a torch.nn.Sequential computes.
 
-    Linear, Conv2d, MaxPool2d, AvgPool2d, Flatten, ReLU, Sigmoid and Tanh, also in Sequentials
-    inside. shape: (C, H, W) of one image if the network takes images (they enter as rows all the
-    same), None if it takes rows; a Flatten that meets rows is then left out, and so are Dropout and
-    Identity, which change nothing when a network predicts. So is a Softmax, LogSoftmax or Sigmoid
-    at the very end: what is explained is the logit before it. An activation behind MaxPool2d is
-    taken before it, which gives the same.
+    Linear, Conv2d, MaxPool2d, AvgPool2d, Flatten, ReLU, Sigmoid and Tanh, also in nested
+    Sequentials. shape: (C, H, W) of one image if the network takes images (which still enter as
+    rows), None if it takes rows; a Flatten of rows is then skipped. Dropout and Identity, which do
+    nothing at prediction time, are skipped too, and so is a final Softmax, LogSoftmax or Sigmoid:
+    the logit before it is explained. An activation after MaxPool2d is moved before it, with the
+    same result.
 
     float32 and float64 are kept. Raises ValueError, naming the layer by its place in the
     Sequential, for anything else: other layers, options that ours do not have (dilation, groups,
@@ -87,8 +87,8 @@ def _of_torch(place, module):
     W = _of_tensor(place, "weight", module.weight)
     b = np.zeros(len(W), W.dtype) if module.bias is None else _of_tensor(place, "bias", module.bias)
     if kind == "Linear":
-        return Dense(W.T, b, "identity")                            # theirs is (K, D)
-    return Conv2D(W.swapaxes(0, 1), b.reshape(-1, 1, 1), "identity",    # theirs is (K, C, h, w)
+        return Dense(W.T, b, "identity")                            # torch has (K, D)
+    return Conv2D(W.swapaxes(0, 1), b.reshape(-1, 1, 1), "identity",    # torch has (K, C, h, w)
                   _integer(place, module, "stride"), _integer(place, module, "padding"))
 
 
@@ -96,8 +96,8 @@ def from_keras(model: Any) -> Network:
     """A network that computes what a keras Sequential, or a Model that is a chain, computes.
 
     Dense with or without an activation, Activation, ReLU: relu, sigmoid, tanh, linear. Flatten and
-    Dropout are left out, as rows enter and a network that predicts drops nothing; so is a softmax
-    or sigmoid at the very end: what is explained is the logit before it.
+    Dropout are skipped, since inputs are rows and Dropout is inactive at prediction time; so is a
+    final softmax or sigmoid: the logit before it is explained.
 
     Raises ValueError, naming the layer by its place in model.layers, for anything else.
     """
@@ -150,9 +150,9 @@ def _keras_activation(place, function):
 def from_sklearn(model: Any) -> Network:
     """A network that computes what a fitted MLPClassifier or MLPRegressor computes.
 
-    Of a classifier the logits, without the softmax or logistic function at its end: for two classes
-    one logit, which is positive for classes_[1]. Of a regressor its predictions, one output for
-    each column of y.
+    For a classifier, the logits, without its final softmax or logistic function: for two classes,
+    one logit, which is positive for classes_[1]. For a regressor, its predictions: one output per
+    column of y.
 
     Raises ValueError for other models, one that is not fitted, and out_activation_ 'exp' (of
     loss='poisson').
@@ -175,8 +175,8 @@ def from_sklearn(model: Any) -> Network:
 def from_folder(path: FilePath, activation: str) -> Network:
     """`MLP.from_arrays` of the files W1.npy (D, K), b1.npy (K,), W2.npy, b2.npy, ... in a folder.
 
-    They are what numpy.save writes. Raises ValueError for a file that is missing or is none, and
-    for what `MLP.from_arrays` refuses.
+    They are files of numpy.save. Raises ValueError for a missing or invalid file, and for whatever
+    `MLP.from_arrays` refuses.
     """
     path = Path(path)
     arrays: dict[str, list[np.ndarray]] = {"W": [], "b": []}
@@ -199,9 +199,9 @@ def _network(layers):
 
 
 def _flat(model, children, above=""):
-    """[(place, layer), ...]: models inside are opened, and what has no effect is left out.
+    """[(place, layer), ...]: nested models are flattened, and layers without effect skipped.
 
-    A layer that stands at two places is met at both.
+    A layer that is used twice appears twice.
     """
     pairs = []
     for number, layer in enumerate(children(model)):
@@ -216,7 +216,7 @@ def _flat(model, children, above=""):
 def _joined(steps, layers):
     """`layers` and those of the steps, each with its activation.
 
-    A sigmoid or softmax at the very end is left out, so that the logits leave the network.
+    A final sigmoid or softmax is skipped, so that the network outputs logits.
     """
     if steps and steps[-1].ours in ("sigmoid", *ONLY_AT_THE_END):
         steps = steps[:-1]
@@ -238,10 +238,10 @@ def _joined(steps, layers):
 
 
 def _activate(place, name, activation, layers):
-    """Give the activation to the layer with weights that stands before it.
+    """Give the activation to the layer with weights that precedes it.
 
-    If MaxPool2D or Flatten stand between, too: f never falls, so the largest f(z) is f of the
-    largest z, and the network stays the same.
+    MaxPool2D or Flatten may come between: f never decreases, so the largest f(z) is f of the
+    largest z, and the network computes the same.
     """
     number = len(layers) - 1
     while number >= 0 and type(layers[number]) in (MaxPool2D, Flatten):
@@ -269,7 +269,7 @@ def _integer(place, layer, option):
 
 
 def _one(value):
-    """The number that a tuple repeats; anything else as it is."""
+    """The number that a tuple repeats; anything else unchanged."""
     return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
 
 

@@ -12,13 +12,13 @@ def lenet(rng: Seed = 0, activation: str = "relu", channels: tuple[int, int] = (
           hidden: int = 120, dtype: DTypeLike = np.float32) -> Network:
     """An untrained convolutional network for digits of 28 x 28 pixels, after LeNet-5.
 
-    Twice a convolution with kernels of 5 x 5 and a max pooling of 2 x 2, then two Dense layers: an
+    Two blocks of a convolution (5 x 5 kernels) and a 2 x 2 max pooling, then two Dense layers: an
     image of 28 x 28, padded by 2; `channels` of 28 x 28, 14 x 14, 10 x 10, 5 x 5; `hidden` neurons,
-    10 logits. rng: a seed or a numpy.random.Generator. With learning_rate=2e-3 its accuracy on
-    MNIST's test digits is 98.7 % and more after 3 epochs.
+    10 logits. rng: a seed or a numpy.random.Generator. With learning_rate=2e-3, its accuracy on
+    MNIST's test digits is at least 98.7 % after 3 epochs.
 
-    Source: LeCun et al. 1998, "Gradient-Based Learning Applied to Document Recognition"; with ReLU,
-    max pooling and one hidden Dense layer less.
+    Source: LeCun et al. 1998, "Gradient-Based Learning Applied to Document Recognition"; here with
+    ReLU, max pooling and one hidden Dense layer fewer.
     """
     check_activation(activation)
     if np.shape(channels) != (2,):

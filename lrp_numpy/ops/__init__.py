@@ -1,16 +1,15 @@
-"""The two engines: the equations in NumPy (reference.py), the same as loops in numba (kernels.py).
+"""The two engines: the equations in NumPy (reference.py), and as loops in numba (kernels.py).
 
-Both modules have the same functions with the same names and arguments. Layers, networks and
-training are handed one of them as `ops`. The choice is made here, once for each public call, by its
-`engine`:
+Both modules have functions with the same names and arguments. Layers, networks and training receive
+one of the modules as `ops`. It is chosen here, once for each public call, by the argument `engine`:
 
     "numpy"     the equations
-    "numba"     the loops, which compile at their first call, some 20 to 40 seconds in all, and are
-                then kept on disk
+    "numba"     the loops, which the first call compiles, in 20 to 40 seconds in all, and keeps on
+                disk
     None        the equations below LOOPS_FROM multiplications, the loops from there on
 
 The work is counted as (images) x (epochs) x (multiplications of one forward pass). It never depends
-on what happens to be compiled, so results are the same to the bit on every run. With 784-500-10,
+on what is already compiled, so results are the same to the bit on every run. With 784-500-10,
 LOOPS_FROM is reached at 113,000 images: training on the shipped digits runs the equations (some
 seconds), training on all of MNIST for more than one epoch runs the loops.
 """
@@ -21,7 +20,7 @@ from lrp_numpy.ops import reference
 from lrp_numpy.utils.validation import check_choice
 
 ENGINES = ("numpy", "numba")
-LOOPS_FROM = 4.5e10         # multiplications: a few seconds in NumPy, less than compiling takes
+LOOPS_FROM = 4.5e10         # multiplications: a few seconds in NumPy, less than compilation
 
 _has_warned = False
 
@@ -29,15 +28,15 @@ _has_warned = False
 def choose(engine: str | None = None, multiplications: float = 0) -> ModuleType:
     """The module to compute with: ops.reference or ops.kernels, as the docstring above says.
 
-    Where numba cannot be imported, it is ops.reference for every engine, after one warning.
-    Raises ValueError for another engine.
+    If numba cannot be imported, warns once and returns ops.reference for every engine.
+    Raises ValueError for any other engine.
     """
     if engine is not None:
         check_choice("engine", engine, ENGINES)
     if engine == "numpy" or engine is None and multiplications < LOOPS_FROM:
         return reference
     try:
-        from lrp_numpy.ops import kernels       # here, because importing numba takes its time
+        from lrp_numpy.ops import kernels       # here, because importing numba is slow
     except ImportError as error:
         global _has_warned
         if not _has_warned:

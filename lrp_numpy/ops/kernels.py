@@ -1,19 +1,18 @@
 """The equations of reference.py as loops in numba: the same names, the same arguments.
 
-Four of five pixels of a digit are 0, and a 0 adds nothing to a sum. So the loops over j visit only
-the places where a_j is not 0. Otherwise a kernel is its equation, image by image, the images shared
-out among the cores. Lesson 11 builds them step by step. Where no loop is faster than NumPy, the
-function of reference.py stands here.
+In this file, a kernel is a compiled function. Four of five pixels of a digit are 0 and add nothing
+to a sum, so the loops over j visit only the j with a_j != 0. Otherwise a kernel computes its
+equation image by image, with the images divided among the cores. Lesson 11 builds them step by
+step. Where no loop is faster than NumPy, the function of reference.py is used.
 
-A loop is fast if its innermost index runs along a row of memory, far. W (D, K) has rows of K
-numbers, W.T has rows of D. Where K is below 32 (the ten logits) the kernels therefore go along W.T,
-through all j, or through the k that are not 0.
+A loop is fast if its innermost index runs along a long row of memory. W (D, K) has rows of K
+numbers, W.T has rows of D. If K is below 32 (the ten logits), the kernels therefore loop along the
+rows of W.T, over all j, or over the k that are not 0.
 
-No kernel calls a BLAS: its threads would fight numba's for the cores. The first call of a kernel
-compiles it, which takes seconds; it is then kept on disk. numba's threads do not survive a fork:
-start processes before the first call, or by "spawn".
-
-All kernels are in this one file, because numba's cache does not notice an edit in another.
+No kernel calls a BLAS: its threads would compete with numba's for the cores. The first call of a
+kernel compiles it, in seconds, and keeps it on disk. numba's threads do not survive a fork: start
+processes before the first call, or with "spawn". All kernels are in this one file, because numba's
+cache does not notice changes in other files.
 """
 import math
 from typing import Any, Callable
@@ -33,10 +32,10 @@ __all__ = ["adam_step", "average_pool", "average_pool_transpose", "convolve", "c
            "log_softmax", "loops", "max_pool", "max_pool_backward", "output_size", "shifted",
            "transpose", "zero_pad"]
 
-# A sum may be taken in any order, and a * w + z in one rounding. Nothing else is loosened: NaN and
-# infinity stay what they are.
+# Sums may be taken in any order, and a * w + z rounded once. Nothing else is relaxed: NaN and
+# infinity are kept.
 SUMS = {"reassoc", "contract"}
-LONG = 32       # numbers in a row of W from which on it pays to go along it
+LONG = 32       # rows of W with at least this many numbers are worth looping along
 
 
 def compiled(**options: Any) -> Callable[[Callable], Callable]:
@@ -50,8 +49,8 @@ def compiled(**options: Any) -> Callable[[Callable], Callable]:
 
 
 def as_contiguous_floats(*arrays: np.ndarray) -> list[np.ndarray]:
-    """The arrays as the kernels take them, copied where they are not: C-contiguous, writeable, and
-    all float32 or all float64. So there are two versions of each kernel to compile, not dozens."""
+    """The arrays as the kernels take them, copied if necessary: C-contiguous, writeable, and all
+    float32 or all float64. So each kernel is compiled in two versions, not dozens."""
     real = np.dtype(np.float32 if all(array.dtype == np.float32 for array in arrays)
                     else np.float64)
     return [array if type(array) is np.ndarray and array.dtype == real and array.flags.carray
@@ -64,7 +63,7 @@ def as_rows(a: np.ndarray) -> np.ndarray:
 
 
 def check_fit(a: np.ndarray, W: np.ndarray, b: np.ndarray) -> None:
-    """Raise ValueError unless a @ W + b can be formed; W may be from `pad_rows`."""
+    """Raise ValueError unless a @ W + b can be computed; W may be from `pad_rows`."""
     check_shape("a", a, (len(a), len(W)))
     beyond = W.shape[1] - b.size
     if b.ndim != 1 or beyond and not (W.shape[1] % 8 == 0 and 0 < beyond < 16):
@@ -73,14 +72,14 @@ def check_fit(a: np.ndarray, W: np.ndarray, b: np.ndarray) -> None:
 
 
 def has_long_rows(W: np.ndarray) -> bool:
-    """Whether the kernels go along the rows of W (D, K), and not along those of W.T."""
+    """Whether the kernels loop along the rows of W (D, K), not those of W.T."""
     return W.shape[1] >= LONG
 
 
 def pad_rows(W: np.ndarray) -> np.ndarray:
-    """A copy of W (D, K) whose rows begin where cache lines begin: zeros fill them up.
+    """A copy of W (D, K), padded with zeros so that each row begins at a cache line.
 
-    A row read across cache lines costs twice. Short rows are left as they are.
+    Reading a row across cache lines costs twice as much. Short rows are not padded.
     """
     W = W.reshape(-1, W.shape[-1])
     line = 64 // W.itemsize
@@ -93,13 +92,13 @@ def pad_rows(W: np.ndarray) -> np.ndarray:
     return rows
 
 
-# The two sums that everything is made of
+# The two sums that all other kernels use
 
 @compiled()
 def nonzero_places(a: np.ndarray, places: np.ndarray) -> int:
     """Writes every j with a_j != 0 into `places`, which is longer than a; returns how many.
 
-    A NaN is not 0, so it is not lost.
+    NaN counts as nonzero, so it is not lost.
     """
     count = 0
     for j in range(a.size):
@@ -115,7 +114,7 @@ def add_rows(z: np.ndarray, a: np.ndarray, rows: np.ndarray, starts: np.ndarray,
 
         for every j:  for every k:  z_k += a_j w_jk
 
-    Eight j at a time: z_k is then fetched and stored once for eight products.
+    Eight j at a time, so that z_k is loaded and stored once for eight products.
     """
     eights = count - count % 8
     for i in range(0, eights, 8):
@@ -140,7 +139,7 @@ def dot_rows(c: np.ndarray, rows: np.ndarray, starts: np.ndarray, s: np.ndarray,
 
         for every j:  for every k:  c_j += w_jk s_k
 
-    Eight j at a time: s_k is then fetched once for eight products.
+    Eight j at a time, so that s_k is loaded once for eight products.
     """
     zero = c.dtype.type(0)
     eights = count - count % 8
@@ -171,7 +170,7 @@ def dot_rows(c: np.ndarray, rows: np.ndarray, starts: np.ndarray, s: np.ndarray,
 
 @compiled()
 def as_line(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of W (D, K), C-contiguous, as one line of numbers, and where each of them begins."""
+    """W (D, K), C-contiguous, as one line of numbers, and where each row begins in it."""
     return W.reshape(W.size), np.arange(len(W)) * W.shape[1]
 
 
@@ -180,7 +179,7 @@ def as_line(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def linear(a: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
     """reference.linear: z = a @ W + b, (N, D) to (N, K), skipping the a_j that are 0.
 
-    W must be finite: 0 times infinity is not seen.
+    W must be finite: 0 times infinity goes unnoticed.
     """
     a, W, b = as_contiguous_floats(a, once(pad_rows, W) if isinstance(W, Remembering) else W, b)
     check_fit(a, W, b)
@@ -230,9 +229,9 @@ def loops(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray, epsilon: f
 
         z = a @ W + b;   s = R / (z + epsilon sign(z));   c = s @ W.T;   R = a * c
 
-    layer: a layers.base.LinearPart. To `ledger` a tuple in the order of rules.LedgerRow is
-    appended. Where a_j is 0, R_j is 0, or NaN if an s_k is not finite; a c_j that overflows there
-    is not seen. Raises ValueError for shapes that do not fit.
+    layer: a layers.base.LinearPart. A tuple in the order of rules.LedgerRow is appended to
+    `ledger`. Where a_j is 0, R_j is 0, or NaN if an s_k is not finite; an overflow of c_j goes
+    unnoticed there. Raises ValueError for shapes that do not fit.
     """
     out = layer.empty(a.shape, np.result_type(a, W, R))
     if layer.is_dense:      # several terms (N, T, D), (T, D, K) are one layer of T D inputs
@@ -251,7 +250,7 @@ def propagate_dense(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
                     out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The four lines for a Dense layer: R (N, D) and the ledger (N, 5).
 
-    W may be from `pad_rows`; z: the first line, where it is known already; out (N, D): where to
+    W may be from `pad_rows`; z: the result of the first line, if it is known; out (N, D): where to
     write R, C-contiguous.
     """
     a, W, b, R, z = as_contiguous_floats(a, W, b, R, np.empty((0, 0), R.dtype) if z is None else z)
@@ -279,7 +278,7 @@ def stabilizers(epsilon: float | np.ndarray, R: np.ndarray) -> np.ndarray:
 
 @compiled(parallel=True)
 def _propagate_dots(a, W, b, epsilon, R, z, out):
-    """z_k, if z is empty, and c_j along the rows of W, for the j with a_j != 0 only."""
+    """z_k (if z is empty) and c_j along the rows of W, only for the j with a_j != 0."""
     N, D = a.shape
     ledger = np.empty((N, 5))
     rows, starts = as_line(W)
@@ -303,7 +302,7 @@ def _propagate_dots(a, W, b, epsilon, R, z, out):
 
 @compiled(parallel=True)
 def _propagate_rows(a, W_T, b, epsilon, R, z, out):
-    """The same along the rows of W_T (K, D), for the k with s_k != 0 only."""
+    """The same along the rows of W_T (K, D), only for the k with s_k != 0."""
     N, D = a.shape
     ledger = np.empty((N, 5))
     rows, starts = as_line(W_T)
@@ -321,7 +320,7 @@ def _propagate_rows(a, W_T, b, epsilon, R, z, out):
 @compiled()
 def divide_row(s: np.ndarray, R: np.ndarray, z: np.ndarray, epsilon: np.ndarray) -> None:
     """s_k = R_k / (z_k + epsilon sign(z_k)); 0 where that would divide by 0, and NaN where it would
-    divide by infinity, so that no R_k is lost unseen."""
+    divide by infinity, so that no R_k is lost silently."""
     zero = s.dtype.type(0)
     for k in range(R.size):
         denominator = z[k] + (epsilon[k] if z[k] >= 0 else -epsilon[k])
@@ -360,8 +359,8 @@ def divide(R: np.ndarray, z: np.ndarray, b: np.ndarray,
            epsilon: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The second of the four lines for any layer: s = R / (z + epsilon sign(z)), and the ledger.
 
-    R and z (N, ...) of one shape; b: what of each z_k is the bias, broadcast to it. Returns s and
-    the ledger (N, 5), in which the inputs' column is still to be filled.
+    R and z (N, ...) have the same shape; b: the bias in each z_k, broadcast to its shape. Returns s
+    and the ledger (N, 5), whose column for the inputs is not filled yet.
     """
     check_shape("R", R, z.shape)
     b = np.broadcast_to(b, z.shape[1:]).ravel()
@@ -393,17 +392,17 @@ def _times_input(a, c, R):
     return totals
 
 
-# Convolution and pooling. An image is one line of numbers, row after row. Shifted, it is the same
-# line begun later: each weight of a convolution multiplies one line, and `add_rows` adds them up.
-# What a shift carries over the end of a row lands in columns beyond the output's, and is left out.
-# The way back goes place by place, so that it can skip the outputs that are 0: behind a max pooling
-# of 2 x 2, three of four.
+# Convolution and pooling. An image is one line of numbers, row after row. A shifted image is the
+# same line from a later start: each weight of a convolution multiplies one line; `add_rows` adds
+# them up. Pixels shifted past the end of a row land in columns beyond the output's and are dropped.
+# The transpose goes position by position, so that it can skip outputs that are 0: below a max
+# pooling of 2 x 2, three of four.
 
 def space_to_depth(a: np.ndarray, stride: int, padding: int) -> np.ndarray:
-    """Images a (N, C, H, W), padded with zeros and sorted by stride: (N, C s s, H', W').
+    """Images a (N, C, H, W), padded with zeros and split by stride: (N, C s s, H', W').
 
-    With a stride of s, channel (c, p, q) holds every s-th pixel, from row p and column q on: so a
-    step of the output is a step of 1 in it.
+    With a stride of s, channel (c, p, q) holds every s-th pixel, starting at row p and column q, so
+    a step of the output is a step of 1 in it.
     """
     N, C, H, W = a.shape
     beyond = [-(side + 2 * padding) % stride for side in (H, W)]
@@ -415,7 +414,7 @@ def space_to_depth(a: np.ndarray, stride: int, padding: int) -> np.ndarray:
 
 
 def tap_offsets(C: int, h: int, w: int, stride: int, rows: int, columns: int) -> np.ndarray:
-    """Where in the channels of `space_to_depth` the line of each weight (c, i, j) begins."""
+    """Where the line of each weight (c, i, j) begins in the channels of `space_to_depth`."""
     c, i, j = (index.ravel() for index in np.indices((C, h, w)))
     channel = (c * stride + i % stride) * stride + j % stride
     return (channel * rows + i // stride) * columns + j // stride
@@ -463,12 +462,11 @@ def convolve_transpose(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int =
 
 @compiled(parallel=True)
 def _convolve_transpose(s, W, h, w, H, width, stride, padding):
-    """For every place y, x of the kernel, skipping the k with s_k = 0:
+    """For every position y, x of the kernel, skipping the k with s_k = 0:
 
-        patch = sum_k s_k W_k;   what lies under the kernel += patch
+        patch = sum_k s_k W_k;   pixels under the kernel += patch
 
-    W (K, h w C); the C channels lie side by side, so that a row of the kernel is one line of
-    numbers.
+    W (K, h w C): the C channels are adjacent, so that a row of the kernel is one line of numbers.
     """
     N, K, rows_out, columns_out = s.shape
     C = W.shape[1] // (h * w)
@@ -499,9 +497,9 @@ def _convolve_transpose(s, W, h, w, H, width, stride, padding):
 
 def kernel_gradient(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: int = 1,
                     padding: int = 0) -> np.ndarray:
-    """reference.kernel_gradient: dW[:, k] = the sum of dz_k times what lies under the kernel.
+    """reference.kernel_gradient: dW[:, k] = the sum of dz_k times the pixels under the kernel.
 
-    Where little lies under the kernel (one channel), the lines of `_convolve` are longer.
+    If these are few (one channel), the lines of `_convolve` are longer.
     """
     a, dz = as_contiguous_floats(a, dz)
     C, K = a.shape[1], dz.shape[1]
@@ -533,11 +531,11 @@ def _kernel_gradient_lines(lines, dz, starts, columns):
 
 @compiled(parallel=True)
 def _kernel_gradient(a, dz, h, w, stride, padding):
-    """For every image and place y, x of the kernel, skipping the k with dz_k = 0:
+    """For every image and position y, x of the kernel, skipping the k with dz_k = 0:
 
-        dW_k += dz_k patch,   patch: what lies under the kernel, its C channels side by side
+        dW_k += dz_k patch,   patch: the pixels under the kernel, with adjacent C channels
 
-    The images go in eight shares, so that the sum does not depend on how many threads there are.
+    The images are split into eight parts, so that the sum does not depend on the thread count.
     """
     N, C, H, width = a.shape
     K, rows_out, columns_out = dz.shape[1:]
@@ -570,8 +568,8 @@ def _kernel_gradient(a, dz, h, w, stride, padding):
 
 @compiled(parallel=True)
 def max_pool(a: np.ndarray, size: int, stride: int) -> np.ndarray:
-    """reference.max_pool: z[n, c, y, x] = the largest of a square of a (N, C, H, W); NaN is larger
-    than all. First down the columns, then along the row of their largest."""
+    """reference.max_pool: z[n, c, y, x] = the largest of a square of a (N, C, H, W); NaN counts as
+    largest. First down each column, then along the row of the column maxima."""
     N, C, H, W = a.shape
     z = np.empty((N, C, (H - size) // stride + 1, (W - size) // stride + 1), a.dtype)
     for n in prange(N):
@@ -596,8 +594,8 @@ def max_pool(a: np.ndarray, size: int, stride: int) -> np.ndarray:
 @compiled(parallel=True)
 def max_pool_backward(a: np.ndarray, dz: np.ndarray, size: int, stride: int) -> np.ndarray:
     """reference.max_pool_backward: each dz goes to the largest pixel of its square, found as above;
-    of equals to the first; NaN wins nothing. No branch asks which is the largest: a processor could
-    not predict the answer."""
+    among equal pixels, to the first; a NaN does not win. The comparison uses no branches, which a
+    processor could not predict."""
     da = np.zeros(a.shape, dz.dtype)
     N, C, H, W = a.shape
     for n in prange(N):
@@ -658,8 +656,8 @@ def adam_step(w: np.ndarray, gradient: np.ndarray, m: np.ndarray, v: np.ndarray,
 def _adam_row(w, gradient, m, v, t, learning_rate, beta1, beta2, epsilon):
     """For every parameter i:  m_i, v_i, w_i  <-  the four lines of Adam, in one pass.
 
-    What is left of m and v below 1e-30 becomes 0. Without a gradient they shrink until they are
-    too small for a normal float, and processors are many times slower with such numbers.
+    Values of m and v below 1e-30 become 0. Without a gradient they would shrink to denormal
+    floats, with which processors are many times slower.
     """
     real = w.dtype.type
     correction1 = real(1 / (1 - beta1**t))
@@ -686,7 +684,7 @@ def gradients(a: np.ndarray, dz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def dense_adam_step(a: np.ndarray, dz: np.ndarray, W: tuple, b: tuple, t: int,
                     learning_rate: float, beta1: float, beta2: float, epsilon: float) -> None:
-    """reference.dense_adam_step: the gradients of a Dense layer and its step of Adam, in one pass.
+    """reference.dense_adam_step: the gradients of a Dense layer and its Adam step, in one pass.
 
         dW = a.T @ dz;   db = sum of dz over the batch;   W, b <- Adam
 

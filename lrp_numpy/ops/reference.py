@@ -1,18 +1,18 @@
-"""Every equation of the networks and their training in NumPy, as it stands on paper.
+"""Every equation of the networks and their training in NumPy, as written on paper.
 
-kernels.py has the same functions, by the same names and with the same arguments, as loops;
-`ops.choose` decides which of the two runs. (LRP's own equations stand in rules.py.)
+kernels.py has the same functions, with the same names and arguments, as loops; `ops.choose` decides
+which of the two run. (The equations of LRP are in rules.py.)
 
-Rows of numbers are (N, D). Images are (N, C, H, W): N images of C channels, H rows, W columns. What
-is done to images is done shifted image by shifted image: `shifted` is the part of a that one weight
-of a kernel meets.
+Rows of numbers are (N, D). Images are (N, C, H, W): N images of C channels, H rows, W columns. The
+functions work on one shifted image at a time: `shifted` is the part of a that one weight of a
+kernel multiplies.
 """
 import numpy as np
 
 from lrp_numpy.utils.types import Shape
 from lrp_numpy.utils.validation import check_shape
 
-# What rules.propagate reads of a layer: run the four lines as they stand, and look at the arrays
+# What rules.propagate reads from a layer: run the four lines as written, and check the arrays
 loops, is_checked = None, False
 
 
@@ -43,8 +43,8 @@ def convolve(a: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int = 1,
 
         z[n, k, y, x] = sum_{c, i, j} a[n, c, s y + i - p, s x + j - p] W[c, k, i, j] + b[k]
 
-    W (C, K, h, w): W[c, k] is the pattern that channel k looks for in channel c; b (K, 1, 1); s the
-    stride, p the padding: a is taken as 0 outside of the image. H' = (H + 2 p - h) // s + 1.
+    W (C, K, h, w): W[c, k] is the pattern that channel k detects in channel c; b (K, 1, 1); s the
+    stride, p the padding: outside the image, a is 0. H' = (H + 2 p - h) // s + 1.
     """
     h, w = W.shape[2:]
     a, z = zero_pad(a, padding), b
@@ -57,11 +57,11 @@ def convolve(a: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int = 1,
 
 def convolve_transpose(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int = 1,
                        padding: int = 0) -> np.ndarray:
-    """The way back: s of each output returns along each weight that led from a pixel to it.
+    """The transpose: s of each output goes back through each weight that leads to it.
 
         c[n, c, s y + i - p, s x + j - p] += s[n, k, y, x] W[c, k, i, j]    for all c, k, i, j, y, x
 
-    From s (N, K, H', W') to `shape` (N, C, H, W), that of the input of `convolve`. Were the
+    From s (N, K, H', W') to `shape` (N, C, H, W), that of the input of `convolve`. With the
     convolution written as one matrix M, z = a @ M, this is s @ M.T.
     """
     h, w = W.shape[2:]
@@ -75,7 +75,7 @@ def convolve_transpose(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int =
 
 def kernel_gradient(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: int = 1,
                     padding: int = 0) -> np.ndarray:
-    """dW (C, K, h, w) of a convolution: what each weight was multiplied by, times dz, summed.
+    """dW (C, K, h, w) of a convolution: for each weight, the sum of its inputs times dz.
 
         dW[c, k, i, j] = sum_{n, y, x} a[n, c, s y + i - p, s x + j - p] dz[n, k, y, x]
     """
@@ -96,7 +96,7 @@ def average_pool(a: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int) -> np
 
 
 def average_pool_transpose(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int) -> np.ndarray:
-    """The way back: c[n, c, s y + i, s x + j] += s[n, c, y, x] W[i, j]."""
+    """The transpose: c[n, c, s y + i, s x + j] += s[n, c, y, x] W[i, j]."""
     c, W = np.zeros((len(s), *shape[1:]), s.dtype), W.astype(s.dtype)
     for i, j in np.ndindex(W.shape):
         shifted(c, i, j, W.shape, stride)[...] += s * W[i, j]
@@ -110,7 +110,7 @@ def max_pool(a: np.ndarray, size: int, stride: int) -> np.ndarray:
 
 
 def max_pool_backward(a: np.ndarray, dz: np.ndarray, size: int, stride: int) -> np.ndarray:
-    """dz goes to the largest pixel of its square; of equals, to the first."""
+    """dz goes to the largest pixel of its square; among equal pixels, to the first."""
     z, da, square = max_pool(a, size, stride), np.zeros(a.shape, dz.dtype), (size, size)
     is_open = np.ones(z.shape, bool)
     for i, j in np.ndindex(square):
@@ -126,7 +126,7 @@ def zero_pad(a: np.ndarray, padding: int) -> np.ndarray:
 
 
 def shifted(a: np.ndarray, i: int, j: int, size: Shape, stride: int) -> np.ndarray:
-    """What the weight at i, j of a kernel of `size` (h, w) meets on its way over images a.
+    """The pixels of images a that the weight at i, j of a kernel of `size` (h, w) multiplies.
 
     A view (N, C, H', W'): the pixels of a from row i and column j on, every stride-th.
     """
@@ -135,7 +135,7 @@ def shifted(a: np.ndarray, i: int, j: int, size: Shape, stride: int) -> np.ndarr
 
 
 def output_size(sides: Shape, size: Shape, stride: int, padding: int = 0) -> Shape:
-    """How often a kernel of `size` (h, w) fits into a padded image of `sides` (H, W): (H', W')."""
+    """The positions of a kernel of `size` (h, w) in a padded image of `sides` (H, W): (H', W')."""
     return tuple((side + 2 * padding - reach) // stride + 1 for side, reach in zip(sides, size))
 
 

@@ -1,16 +1,16 @@
-"""Weights that remember what was made of them.
+"""Weights that cache the results computed from them.
 
 A rule such as lrp_gamma computes W + gamma * positive(W), and `explain` calls it for one batch of
-images after another. So `explain` hands it a `remember(W)`: an array for which a computation of
-weights and numbers alone is done once and looked up from then on. Whatever meets other arrays, such
-as a @ W, is computed as ever, and gives a plain array. A rule knows nothing of it, but that it must
-not write into these arrays: W.copy() and np.copy(W) give one to write into.
+images after another. So `explain` passes it a `remember(W)`: an array for which a computation from
+weights and numbers alone is done once, and looked up from then on. A computation with other arrays,
+such as a @ W, is done every time and gives a plain array. Rules need not know about this, but must
+not write into these arrays: W.copy() and np.copy(W) give writable copies.
 """
 from typing import Any, Callable
 
 import numpy as np
 
-MAX_RESULTS = 64    # in a memo, which then starts anew: numbers may differ from batch to batch
+MAX_RESULTS = 64    # in a memo, which is then cleared: numbers may differ between batches
 
 
 class Remembering(np.ndarray):
@@ -18,10 +18,10 @@ class Remembering(np.ndarray):
     memo: dict | None
 
     def __array_finalize__(self, source: Any) -> None:
-        self.memo = None        # a view, such as W.T, is an array like any other
+        self.memo = None        # a view, such as W.T, has no memo
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        if method != "__call__":        # a sum, say, into which NumPy's own W.mean() writes
+        if method != "__call__":        # such as a sum, into which W.mean() writes
             return _computed(getattr(ufunc, method), inputs, options)
         return _recall(ufunc, inputs, options)
 
@@ -54,13 +54,13 @@ def _recall(function, inputs, options):
         key = function, _key(inputs, memos), _key(tuple(options.items()), memos)
         memo = memos[0]
         hash(key)
-    except (TypeError, IndexError):     # other arrays take part, or nothing that remembers
+    except (TypeError, IndexError):     # other arrays are involved, or no memo
         return _computed(function, inputs, options)
     if key not in memo:
         result = _computed(function, inputs, options)
         if type(result) is not np.ndarray:      # a number, or several arrays
             return result
-        # with what went in, so that no other array can get its identity
+        # with the inputs, so that no other array can get the id of one
         _keep(memo, key, (_as_remembering(result, memo), inputs, options))
     return memo[key][0]
 

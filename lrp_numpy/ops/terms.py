@@ -1,4 +1,4 @@
-"""A layer whose z has several terms, z = a1 @ W1 + a2 @ W2 + ... + b, as one layer."""
+"""A layer whose z is a sum of terms, z = a1 @ W1 + a2 @ W2 + ... + b, as one layer."""
 from typing import Any, Callable, NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ from lrp_numpy.utils.types import Array, Shape
 class Terms(NamedTuple):
     """`layer`, the inputs of the terms stacked along axis 1: a (N, T, ...), W (T, ...).
 
-    So a * c, and sums over all but the images, are what they are for a layer of one term.
+    So a * c, and sums over all axes but the images, work as for a layer of one term.
     """
     layer: Any      # with linear(a, W, b) and transpose(s, W, shape)
 
@@ -26,7 +26,7 @@ class Terms(NamedTuple):
         return self.layer.is_dense
 
     def known(self, a: Array, W: Array, b: Array) -> None:
-        """No forward pass has met these arrays."""
+        """None: z of these arrays was not computed before."""
 
     def empty(self, shape: Shape, dtype: np.dtype) -> Array:
         return np.empty(shape, dtype)

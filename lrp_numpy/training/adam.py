@@ -1,4 +1,4 @@
-"""Adam: one object with its numbers, its moments and its step."""
+"""Adam: one object with its parameters, its moments and its step count."""
 import numpy as np
 
 from lrp_numpy.network import Network
@@ -16,7 +16,7 @@ class Adam:
         w <- w - learning_rate m^ / (sqrt(v^) + epsilon)
 
     `state` holds (w, m, v) for each array that training changes, in a list for each layer; `t`
-    counts the steps. The equations stand in ops/reference.py; both engines take the numbers from
+    counts the steps. The equations are in ops/reference.py; both engines take the numbers from
     here. Source: Kingma and Ba 2015, "Adam: A Method for Stochastic Optimization", algorithm 1.
     """
 
@@ -37,11 +37,11 @@ class Adam:
 
     @property
     def numbers(self) -> tuple:
-        """What ops.adam_step takes behind (w, gradient, m, v)."""
+        """The arguments of ops.adam_step after (w, gradient, m, v)."""
         return self.t, self.learning_rate, self.beta1, self.beta2, self.epsilon
 
 
 def init_state(net: Network) -> State:
-    """[[(w, m, v), ...], ...]: the arrays of each layer that are trained, with moments of 0."""
+    """[[(w, m, v), ...], ...]: the trained arrays of each layer, with moments of 0."""
     arrays = [[getattr(layer, name) for name in layer.parameters] for layer in net.layers]
     return [[(w, np.zeros_like(w), np.zeros_like(w)) for w in of_layer] for of_layer in arrays]

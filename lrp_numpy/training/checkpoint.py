@@ -1,9 +1,9 @@
-"""Training that can be stopped and go on: its state in a file.
+"""Training that can be stopped and resumed: its state in a file.
 
 A checkpoint holds the weights, Adam's moments, the losses and accuracies so far, and a
-`run_fingerprint`: what must be the same for the run to go on as if it had never stopped. The state
-of the random generator is not kept, since it follows: each epoch draws one order of the images from
-it.
+`run_fingerprint`: what must be the same for the run to resume as if it had never stopped. The state
+of the random generator is not saved, since it can be reconstructed: each epoch draws one order of
+the images from it.
 """
 import hashlib
 import json
@@ -24,13 +24,13 @@ from lrp_numpy.network import Network
 from lrp_numpy.training.adam import State
 
 DIGITS = ("train_images", "train_labels", "test_images", "test_labels")
-FIRST_WEIGHTS = "first weights"     # those with which a run began
+FIRST_WEIGHTS = "first weights"     # the initial weights of a run
 MAX_BYTES = 1 << 20        # of the fingerprint in a file; a longer one is refused
 
 
 def run_fingerprint(net: Network, digits: Digits, rng: np.random.Generator,
                     **settings: Any) -> dict[str, str]:
-    """{what: a text}: two runs with the same texts take the same steps."""
+    """{name: description}: two runs with the same descriptions take the same steps."""
     weights = [np.ascontiguousarray(getattr(layer, name))
                for layer in net.layers for name in layer.parameters]
     return {"network": architecture(net), FIRST_WEIGHTS: _hash(*weights)} | {
@@ -52,7 +52,7 @@ def architecture(net: Network) -> str:
 
 
 def fingerprint(array: np.ndarray) -> str:
-    """An array in a few words: its shape, its type, and the beginning of its SHA-256."""
+    """A short description of an array: its shape, type, and the start of its SHA-256."""
     array = np.ascontiguousarray(array)
     return f"{array.shape} {array.dtype} {_hash(array)}"
 
@@ -81,10 +81,10 @@ def save(path: FilePath, state: State, losses: list[float], accuracies: list[flo
 
 
 def engine_of(path: FilePath) -> str | None:
-    """The engine of the run that a checkpoint belongs to, or None if it cannot be told."""
+    """The engine of the run that a checkpoint belongs to, or None if unknown."""
     try:
         return json.loads(str(read_arrays(path)["identity"]))["engine"].strip("'")
-    except Exception:       # `load` says what is wrong with the file
+    except Exception:       # `load` reports what is wrong with the file
         return None
 
 
@@ -98,12 +98,12 @@ def load(path: FilePath, state: State, of: dict[str, str], steps: int,
          epochs: int) -> tuple[list[float], list[float], dict[str, str]]:
     """Fill `state` from a checkpoint; returns (losses, accuracies, fingerprint).
 
-    of: the `run_fingerprint` of this run; steps: in an epoch; epochs: to be trained in all.
+    of: the `run_fingerprint` of this run; steps: per epoch; epochs: to be trained in all.
 
-    The network must be as it was when the run began, or as the checkpoint has it: the fingerprint
-    that is returned is that of the beginning. Returns ([], [], of) if there is no file yet. Raises
-    ValueError, naming the file, for one that is no checkpoint, one whose fingerprint differs, and
-    one that has begun more epochs: what differs is named, and nothing has been changed.
+    The network must have the run's initial weights or those in the checkpoint; the returned
+    fingerprint has the initial ones. Returns ([], [], of) if there is no file yet. Raises
+    ValueError, naming the file, if it is not a checkpoint, has another fingerprint, or has begun
+    more epochs: the error names the difference, and nothing is changed.
     """
     path = Path(path)
     if not path.exists():
@@ -137,7 +137,7 @@ def load(path: FilePath, state: State, of: dict[str, str], steps: int,
                 (array == kept).all() for name, array, kept in arrays if name.startswith("w_")):
             raise ValueError("it is of a run with another network: its weights are neither those "
                              "with which the run began nor those that it had come to")
-    except Exception as error:      # whatever a damaged file makes NumPy and json stumble over
+    except Exception as error:      # a damaged file can make NumPy and json raise anything
         raise ValueError(f"checkpoint {path} cannot be used: {error_text(error)}") from error
     begun = -(-len(losses) // steps)
     if begun > epochs:
@@ -157,10 +157,10 @@ def _checked(numbers, name):
 
 @contextmanager
 def ctrl_c_waits() -> Iterator[threading.Event]:
-    """Within it, Ctrl-C is only noted: yields an Event that is set by it.
+    """Inside this context, Ctrl-C only sets the Event that is yielded.
 
-    So a step is never cut in the middle, with one layer changed and another not yet. Outside of the
-    main thread, which alone gets Ctrl-C, and where Ctrl-C is ignored, the Event is never set.
+    So it never interrupts a step after one layer has changed and before another has. Outside the
+    main thread, which alone receives Ctrl-C, and where Ctrl-C is ignored, the Event is never set.
     """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread() or (

@@ -1,4 +1,4 @@
-"""The training loop: batches, steps of Adam, progress, checkpoints."""
+"""The training loop: batches, Adam steps, progress, checkpoints."""
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,9 +21,9 @@ from lrp_numpy.utils.validation import check_inputs, check_integer, check_labels
 
 
 class History(NamedTuple):
-    """What training looked like."""
+    """The course of a training run."""
     loss: np.ndarray        # (steps,) cross-entropy of each batch, in nats
-    accuracy: np.ndarray    # (epochs,) fraction of the test images that is right after each epoch
+    accuracy: np.ndarray    # (epochs,) accuracy on the test images after each epoch
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -35,7 +35,7 @@ def accuracy(net: Network, images: np.ndarray, labels: np.ndarray,
              engine: str | None = None) -> float:
     """The fraction of images (N, D) whose largest logit is that of the label (N,).
 
-    Raises ValueError for no images at all, labels that do not fit, and what `forward` refuses.
+    Raises ValueError for no images, labels that do not fit, and whatever `forward` refuses.
     """
     if len(images) == 0:
         raise ValueError("images must hold at least one image, got none")
@@ -43,13 +43,13 @@ def accuracy(net: Network, images: np.ndarray, labels: np.ndarray,
     return float((net.predict(images, engine) == labels).mean())
 
 
-@np.errstate(over="ignore", invalid="ignore")       # `train` looks at what came of it
+@np.errstate(over="ignore", invalid="ignore")       # `train` checks the result
 def training_step(net: Network, adam: Adam, x: np.ndarray, labels: np.ndarray,
                   ops: ModuleType = reference) -> float:
     """One step of training: forward, loss, backward and Adam, on the weights. Returns the loss.
 
-    x (N, D), labels (N,): a batch, x of the network's type; ops: the engine, see `ops`. From the
-    last layer to the first; a layer's W is changed as soon as dz has been handed down through it.
+    x (N, D), labels (N,): a batch, x of the network's type; ops: the engine, see `ops`. Goes from
+    the last layer to the first; a layer's W changes as soon as dz has been propagated through it.
     """
     a, z = run(net.layers, x, ops)
     loss, da = ops.cross_entropy(a[-1], labels)
@@ -57,7 +57,7 @@ def training_step(net: Network, adam: Adam, x: np.ndarray, labels: np.ndarray,
     for number in reversed(range(net.first_trained, len(net.layers))):
         layer = net.layers[number]
         dz = layer.delta(z[number], a[number + 1], da)
-        if number > net.first_trained:      # nobody needs the derivatives below it
+        if number > net.first_trained:      # the derivatives below it are not needed
             da = layer.backward(a[number], dz, ops)
         layer.adam_step(a[number], dz, adam.state[number], adam.numbers, ops)
     return loss
@@ -71,19 +71,19 @@ def train(net: Network, digits: Digits, epochs: int = 10, batch_size: int = 100,
     digits: anything with train_images (N, D), train_labels (N,), test_images, test_labels. Every
     epoch shuffles the training images with `rng` (a seed or a numpy.random.Generator); a batch is
     cast to the type of the network, and the last may be smaller. progress=True shows a bar on a
-    terminal, and elsewhere one line an epoch, on stderr. engine: "numpy", "numba" or None, as `ops`
-    says: the same to rounding.
+    terminal, or one line per epoch elsewhere, on stderr. engine: "numpy", "numba" or None, see
+    `ops`: the results agree to rounding.
 
-    checkpoint: a file, written before the first epoch, after each, and on Ctrl-C. If it is there
-    already, training goes on from it, and ends with the same bits as if it had never stopped;
-    `epochs` may be more. `net` must be as it was when that run began, or as that run left it;
-    `rng`, as it was then: a seed, or a Generator in that state.
+    checkpoint: a file, written before the first epoch, after each, and on Ctrl-C. If it exists,
+    training resumes from it, and ends with the same bits as if it had never stopped; `epochs` may
+    be larger. `net` must be as it was when that run began, or as that run left it; `rng` must be as
+    it was at the start: the same seed, or a Generator in the same state.
 
     Each step is `training_step`: forward, cross-entropy, backward, Adam.
 
     Raises ValueError for settings or digits that do not fit, and for a checkpoint of another
     network, other digits, settings or seed; FloatingPointError when the loss, a weight or a moment
-    is no longer finite: `net` is then of no more use, and the checkpoint is the last good one.
+    is no longer finite: `net` is then useless, and the checkpoint is the last good one.
     """
     check_integer("epochs", epochs)
     check_integer("batch_size", batch_size)
@@ -112,9 +112,9 @@ def train(net: Network, digits: Digits, epochs: int = 10, batch_size: int = 100,
         losses, accuracies, fingerprint = checkpoints.load(checkpoint, adam.state, fingerprint,
                                                            steps, epochs)
         save = partial(checkpoints.save, checkpoint, adam.state, losses, accuracies, fingerprint)
-        save()          # so that a file that cannot be written is found out now
+        save()          # so that a file that cannot be written fails now
     for _ in accuracies:
-        rng.permutation(len(images))    # the orders of the epochs that are behind
+        rng.permutation(len(images))    # the orders of the epochs already trained
     adam.t = len(losses)
 
     def check_weights():
@@ -148,8 +148,8 @@ def train(net: Network, digits: Digits, epochs: int = 10, batch_size: int = 100,
 
 @contextmanager
 def _progress(progress: bool, epochs: int, steps: int, begun: int) -> Iterator:
-    """A function to call after each step, and after each epoch with what came of it: a bar on a
-    terminal; elsewhere, in a notebook or a log, one line an epoch."""
+    """A function to call after each step, and after each epoch with its results: a bar on a
+    terminal; elsewhere, in a notebook or a log, one line per epoch."""
     bar = tqdm(total=epochs * steps, initial=begun, desc="training", unit="step",
                disable=None if progress else True)
 
@@ -168,9 +168,9 @@ def _progress(progress: bool, epochs: int, steps: int, begun: int) -> Iterator:
 
 @contextmanager
 def _stop_between_steps(save, check_weights):
-    """A function to be called between steps: after Ctrl-C, it saves and raises KeyboardInterrupt.
+    """A function to call between steps: after Ctrl-C, it saves and raises KeyboardInterrupt.
 
-    What is not finite is not saved. Without a checkpoint to save to, Ctrl-C stops as always.
+    Weights that are not finite are not saved. Without a checkpoint, Ctrl-C stops as usual.
     """
     if save is None:
         yield lambda: None

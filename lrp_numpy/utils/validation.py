@@ -1,6 +1,6 @@
-"""Checks of arguments: each raises ValueError, or returns nothing.
+"""Checks of arguments, which raise ValueError; some return the checked value.
 
-The error names the argument, what is allowed, and the value.
+The error states the argument, what is allowed, and the value.
 """
 import inspect
 import warnings
@@ -53,12 +53,12 @@ def check_array(x: Any, width: int | str, name: str = "x", also: Sequence[DTypeL
 
 
 def check_finite(x: np.ndarray, name: str = "x", first_row: int = 0) -> None:
-    """All of x must be finite; the error names the first value that is not, and its place.
+    """All of x must be finite; the error gives the first value that is not, and its position.
 
     first_row: the number of x's first row, if x is part of a larger array.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        is_finite = np.isfinite(x.sum())        # cheap: only if it fails, look at each value
+        is_finite = np.isfinite(x.sum())        # cheap: look at each value only if this fails
     if not is_finite and not np.isfinite(x).all():
         place = np.argwhere(~np.isfinite(x))[0]
         wrong = x[tuple(place)]
@@ -68,7 +68,7 @@ def check_finite(x: np.ndarray, name: str = "x", first_row: int = 0) -> None:
 
 
 def check_overflow(z: np.ndarray, name: str, first_row: int = 0) -> None:
-    """`check_finite` for results of finite numbers: raises FloatingPointError instead."""
+    """`check_finite` for computed values: raises FloatingPointError instead."""
     try:
         check_finite(z, name, first_row)
     except ValueError as error:
@@ -93,7 +93,7 @@ def check_shape(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
 
 
 def as_floats(**arrays: np.ndarray) -> list[np.ndarray]:
-    """The arrays, of which integers become float64.
+    """The arrays, with integers converted to float64.
 
     Raises ValueError unless each is a NumPy array of integers or of finite float32 or float64.
     """
@@ -123,7 +123,7 @@ def check_alpha_beta(alpha: Any, beta: Any) -> tuple[float, float]:
 
 
 def check_low_high(low: Any, high: Any, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """low and high as arrays like a (N, ...): a finite number or one for each input, low < high."""
+    """low and high as arrays like a (N, ...): finite, one number or one per input; low < high."""
     try:
         real = np.result_type(a.dtype, np.float32)
         ends = [np.broadcast_to(np.asarray(end, real), a.shape[1:]) for end in (low, high)]
@@ -136,7 +136,7 @@ def check_low_high(low: Any, high: Any, a: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def checked(rule: Callable) -> Callable:
-    """A rule of rules.py that checks its arguments first: the constraints of all rules, told once.
+    """A rule of rules.py that first checks its arguments: here are the constraints of all rules.
 
     a, W, b, R: NumPy arrays of integers, which become float64, or of finite floats (`explain` has
     checked them already: layer.is_checked); epsilon, stabilizer, gamma: at least 0;
@@ -163,7 +163,7 @@ def checked(rule: Callable) -> Callable:
 
 
 def warn_if_negative(a: np.ndarray, gamma: float) -> None:
-    """LRP-gamma turns around where an activation a is negative."""
+    """Warn: where an activation a is negative, LRP-gamma favours negative evidence."""
     if gamma > 0 and np.size(a) and np.min(a) < 0:
         warnings.warn("gamma is made for activations of at least 0, and some here are negative: it "
                       "then favours negative evidence; use 'gamma_generalized', the rule for both "
