@@ -180,10 +180,10 @@ def _remembering(net: Network) -> Network:
     if any(isinstance(getattr(layer, name), Remembering)
            for layer in net.layers for name in layer.parameters):
         return net
-    memo: dict = {}
-    twin = copy(net)
+    twin, memos = copy(net), [dict[Any, Any]() for _ in net.layers]
     twin.layers = [replace(layer, **{name: remember(getattr(layer, name), memo)  # type: ignore
-                                     for name in layer.parameters}) for layer in net.layers]
+                                     for name in layer.parameters})
+                   for layer, memo in zip(net.layers, memos)]
     return twin
 
 

@@ -422,6 +422,7 @@ from lrp_numpy.datasets import download
 files, download.MIRRORS, largest, arguments = json.loads(sys.argv[1])
 download.FILES = tuple(download.IDXFile(*file) for file in files)
 if largest is not None:
+    import matplotlib.font_manager      # which keeps a larger file of its own
     import resource
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
 sys.exit(cli.main(arguments))

@@ -609,6 +609,6 @@ def test_a_rule_that_writes_into_weights_is_refused(engine, write):
     with pytest.raises(ValueError, match="read-only"):
         lrp.explain(net, x, careless, engine=engine)
     e = lrp.explain(net, x, careful, engine=engine)
-    expected = lrp.explain(net, x, "captum.alpha1_beta0", engine=engine, epsilon=0)
+    expected = lrp.explain(net, x, "captum.alpha1_beta0", engine=engine, stabilizer=0)
     np.testing.assert_allclose(e.input, expected.input, rtol=1e-3, atol=1e-6)
     assert all((layer.W == W).all() for layer, W in zip(net.layers, before))
