@@ -164,10 +164,20 @@ def test_nothing_below_the_lowest_trained_layer_is_changed():
         def backward(self, a, dz, ops=None):
             raise AssertionError("nobody needs it")
 
-    net = lrp.Network([Bottom((1, 2, 2)), lrp.Flatten(), lrp.Dense.random(4, 3, "identity", 0)])
-    assert net.first_trained == 2
-    for engine in ENGINES:
-        lrp.train(net, small_digits(), 1, progress=False, engine=engine)
+    class First(lrp.Dense):
+        backward = Bottom.backward
+
+    first, last = lrp.MLP.random([4, 5, 3], "relu").layers
+    for net, number in ((lrp.Network([Bottom((1, 2, 2)), lrp.Flatten(), first, last]), 2),
+                        (lrp.Network([First(first.W, first.b, "relu"), last]), 0),
+                        (lrp.Network([Bottom((1, 2, 2)), lrp.Flatten(),
+                                      First(first.W, first.b, "relu"), last]), 2)):
+        assert net.first_trained == number
+        gradients = net.backward(net.forward_pass(small_digits().test_images),
+                                 np.ones((50, 3), np.float32))
+        assert [len(of_layer) for of_layer in gradients] == [0] * number + [2, 2]
+        for engine in ENGINES:
+            lrp.train(net, small_digits(), 1, progress=False, engine=engine)
 
 
 def scripted(monkeypatch, losses):
