@@ -96,7 +96,7 @@ def propagate(a: Array, W: Array, b: Array, R: Array, epsilon: float | Array = 0
     """
     if layer.loops is not None:     # the same four lines in one pass over W: ops/kernels.py
         return layer.loops(a, W, b, R, epsilon, layer, ledger)
-    if not layer.is_checked:        # `explain` has checked them
+    if not layer.is_checked:        # as they are within `explain`
         a, W, b, R = as_floats(a=a, W=W, b=b, R=R)
 
     z = layer.linear(a, W, b)               # 1. the total contribution to each output
