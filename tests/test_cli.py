@@ -527,7 +527,7 @@ def test_stopped_and_gone_on(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("options, printed", [
-    (QUICK, "epoch "),
+    (["--activation", "relu", *QUICK], "epoch "),
     (["--network", "none.npz"], "lrp_numpy: error: none.npz is not a network saved by ")])
 def test_the_reader_closes_the_pipe(tmp_path, options, printed):
     """As in `python -m lrp_numpy explain | head -1`: no message, no traceback, status 1."""
