@@ -86,9 +86,11 @@ def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None
     f(0) != 0; models.canonize.zero_centred solves this. Source: Bach et al. 2015; see rules.py.
     """
     check_array(x, net.sizes[0], also=[np.uint8])
-    ops, net = net.choose_ops(engine, len(x)), _remembering(net)
+    ops, given = net.choose_ops(engine, len(x)), net
+    net = _remembering(net)
     rules = rules_of_layers(rule, net, parameters)
-    _warn_unless_zero_centred(net)
+    if net is not given:        # explain_batches has warned, and hands its own on
+        _warn_unless_zero_centred(net)
     _check_target(target, len(x), net)
     _check_start(start, len(x), net)
     real = np.result_type(net.dtype, x.dtype)       # for bytes, the network's type
@@ -150,8 +152,7 @@ def explain_batches(net: Network, x: np.ndarray | Iterable[np.ndarray], rule: Ru
 
     def pieces():
         with tqdm(total=count, desc="explaining", unit="image",
-                  disable=None if progress else True) as bar, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*zero_centred")     # once is enough
+                  disable=None if progress else True) as bar:
             for images in arrays:
                 check_array(images, net.sizes[0], also=[np.uint8])
                 for part in _slices(len(images), size):

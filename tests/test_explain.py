@@ -573,6 +573,21 @@ def test_warned_of_in_batches_too(random_case):
     assert len(warned) == 1 and warned[0].filename == __file__
 
 
+def test_a_stream_leaves_the_filters_of_warnings_alone(random_case):
+    """While it waits to be used, and at its end: what its user sets stays."""
+    net, x = random_case([5, 4, 3], "sigmoid", 0)
+    with warnings.catch_warnings():
+        parts = lrp.explain_batches(net, x, batch_size=2)
+        before = list(warnings.filters)
+        next(parts)
+        assert warnings.filters == before
+        with pytest.warns(UserWarning, match="zero_centred"):       # of another call
+            lrp.explain(net, x)
+        warnings.simplefilter("ignore", FutureWarning)
+        mine = list(warnings.filters)
+        assert len(list(parts)) == 2 and warnings.filters == mine
+
+
 def test_progress_is_shown_if_asked_for(random_case, small_batches, capfd):
     """And only on a terminal: in a log or a notebook it would be one line for each update."""
     net, x = random_case([9, 8, 7, 4], "relu", 0, N=8)
