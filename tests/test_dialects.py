@@ -135,6 +135,9 @@ def test_zennits_defaults(zennit):
             theirs = next(kind for one, _, kind, _ in ZENNIT if one == name)
             plain = zennits(getattr(zennit, theirs)(), layer, a, R)
             assert_close(DIALECTS[name](a, layer.W, layer.b, R), plain, name)
+    a = np.abs(a) / 9
+    assert_close(DIALECTS["zennit.z_box"](a, layer.W, layer.b, R),      # pixels, as in the rule
+                 zennits(zennit.ZBox(0.0, 1.0), layer, a, R))
 
 
 @pytest.mark.parametrize("of", ["dense", "images"])

@@ -399,8 +399,8 @@ def test_gamma_warns_of_what_it_is_not_made_for(gamma, a, warns):
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         lrp_gamma(np.array([a]), np.ones((2, 1)), np.zeros(1), np.ones((1, 1)), gamma=gamma)
-    assert ["gamma is made for activations of at least 0" in str(one.message)
-            for one in said] == [True] * warns
+    assert [("gamma is made for activations of at least 0" in str(one.message), one.filename)
+            for one in said] == [(True, __file__)] * warns
 
 
 # An epsilon for each output, relative to z, and a box for each input

@@ -368,7 +368,7 @@ def test_an_accuracy_needs_its_labels(trained, digits):
     ({"train_images": np.full((50, 4), np.nan)}, "train_images must be finite, got nan in row 0"),
     ({"test_images": np.zeros((50, 5))}, r"test_images must be an array of shape \(N, 4\)")])
 def test_digits_refused(change, message):
-    net = lrp.MLP.random([4, 3])
+    net = lrp.MLP.random([4, 50, 3])
     before = arrays_of(net)
     with pytest.raises(ValueError, match=message):
         lrp.train(net, small_digits()._replace(**change), epochs=1)
