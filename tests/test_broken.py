@@ -10,6 +10,7 @@ import pytest
 
 import lrp_numpy as lrp
 
+pytestmark = pytest.mark.long        # the lesson runs once for all of them
 LESSONS = Path(__file__).parent.parent / "lessons"
 FAULTS, RIGHT = "ACDEFGIJLMNOP", "BHKQ"
 
@@ -45,7 +46,6 @@ def differ(one, other):
     return np.abs(one - other).max() > 0.01 * np.abs(other).max()
 
 
-@pytest.mark.long
 def test_the_matrix(lesson):
     """Every fault fails a check and passes one; the right programs pass all."""
     matrix = lesson["matrix"]

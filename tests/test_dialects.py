@@ -1,5 +1,6 @@
 """What other software means by the names of the rules: each dialect against the software itself
-where it can be imported (captum and zennit, the extra "bench"), and against its sums otherwise."""
+where it can be imported (captum, of the extra "bench"; `pip install --no-deps zennit`), and against
+its sums otherwise."""
 import importlib.util
 import sys
 import types
