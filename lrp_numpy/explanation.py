@@ -110,6 +110,7 @@ def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None
             ledger[number].append(_ledger_row(rows, above, R, a[number], number,
                                               _first_row + part.start))
             R = _into(outs[number], R)
+        del a, z, R, above      # the next batch gets their memory, which lies in the caches
     return Explanation(relevance, [LedgerRow(*map(np.concatenate, zip(*rows))) for rows in ledger],
                        np.concatenate(classes), np.concatenate(logits))
 

@@ -221,6 +221,16 @@ def test_the_rules_refuse_what_does_not_fit(rule, name, change, message):
         rule(**arrays | {name: change(arrays[name])})
 
 
+@pytest.mark.parametrize("arguments, options", [
+    ("aWb", {}), ("aWbR", {"R": None}), ("aWbR", {"other": 1.0}), ("aWbR" + 9 * "R", {})])
+def test_arguments_too_few_too_many_twice_or_unknown(arguments, options):
+    """A TypeError, as of any function."""
+    arrays = dict(zip("aWbR", case(4, 3, 2, 0)))
+    for rule in ALL.values():
+        with pytest.raises(TypeError):
+            rule(*(arrays[name] for name in arguments), **options)
+
+
 numbers = st.floats(-4, 4, width=32)
 rule_and_parameters = st.sampled_from(CASES)
 

@@ -142,23 +142,26 @@ def checked(rule: Callable) -> Callable:
     checked them already: layer.is_checked); epsilon, stabilizer, gamma: at least 0;
     alpha - beta = 1; low < high, which become arrays like a.
     """
-    signature = inspect.signature(rule)
+    parameters = [one for one in inspect.signature(rule).parameters.values()
+                  if one.kind is one.POSITIONAL_OR_KEYWORD]
+    names = [one.name for one in parameters]
+    defaults = {one.name: one.default for one in parameters if one.default is not one.empty}
 
     @wraps(rule)
     def with_checks(*arguments, **options):
-        bound = signature.bind(*arguments, **options)
-        bound.apply_defaults()
-        given = bound.arguments
-        layer = given.get("layer", given.get("how", {}).get("layer"))
-        if not getattr(layer, "is_checked", False):
+        given = {**defaults, **dict(zip(names, arguments)), **options}
+        if (len(arguments) > len(names) or set(options) & set(names[:len(arguments)])
+                or not set(names) <= set(given)):
+            return rule(*arguments, **options)      # which is a TypeError
+        if not getattr(given.get("layer"), "is_checked", False):
             given.update(zip("aWbR", as_floats(**{name: given[name] for name in "aWbR"})))
-        for name in {"epsilon", "stabilizer", "gamma", "alpha"} & set(given):
+        for name in {"epsilon", "stabilizer", "gamma", "alpha"} & set(defaults):
             given[name] = at_least_0(name, given[name])
-        if "beta" in given:
+        if "beta" in defaults:
             given["alpha"], given["beta"] = check_alpha_beta(given["alpha"], given["beta"])
-        if "low" in given:
+        if "low" in defaults:
             given["low"], given["high"] = check_low_high(given["low"], given["high"], given["a"])
-        return rule(*bound.args, **bound.kwargs)
+        return rule(**given)
     return with_checks
 
 
