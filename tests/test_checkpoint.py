@@ -389,6 +389,7 @@ def epochs_in(path):
         return len(file["accuracies"])
 
 
+@pytest.mark.long
 def test_killed(tmp_path):
     """SIGKILL while a checkpoint is half written: the one before lies there. Or at any moment: what
     lies there is whole. And the end is the same."""

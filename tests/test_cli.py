@@ -140,6 +140,7 @@ def test_zero_centred(tmp_path, capsys):
     assert centred_morf < 5 and centred_lerf > original - 1
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_files(tmp_path):
     for folder in ("a", "b"):
         assert cli.main([*QUICK, "--rule", "0", "--out", str(tmp_path / folder)]) == 0

@@ -307,6 +307,7 @@ BAD_ANSWERS = {
 
 
 @pytest.mark.parametrize("fault", BAD_ANSWERS)
+@pytest.mark.long
 def test_a_bad_mirror_is_skipped(server, tmp_path, monkeypatch, fault):
     server.answers[f"/bad/{NAMES[0]}.gz"] = BAD_ANSWERS[fault][0]
     monkeypatch.setattr(download, "MIRRORS", (f"{server.mirror}/bad/", f"{server.mirror}/good/"))
@@ -318,6 +319,7 @@ def test_a_bad_mirror_is_skipped(server, tmp_path, monkeypatch, fault):
 
 
 @pytest.mark.parametrize("fault", BAD_ANSWERS)
+@pytest.mark.long
 def test_only_bad_mirrors_leave_nothing(server, tmp_path, monkeypatch, capfd, fault):
     """Python raises one DownloadError; the command line prints one line about it."""
     answer, message = BAD_ANSWERS[fault]

@@ -55,6 +55,7 @@ def by_the_loops(package, cwd, **environment):
 
 
 @pytest.mark.parametrize("bad_home", ["under a file", "read-only"], indirect=True)
+@pytest.mark.long
 def test_a_home_that_cannot_be_written(tmp_path, bad_home):
     """numba caches nothing, matplotlib uses a temporary folder, MNIST is refused in one line."""
     package = copied(tmp_path / "package")
@@ -78,6 +79,7 @@ def test_a_home_that_cannot_be_written(tmp_path, bad_home):
     assert "XDG_CACHE_HOME" in message and "LRP_NUMPY_DATA" in message
 
 
+@pytest.mark.long
 def test_an_odd_path(tmp_path):
     """The package, the working folder and all files have spaces and non-ASCII letters."""
     package = copied(tmp_path / ODD)
@@ -102,6 +104,7 @@ def test_an_odd_path(tmp_path):
                                       "lrp_numpy: no such file")
 
 
+@pytest.mark.long
 def test_without_numba_s_compiler(tmp_path):
     """NUMBA_DISABLE_JIT=1 runs the same kernels in Python: the same relevance, slowly."""
     code = ("import sys, numpy as np, lrp_numpy as lrp; net = lrp.MLP.random([9, 40, 3], 'relu');"

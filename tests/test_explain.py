@@ -608,6 +608,7 @@ def test_progress_is_shown_if_asked_for(random_case, small_batches, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_the_images():
     """What a stream of 40,000 images needs at its peak, and what one of 10,000 does."""
     net, x = lrp.MLP.random([784, 50, 10], "relu"), np.zeros((10_000, 784), np.uint8)

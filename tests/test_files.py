@@ -182,6 +182,7 @@ def test_idx_headers_of_any_kind(tmp_path_factory, zeros, kind, shape, content):
 
 
 @pytest.mark.parametrize("name", readers())
+@pytest.mark.long
 def test_damaged_files(tmp_path, name):
     """The short form of `python tests/fuzz.py`."""
     found = fuzz(name, readers()[name], 400, tmp_path, seed=1)

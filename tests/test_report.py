@@ -80,6 +80,7 @@ def test_the_report_made_twice_is_the_same(small, tmp_path, capsys):
         assert f"(figures/{path.name})" in one
 
 
+@pytest.mark.long
 def test_flipping_rows_cover_everything_once(small):
     networks = [report.trained_networks(*[small[0], seed, small[1]]) for seed in (0, 1)]
     assert list(networks[0]) == ["sigmoid", "sigmoid, zero-centred", "tanh", "relu"]
