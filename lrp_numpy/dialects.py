@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from lrp_numpy.ops import reference
-from lrp_numpy.rules import (lrp_epsilon, lrp_gamma_generalized, negative, only, positive,
-                             propagate, propagate_sum, root_mean_square, sign)
+from lrp_numpy.rules import (lrp_alpha_beta, lrp_epsilon, lrp_flat, lrp_gamma_generalized,
+                             lrp_z_plus, negative, only, positive, propagate, propagate_sum,
+                             root_mean_square, sign)
 from lrp_numpy.utils.types import Array
 from lrp_numpy.utils.validation import checked
 
@@ -58,17 +59,14 @@ def zennit_alpha_beta(a: Array, W: Array, b: Array, R: Array, alpha: float = 2.0
 
     z+_k and z-_k are the sums over j with b+_k and b-_k; sign(0) = +1.
     """
-    R_positive = zennit_z_plus(a, W, b, alpha * R, stabilizer, **how)
-    return R_positive + propagate_sum([(positive(a), negative(W)), (negative(a), positive(W))],
-                                      negative(b), -beta * R, epsilon=stabilizer, **how)
+    return lrp_alpha_beta(a, W, b, R, alpha, beta, epsilon=stabilizer, **how)
 
 
 @checked
 def zennit_z_plus(a: Array, W: Array, b: Array, R: Array, stabilizer: float = 1e-6,
                   **how: Any) -> Array:
     """LRP-z+ with a stabilizer: R_j = sum_k (a_j w_jk)+ / (z+_k + stabilizer) R_k."""
-    return propagate_sum([(positive(a), positive(W)), (negative(a), negative(W))], positive(b), R,
-                         epsilon=stabilizer, **how)
+    return lrp_z_plus(a, W, b, R, epsilon=stabilizer, **how)
 
 
 @checked
@@ -85,7 +83,7 @@ def zennit_w_square(a: Array, W: Array, b: Array, R: Array, stabilizer: float = 
 def zennit_flat(a: Array, W: Array, b: Array, R: Array, stabilizer: float = 1e-6,
                 **how: Any) -> Array:
     """LRP-flat with a stabilizer: R_j = sum_k 1 / (D + stabilizer) R_k."""
-    return propagate(np.ones_like(a), np.ones_like(W), np.zeros_like(b), R, stabilizer, **how)
+    return lrp_flat(a, W, b, R, epsilon=stabilizer, **how)
 
 
 @checked

@@ -152,8 +152,7 @@ def explain_batches(net: Network, x: np.ndarray | Iterable[np.ndarray], rule: Ru
     _check_start(start, count, net)
 
     def pieces():
-        with tqdm(total=count, desc="explaining", unit="image",
-                  disable=None if progress else True) as bar:
+        with _bar(count, progress) as bar:
             for images in arrays:
                 check_array(images, net.sizes[0], also=[np.uint8])
                 for part in _slices(len(images), size):
@@ -279,10 +278,15 @@ def _slices(N, size):
 
 def _batches(N, net, progress):
     """`_slices` of a fast batch size, with a bar on a terminal."""
-    with tqdm(total=N, desc="explaining", unit="image", disable=None if progress else True) as bar:
+    with _bar(N, progress) as bar:
         for part in _slices(N, _batch_size(net)):
             yield part
             bar.update(part.stop - part.start)
+
+
+def _bar(total, progress):
+    """A progress bar over images, shown on a terminal only."""
+    return tqdm(total=total, desc="explaining", unit="image", disable=None if progress else True)
 
 
 def _batch_size(net):

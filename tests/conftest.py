@@ -18,6 +18,7 @@ import lrp_numpy as lrp  # noqa: E402
 from lrp_numpy import ops  # noqa: E402
 from lrp_numpy.layers.base import LinearPart  # noqa: E402
 from lrp_numpy.rules import LedgerRow  # noqa: E402
+from lrp_numpy.training import cross_entropy  # noqa: E402
 
 ENGINES = ["numpy", "numba"]
 SHAPES = [[3, 2], [5, 4, 3], [1, 7, 2], [6, 1, 5], [9, 8, 7, 4], [7, 33, 40, 4]]
@@ -73,6 +74,16 @@ def by_engine(rule, layer, a, R, engine, **parameters):
 def added_up(ledger):
     """One LedgerRow for all uses that a rule made of the four lines."""
     return LedgerRow(*[sum(parts) for parts in zip(*ledger)])
+
+
+def slope(net, x, labels, parameter, place, step=1e-5):
+    """How the loss changes with one number of a parameter of `net`, by finite differences."""
+    losses, value = [], parameter[place]
+    for h in (step, -step):
+        parameter[place] = value + h
+        losses.append(cross_entropy(net.forward(x), labels)[0])
+    parameter[place] = value
+    return (losses[0] - losses[1]) / (2 * step)
 
 
 def same(net, other):

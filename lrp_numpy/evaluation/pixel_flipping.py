@@ -13,7 +13,8 @@ from lrp_numpy.explanation import explain
 from lrp_numpy.network import Network
 from lrp_numpy.training.train import softmax
 from lrp_numpy.utils.types import Rule, Seed
-from lrp_numpy.utils.validation import as_float, check_choice, check_inputs, check_labels
+from lrp_numpy.utils.validation import (as_float, check_choice, check_inputs, check_labels,
+                                        check_shape)
 
 
 class Outcome(NamedTuple):
@@ -106,7 +107,7 @@ def flip_ranked(x: np.ndarray, ranks: np.ndarray, fraction: float,
     """
     _check_images(x)
     ranks = np.asarray(ranks)
-    _check_shape("ranks", ranks, x)
+    check_shape("ranks", ranks, x.shape)
     check_choice("pixels", pixels, ("all", "nonzero"))
     _check_fill(fill, x)
     if not 0 < as_float(fraction) < 1:
@@ -137,7 +138,7 @@ def size_matched_random(x: np.ndarray, flipped: np.ndarray, fill: float | np.nda
     _check_images(x)
     _check_fill(fill, x)
     _check_images(flipped, "flipped")
-    _check_shape("flipped", flipped, x)
+    check_shape("flipped", flipped, x.shape)
     count = ((x > 0) & (flipped != x)).sum(axis=1, keepdims=True)
     ranks = rank(x, np.zeros_like(x), "morf", pixels="nonzero", rng=rng)
     return np.where(ranks < count, np.asarray(fill, x.dtype), x)
@@ -180,11 +181,6 @@ def check_classes(net: Network) -> None:
 
 def _check_images(x, name="x"):
     check_inputs(x, np.shape(x)[-1] if np.ndim(x) == 2 else "D", name)
-
-
-def _check_shape(name, array, x):
-    if array.shape != x.shape:
-        raise ValueError(f"{name} must have shape {x.shape}, got {array.shape}")
 
 
 def _check_fill(fill, x):
