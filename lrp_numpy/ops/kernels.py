@@ -2,28 +2,28 @@
 
 In this file, a kernel is a compiled function. Four of five pixels of a digit are 0 and add nothing
 to a sum, so the loops over j visit only the j with a_j != 0. Otherwise a kernel computes its
-equation image by image, with the images divided among the cores. Lesson 11 builds them step by
-step. Where no loop is faster than NumPy, the function of reference.py is used.
+equation image by image, and several threads share the images: `for n in dealt(turns)` is
+`for n in range(N)`, dealt out among them (threads.py). Lesson 11 builds them step by step. Where no
+loop is faster than NumPy, the function of reference.py is used.
 
 A loop is fast if its innermost index runs along a long row of memory. W (D, K) has rows of K
 numbers, W.T has rows of D. If K is below 32 (the ten logits), the kernels therefore loop along the
 rows of W.T, over all j, or over the k that are not 0.
 
-No kernel calls a BLAS: its threads would compete with numba's for the cores. The first call of a
-kernel compiles it, in seconds, and keeps it on disk. numba's threads do not survive a fork: start
-processes before the first call, or with "spawn". All kernels are in this one file, because numba's
-cache does not notice changes in other files.
+No kernel calls a BLAS: its threads would compete with ours for the cores. The first call of a
+kernel compiles it, in a second or two, and keeps it on disk. All kernels are in this one file,
+because numba's cache does not notice changes in other files.
 """
 import math
-from typing import Any, Callable
+from typing import Any
 
-import numba
 import numpy as np
-from numba import prange
 
+from lrp_numpy.ops.compiled import compiled
 from lrp_numpy.ops.reference import (average_pool, average_pool_transpose, log_softmax,
                                      output_size, shifted, zero_pad)
 from lrp_numpy.ops.remembering import Remembering, once
+from lrp_numpy.ops.threads import dealt, share
 from lrp_numpy.utils.types import Shape
 from lrp_numpy.utils.validation import check_shape
 
@@ -36,16 +36,8 @@ __all__ = ["adam_step", "average_pool", "average_pool_transpose", "convolve", "c
 # infinity are kept.
 SUMS = {"reassoc", "contract"}
 LONG = 32       # rows of W with at least this many numbers are worth looping along
-
-
-def compiled(**options: Any) -> Callable[[Callable], Callable]:
-    """A decorator: the function compiled at its first call, and kept on disk where that works."""
-    def later(kernel):
-        try:
-            return numba.njit(kernel, cache=True, error_model="numpy", **options)
-        except RuntimeError:        # numba found no folder for its cache
-            return numba.njit(kernel, error_model="numpy", **options)
-    return later
+PARTS = 8       # of the images, summed apart, so that a sum does not depend on the threads
+DIVISION = 8    # multiplications that take as long as a division and its ledger
 
 
 def as_contiguous_floats(*arrays: np.ndarray) -> list[np.ndarray]:
@@ -183,42 +175,45 @@ def linear(a: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
     """
     a, W, b = as_contiguous_floats(a, once(pad_rows, W) if isinstance(W, Remembering) else W, b)
     check_fit(a, W, b)
-    return _linear_rows(a, W, b) if has_long_rows(W) else _linear_dots(a, W.T.copy(), b)
+    z = np.empty((len(a), b.size), a.dtype)
+    if has_long_rows(W):
+        share(_linear_rows, len(a), W.size, a, W, b, z)
+    else:
+        share(_linear_dots, len(a), W.size, a, W.T.copy(), b, z)
+    return z
 
 
 def transpose(s: np.ndarray, W: np.ndarray, shape: Shape | None = None) -> np.ndarray:
     """reference.transpose: c = s @ W.T, (N, K) to (N, D)."""
     s, W = as_contiguous_floats(s, W)
     check_shape("s", s, (len(s), W.shape[1]))
-    zero = np.zeros(W.shape[0], W.dtype)
-    return _linear_dots(s, W, zero) if has_long_rows(W) else _linear_rows(s, W.T.copy(), zero)
+    c, zero = np.empty((len(s), len(W)), s.dtype), np.zeros(len(W), W.dtype)
+    if has_long_rows(W):
+        share(_linear_dots, len(s), W.size, s, W, zero, c)
+    else:
+        share(_linear_rows, len(s), W.size, s, W.T.copy(), zero, c)
+    return c
 
 
-@compiled(parallel=True)
-def _linear_rows(a, W, b):
+@compiled()
+def _linear_rows(turns, a, W, b, z):
     """z_k = b_k + sum_j a_j w_jk for each image, along the rows of W."""
-    N, D = a.shape
-    z = np.empty((N, b.size), a.dtype)
     rows, starts = as_line(W)
-    for n in prange(N):
-        row, places = np.zeros(W.shape[1], a.dtype), np.empty(D + 1, np.int64)
+    row, places = np.zeros(W.shape[1], a.dtype), np.empty(a.shape[1] + 1, np.int64)
+    for n in dealt(turns):
         row[:b.size] = b
         add_rows(row, a[n], rows, starts, places, nonzero_places(a[n], places))
         z[n] = row[:b.size]
-    return z
 
 
-@compiled(parallel=True)
-def _linear_dots(a, W_T, b):
+@compiled()
+def _linear_dots(turns, a, W_T, b, z):
     """The same along the rows of W_T (K, D)."""
-    N, K = len(a), b.size
-    z = np.empty((N, K), a.dtype)
-    every = np.arange(K)
+    every = np.arange(b.size)
     rows, starts = as_line(W_T)
-    for n in prange(N):
-        dot_rows(z[n], rows, starts, a[n], every, K)
+    for n in dealt(turns):
+        dot_rows(z[n], rows, starts, a[n], every, b.size)
         z[n] += b
-    return z
 
 
 # Layer-wise Relevance Propagation
@@ -260,12 +255,13 @@ def propagate_dense(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
         check_shape("z", z, R.shape)
     out = np.empty(a.shape, a.dtype) if out is None else out
     check_shape("out", out, a.shape)
-    epsilon = stabilizers(epsilon, R)
+    epsilon, ledger = stabilizers(epsilon, R), np.empty((len(a), 5))
     if has_long_rows(W):
-        return out, _propagate_dots(a, W, b, epsilon, R, z, out)
-    W_T = W.T.copy()
-    z = z if z.size > 0 else _linear_dots(a, W_T, b)
-    return out, _propagate_rows(a, W_T, b, epsilon, R, z, out)
+        share(_propagate_dots, len(a), 2 * W.size, a, W, b, epsilon, R, z, out, ledger)
+    else:
+        z = z if z.size > 0 else linear(a, W, b)
+        share(_propagate_rows, len(a), W.size, a, W.T.copy(), b, epsilon, R, z, out, ledger)
+    return out, ledger
 
 
 def stabilizers(epsilon: float | np.ndarray, R: np.ndarray) -> np.ndarray:
@@ -276,16 +272,14 @@ def stabilizers(epsilon: float | np.ndarray, R: np.ndarray) -> np.ndarray:
         rows, math.prod(R.shape[1:])))
 
 
-@compiled(parallel=True)
-def _propagate_dots(a, W, b, epsilon, R, z, out):
+@compiled()
+def _propagate_dots(turns, a, W, b, epsilon, R, z, out, ledger):
     """z_k (if z is empty) and c_j along the rows of W, only for the j with a_j != 0."""
-    N, D = a.shape
-    ledger = np.empty((N, 5))
     rows, starts = as_line(W)
-    for n in prange(N):
-        places = np.empty(D + 1, np.int64)
+    places, c = np.empty(a.shape[1] + 1, np.int64), np.empty(a.shape[1], a.dtype)
+    s, z_n = np.zeros(W.shape[1], a.dtype), np.zeros(W.shape[1], a.dtype)
+    for n in dealt(turns):
         count = nonzero_places(a[n], places)
-        s, z_n = np.zeros(W.shape[1], a.dtype), np.zeros(W.shape[1], a.dtype)
         if z.size > 0:
             z_n[:b.size] = z[n]
         else:
@@ -293,28 +287,24 @@ def _propagate_dots(a, W, b, epsilon, R, z, out):
             add_rows(z_n, a[n], rows, starts, places, count)
         epsilon_n = epsilon[n % len(epsilon)]
         divide_row(s, R[n], z_n, epsilon_n)
-        c = np.empty(D, a.dtype)
         c[:] = ledger_row(ledger[n], s, b, R[n], z_n, epsilon_n)
         dot_rows(c, rows, starts, s, places, count)
         ledger[n, 1] = times_input_row(out[n], a[n], c)
-    return ledger
 
 
-@compiled(parallel=True)
-def _propagate_rows(a, W_T, b, epsilon, R, z, out):
+@compiled()
+def _propagate_rows(turns, a, W_T, b, epsilon, R, z, out, ledger):
     """The same along the rows of W_T (K, D), only for the k with s_k != 0."""
-    N, D = a.shape
-    ledger = np.empty((N, 5))
     rows, starts = as_line(W_T)
-    for n in prange(N):
-        s, c = np.empty(b.size, a.dtype), np.zeros(D, a.dtype)
-        places = np.empty(b.size + 1, np.int64)
+    places, c = np.empty(b.size + 1, np.int64), np.empty(a.shape[1], a.dtype)
+    s = np.empty(b.size, a.dtype)
+    for n in dealt(turns):
+        c[:] = 0
         epsilon_n = epsilon[n % len(epsilon)]
         divide_row(s, R[n], z[n], epsilon_n)
         ledger_row(ledger[n], s, b, R[n], z[n], epsilon_n)
         add_rows(c, s, rows, starts, places, nonzero_places(s, places))
         ledger[n, 1] = times_input_row(out[n], a[n], c)
-    return ledger
 
 
 @compiled()
@@ -365,31 +355,32 @@ def divide(R: np.ndarray, z: np.ndarray, b: np.ndarray,
     check_shape("R", R, z.shape)
     b = np.broadcast_to(b, z.shape[1:]).ravel()
     R_rows, z_rows, b = as_contiguous_floats(as_rows(R), as_rows(z), b)
-    s, ledger = _divide(R_rows, z_rows, b, stabilizers(epsilon, R_rows.reshape(R.shape)))
+    s, ledger = np.empty_like(R_rows), np.zeros((len(R), 5))
+    share(_divide, len(R), DIVISION * b.size, R_rows, z_rows, b,
+          stabilizers(epsilon, R_rows.reshape(R.shape)), s, ledger)
     return s.reshape(R.shape), ledger
 
 
-@compiled(parallel=True)
-def _divide(R, z, b, epsilon):
-    s, ledger = np.empty_like(R), np.zeros((len(R), 5))
-    for n in prange(len(R)):
+@compiled()
+def _divide(turns, R, z, b, epsilon, s, ledger):
+    for n in dealt(turns):
         epsilon_n = epsilon[n % len(epsilon)]
         divide_row(s[n], R[n], z[n], epsilon_n)
         ledger_row(ledger[n], s[n], b, R[n], z[n], epsilon_n)
-    return s, ledger
 
 
 def times_input(a: np.ndarray, c: np.ndarray, out: np.ndarray) -> np.ndarray:
     """The last of the four lines for any layer, R = a * c, into `out`; returns its sums (N,)."""
-    return _times_input(*as_contiguous_floats(as_rows(a), as_rows(c)), as_rows(out))
-
-
-@compiled(parallel=True)
-def _times_input(a, c, R):
+    a, c = as_contiguous_floats(as_rows(a), as_rows(c))
     totals = np.empty(len(a))
-    for n in prange(len(a)):
-        totals[n] = times_input_row(R[n], a[n], c[n])
+    share(_times_input, len(a), a.shape[1], a, c, as_rows(out), totals)
     return totals
+
+
+@compiled()
+def _times_input(turns, a, c, R, totals):
+    for n in dealt(turns):
+        totals[n] = times_input_row(R[n], a[n], c[n])
 
 
 # Convolution and pooling. An image is one line of numbers, row after row. A shifted image is the
@@ -431,23 +422,23 @@ def convolve(a: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int = 1,
     lines = space_to_depth(a, stride, padding)
     rows, columns = lines.shape[2:]
     W_T = np.ascontiguousarray(W.transpose(1, 0, 2, 3).reshape(K, -1))
-    return _convolve(as_rows(lines), W_T, b.ravel(),
-                     tap_offsets(C, h, w, stride, rows, columns), columns, *size)
+    z = np.empty((len(a), K, *size), a.dtype)
+    share(_convolve, len(a), W.size * math.prod(size), as_rows(lines), W_T, b.ravel(),
+          tap_offsets(C, h, w, stride, rows, columns), columns, z)
+    return z
 
 
-@compiled(parallel=True)
-def _convolve(lines, W_T, b, starts, columns, rows_out, columns_out):
+@compiled()
+def _convolve(turns, lines, W_T, b, starts, columns, z):
     """For every image n and channel k:  z_k = b_k + sum_j W_T[k, j] lines[n, starts[j]:]."""
-    N, K = len(lines), len(W_T)
-    z = np.empty((N, K, rows_out, columns_out), lines.dtype)
+    K, rows_out, columns_out = z.shape[1:]
     every, length = np.arange(len(starts)), (rows_out - 1) * columns + columns_out
-    for n in prange(N):
-        line = np.empty(rows_out * columns, lines.dtype)
+    line = np.empty(rows_out * columns, lines.dtype)
+    for n in dealt(turns):
         for k in range(K):
             line[:] = b[k]
             add_rows(line[:length], W_T[k], lines[n], starts, every, every.size)
             z[n, k] = line.reshape(rows_out, columns)[:, :columns_out]
-    return z
 
 
 def convolve_transpose(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int = 1,
@@ -457,25 +448,28 @@ def convolve_transpose(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int =
     C, K, h, w = W.shape
     check_shape("s", s, (len(s), K, *output_size(shape[2:], (h, w), stride, padding)))
     W_k = np.ascontiguousarray(W.transpose(1, 2, 3, 0).reshape(K, -1))
-    return _convolve_transpose(s, W_k, h, w, *shape[2:], stride, padding)
+    c = np.empty((len(s), *shape[1:]), s.dtype)
+    share(_convolve_transpose, len(s), s[0].size * C * h * w if len(s) else 0, s, W_k, h, w, stride,
+          padding, c)
+    return c
 
 
-@compiled(parallel=True)
-def _convolve_transpose(s, W, h, w, H, width, stride, padding):
+@compiled()
+def _convolve_transpose(turns, s, W, h, w, stride, padding, c):
     """For every position y, x of the kernel, skipping the k with s_k = 0:
 
         patch = sum_k s_k W_k;   pixels under the kernel += patch
 
     W (K, h w C): the C channels are adjacent, so that a row of the kernel is one line of numbers.
     """
-    N, K, rows_out, columns_out = s.shape
-    C = W.shape[1] // (h * w)
-    c = np.empty((N, C, H, width), s.dtype)
+    K, rows_out, columns_out = s.shape[1:]
+    C, H, width = c.shape[1:]
     rows, starts = as_line(W)
-    for n in prange(N):
-        padded = np.zeros((H + 2 * padding, (width + 2 * padding) * C), s.dtype)
-        patch, of_place = np.empty(W.shape[1], s.dtype), np.empty(K, s.dtype)
-        places = np.empty(K + 1, np.int64)
+    padded = np.empty((H + 2 * padding, (width + 2 * padding) * C), s.dtype)
+    patch, of_place = np.empty(W.shape[1], s.dtype), np.empty(K, s.dtype)
+    places = np.empty(K + 1, np.int64)
+    for n in dealt(turns):
+        padded[:] = 0
         for y in range(rows_out):
             for x in range(columns_out):
                 of_place[:] = s[n, :, y, x]
@@ -492,7 +486,6 @@ def _convolve_transpose(s, W, h, w, H, width, stride, padding):
         for y in range(H):
             for x in range(width):
                 c[n, :, y, x] = inside[y, x * C:(x + 1) * C]
-    return c
 
 
 def kernel_gradient(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: int = 1,
@@ -504,47 +497,46 @@ def kernel_gradient(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: int =
     a, dz = as_contiguous_floats(a, dz)
     C, K = a.shape[1], dz.shape[1]
     check_shape("dz", dz, (len(a), K, *output_size(a.shape[2:], (h, w), stride, padding)))
+    work = dz.size * C * h * w      # of all images
     if C * h * w >= 64:
-        dW = _kernel_gradient(a, dz, h, w, stride, padding)
-        return dW.reshape(K, h, w, C).transpose(3, 0, 1, 2).copy()
+        dW = np.zeros((PARTS, K, h * w * C), dz.dtype)
+        share(_kernel_gradient, PARTS, work / PARTS, a, dz, h, w, stride, padding, dW)
+        return dW.sum(axis=0).reshape(K, h, w, C).transpose(3, 0, 1, 2).copy()
     lines = space_to_depth(a, stride, padding)
     rows, columns = lines.shape[2:]
-    dW_T = _kernel_gradient_lines(as_rows(lines), dz,
-                                  tap_offsets(C, h, w, stride, rows, columns), columns)
+    dW_T = np.zeros((K, C * h * w), dz.dtype)
+    share(_kernel_gradient_lines, K, work / K, as_rows(lines), dz,
+          tap_offsets(C, h, w, stride, rows, columns), columns, dW_T)
     return dW_T.reshape(K, C, h, w).transpose(1, 0, 2, 3).copy()
 
 
-@compiled(parallel=True)
-def _kernel_gradient_lines(lines, dz, starts, columns):
+@compiled()
+def _kernel_gradient_lines(turns, lines, dz, starts, columns, dW_T):
     """For every channel k and image n:  dW_T[k, j] += lines[n, starts[j]:] times the line dz_k."""
     N, K, rows_out, columns_out = dz.shape
-    dW_T = np.zeros((K, starts.size), dz.dtype)
     every, length = np.arange(starts.size), (rows_out - 1) * columns + columns_out
-    for k in prange(K):
-        line, of_one = np.zeros(rows_out * columns, dz.dtype), np.empty(starts.size, dz.dtype)
+    line, of_one = np.zeros(rows_out * columns, dz.dtype), np.empty(starts.size, dz.dtype)
+    for k in dealt(turns):
         for n in range(N):
             line.reshape(rows_out, columns)[:, :columns_out] = dz[n, k]
             dot_rows(of_one, lines[n], starts, line[:length], every, every.size)
             dW_T[k] += of_one
-    return dW_T
 
 
-@compiled(parallel=True)
-def _kernel_gradient(a, dz, h, w, stride, padding):
+@compiled()
+def _kernel_gradient(turns, a, dz, h, w, stride, padding, dW):
     """For every image and position y, x of the kernel, skipping the k with dz_k = 0:
 
         dW_k += dz_k patch,   patch: the pixels under the kernel, with adjacent C channels
 
-    The images are split into eight parts, so that the sum does not depend on the thread count.
+    dW (PARTS, K, h w C): the sum over each part of the images.
     """
     N, C, H, width = a.shape
     K, rows_out, columns_out = dz.shape[1:]
-    shares = 8
-    dW = np.zeros((shares, K, h * w * C), dz.dtype)
-    for share in prange(shares):
-        padded = np.zeros((H + 2 * padding, (width + 2 * padding) * C), a.dtype)
-        patch = np.empty(h * w * C, a.dtype)
-        for n in range(N * share // shares, N * (share + 1) // shares):
+    padded = np.zeros((H + 2 * padding, (width + 2 * padding) * C), a.dtype)
+    patch = np.empty(h * w * C, a.dtype)
+    for part in dealt(turns):
+        for n in range(N * part // PARTS, N * (part + 1) // PARTS):
             for y in range(H):
                 line = padded[y + padding, padding * C:(padding + width) * C]
                 for x in range(width):
@@ -560,20 +552,25 @@ def _kernel_gradient(a, dz, h, w, stride, padding):
                                     patch[i * w * C:(i + 1) * w * C] = padded[
                                         y * stride + i, x * stride * C:(x * stride + w) * C]
                                 is_filled = True
-                            row = dW[share, k]
+                            row = dW[part, k]
                             for m in range(patch.size):
                                 row[m] += of_k * patch[m]
-    return dW.sum(axis=0)
 
 
-@compiled(parallel=True)
 def max_pool(a: np.ndarray, size: int, stride: int) -> np.ndarray:
     """reference.max_pool: z[n, c, y, x] = the largest of a square of a (N, C, H, W); NaN counts as
-    largest. First down each column, then along the row of the column maxima."""
-    N, C, H, W = a.shape
-    z = np.empty((N, C, (H - size) // stride + 1, (W - size) // stride + 1), a.dtype)
-    for n in prange(N):
-        tallest = np.empty(W, a.dtype)
+    largest."""
+    z = np.empty((*a.shape[:2], *output_size(a.shape[2:], (size, size), stride)), a.dtype)
+    share(_max_pool, len(a), math.prod(z.shape[1:]) * size**2, a, size, stride, z)
+    return z
+
+
+@compiled()
+def _max_pool(turns, a, size, stride, z):
+    """First down each column, then along the row of the column maxima."""
+    C, W = a.shape[1], a.shape[3]
+    tallest = np.empty(W, a.dtype)
+    for n in dealt(turns):
         for c in range(C):
             for y in range(z.shape[2]):
                 for x in range(W):
@@ -588,18 +585,24 @@ def max_pool(a: np.ndarray, size: int, stride: int) -> np.ndarray:
                         one = tallest[x * stride + j]
                         best = one if (one > best) | (one != one) else best
                     z[n, c, y, x] = best
-    return z
 
 
-@compiled(parallel=True)
 def max_pool_backward(a: np.ndarray, dz: np.ndarray, size: int, stride: int) -> np.ndarray:
-    """reference.max_pool_backward: each dz goes to the largest pixel of its square, found as above;
-    among equal pixels, to the first; a NaN does not win. The comparison uses no branches, which a
-    processor could not predict."""
+    """reference.max_pool_backward: each dz goes to the largest pixel of its square; among equal
+    pixels, to the first; a NaN does not win."""
     da = np.zeros(a.shape, dz.dtype)
-    N, C, H, W = a.shape
-    for n in prange(N):
-        tallest, row = np.empty(W, a.dtype), np.empty(W, a.dtype)
+    work = math.prod(dz.shape[1:]) * size**2
+    share(_max_pool_backward, len(a), work, a, dz, size, stride, da)
+    return da
+
+
+@compiled()
+def _max_pool_backward(turns, a, dz, size, stride, da):
+    """The largest is found as above. The comparison uses no branches, which a processor could not
+    predict."""
+    C, W = a.shape[1], a.shape[3]
+    tallest, row = np.empty(W, a.dtype), np.empty(W, a.dtype)
+    for n in dealt(turns):
         for c in range(C):
             for y in range(dz.shape[2]):
                 for x in range(W):
@@ -619,7 +622,6 @@ def max_pool_backward(a: np.ndarray, dz: np.ndarray, size: int, stride: int) -> 
                         first = row[j] if wins else first
                         column = j if wins else column
                     da[n, c, y * stride + int(first), column] += dz[n, c, y, x]
-    return da
 
 
 # Training
@@ -678,8 +680,11 @@ def gradients(a: np.ndarray, dz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """reference.gradients: dW = a.T @ dz (D, K), skipping zeros, and db (K,)."""
     a, dz = as_contiguous_floats(a, dz)
     check_shape("dz", dz, (len(a), dz.shape[1]))
-    dW = _gradient_T(dz, a) if dz.shape[1] >= LONG else _gradient_T(a, dz).T.copy()
-    return dW, dz.sum(axis=0)
+    # dW is a.T @ dz, and its transpose dz.T @ a: the loop runs along the longer rows
+    sides = (dz, a) if dz.shape[1] >= LONG else (a, dz)
+    dW = np.zeros((sides[1].shape[1], sides[0].shape[1]), a.dtype)
+    share(_gradient_T, len(dW), sides[0].size, *sides, dW)
+    return dW if dz.shape[1] >= LONG else dW.T.copy(), dz.sum(axis=0)
 
 
 def dense_adam_step(a: np.ndarray, dz: np.ndarray, W: tuple, b: tuple, t: int,
@@ -694,14 +699,15 @@ def dense_adam_step(a: np.ndarray, dz: np.ndarray, W: tuple, b: tuple, t: int,
     check_shape("dz", dz, (len(a), W[0].shape[1]))
     check_shape("a", a, (len(dz), len(W[0])))
     if has_long_rows(W[0]):
-        _dense_adam_rows(a, dz, *W, *b, t, learning_rate, beta1, beta2, epsilon)
+        share(_dense_adam_rows, a.shape[1] + 1, dz.size, a, dz, *W, *b, t, learning_rate, beta1,
+              beta2, epsilon)
     else:
         for (w, m, v), gradient in zip((W, b), gradients(a, dz)):
             adam_step(w, gradient, m, v, t, learning_rate, beta1, beta2, epsilon)
 
 
-@compiled(parallel=True)
-def _dense_adam_rows(a, dz, W, m, v, b, m_b, v_b, t, learning_rate, beta1, beta2, epsilon):
+@compiled()
+def _dense_adam_rows(turns, a, dz, W, m, v, b, m_b, v_b, t, learning_rate, beta1, beta2, epsilon):
     """A row of dW is used while it is in the cache; all of dW is never stored.
 
         for every j:  dW_jk = sum_n a_nj dz_nk;  then Adam changes w_jk, for every k
@@ -711,8 +717,9 @@ def _dense_adam_rows(a, dz, W, m, v, b, m_b, v_b, t, learning_rate, beta1, beta2
     N, D = a.shape
     always_1 = np.ones((N, 1), a.dtype)
     rows, starts = as_line(dz)
-    for j in prange(D + 1):
-        dW, places = np.zeros(W.shape[1], W.dtype), np.empty(N + 1, np.int64)
+    dW, places = np.empty(W.shape[1], W.dtype), np.empty(N + 1, np.int64)
+    for j in dealt(turns):
+        dW[:] = 0
         a_j = a[:, j] if j < D else always_1[:, 0]
         add_rows(dW, a_j, rows, starts, places, nonzero_places(a_j, places))
         if j < D:
@@ -721,14 +728,10 @@ def _dense_adam_rows(a, dz, W, m, v, b, m_b, v_b, t, learning_rate, beta1, beta2
             _adam_row(b, dW, m_b, v_b, t, learning_rate, beta1, beta2, epsilon)
 
 
-@compiled(parallel=True)
-def _gradient_T(a, dz):
+@compiled()
+def _gradient_T(turns, a, dz, dW_T):
     """dW.T (K, D), along the rows of a: dW_kj = sum_n dz_nk a_nj."""
-    N, K = dz.shape
-    dW_T = np.zeros((K, a.shape[1]), a.dtype)
     rows, starts = as_line(a)
-    for k in prange(K):
-        places = np.empty(N + 1, np.int64)
-        add_rows(dW_T[k], dz[:, k], rows, starts, places,
-                 nonzero_places(dz[:, k], places))
-    return dW_T
+    places = np.empty(len(a) + 1, np.int64)
+    for k in dealt(turns):
+        add_rows(dW_T[k], dz[:, k], rows, starts, places, nonzero_places(dz[:, k], places))

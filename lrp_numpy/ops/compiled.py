@@ -1,0 +1,17 @@
+"""`compiled`: numba's decorator with the options that all kernels share."""
+from typing import Any, Callable
+
+import numba
+
+
+def compiled(**options: Any) -> Callable[[Callable], Callable]:
+    """A decorator: the function compiled at its first call, and kept on disk where that works.
+
+    It releases Python's lock while it runs, so that several threads can call it at once.
+    """
+    def later(kernel):
+        try:
+            return numba.njit(kernel, cache=True, nogil=True, error_model="numpy", **options)
+        except RuntimeError:        # numba found no folder for its cache
+            return numba.njit(kernel, nogil=True, error_model="numpy", **options)
+    return later
