@@ -525,16 +525,19 @@ def _kernel_gradient_lines(turns, lines, dz, starts, columns, dW_T):
 
 @compiled()
 def _kernel_gradient(turns, a, dz, h, w, stride, padding, dW):
-    """For every image and position y, x of the kernel, skipping the k with dz_k = 0:
+    """For every image n and channel k, over the positions y, x of the kernel where dz_k is not 0:
 
-        dW_k += dz_k patch,   patch: the pixels under the kernel, with adjacent C channels
+        dW_k += sum_yx dz_kyx patch_yx,   patch_yx: the pixels under the kernel, as one line
 
-    dW (PARTS, K, h w C): the sum over each part of the images.
+    a row of the kernel after the other, the C channels of a pixel adjacent. dW (PARTS, K, h w C):
+    the sum over each part of the images.
     """
     N, C, H, width = a.shape
     K, rows_out, columns_out = dz.shape[1:]
     padded = np.zeros((H + 2 * padding, (width + 2 * padding) * C), a.dtype)
-    patch = np.empty(h * w * C, a.dtype)
+    patches = np.empty((rows_out * columns_out, h * w * C), a.dtype)
+    of_k, places = np.empty(len(patches), a.dtype), np.empty(len(patches) + 1, np.int64)
+    rows, starts = as_line(patches)
     for part in dealt(turns):
         for n in range(N * part // PARTS, N * (part + 1) // PARTS):
             for y in range(H):
@@ -543,18 +546,12 @@ def _kernel_gradient(turns, a, dz, h, w, stride, padding, dW):
                     line[x * C:(x + 1) * C] = a[n, :, y, x]
             for y in range(rows_out):
                 for x in range(columns_out):
-                    is_filled = False
-                    for k in range(K):
-                        of_k = dz[n, k, y, x]
-                        if of_k != 0:
-                            if not is_filled:
-                                for i in range(h):
-                                    patch[i * w * C:(i + 1) * w * C] = padded[
-                                        y * stride + i, x * stride * C:(x * stride + w) * C]
-                                is_filled = True
-                            row = dW[part, k]
-                            for m in range(patch.size):
-                                row[m] += of_k * patch[m]
+                    for i in range(h):
+                        patches[y * columns_out + x, i * w * C:(i + 1) * w * C] = padded[
+                            y * stride + i, x * stride * C:(x * stride + w) * C]
+            for k in range(K):
+                of_k.reshape(rows_out, columns_out)[:] = dz[n, k]
+                add_rows(dW[part, k], of_k, rows, starts, places, nonzero_places(of_k, places))
 
 
 def max_pool(a: np.ndarray, size: int, stride: int) -> np.ndarray:

@@ -23,19 +23,22 @@ Row n is computed in the same way by any thread: no result depends on the number
 beside it after one.)
 """
 import os
+import platform
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+from llvmlite import ir
 from numba import config, types
+from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 
 from lrp_numpy.ops.compiled import compiled
 
 WORTH_SHARING = 2e5         # multiplications: less is done before a second thread has begun
-LOOKS = 200_000             # at a number in memory, before a thread goes to sleep
+LOOKS = 4_000               # at a number in memory, before a thread goes to sleep
 LINE = 8                    # int64 numbers in a cache line: each counter has its own
 CLOSED = 2**32              # added to the number of helpers inside: no other may enter
 
@@ -106,6 +109,17 @@ def now(typing_context, numbers):
     return types.int64(numbers), code
 
 
+@intrinsic
+def rest(typing_context):
+    """Leave the core to the other thread that it may run at the same time, for a moment."""
+    def code(context, builder, signature, arguments):
+        if platform.machine().lower() in ("x86_64", "amd64"):
+            pause = ir.FunctionType(ir.VoidType(), [])
+            builder.call(get_or_insert_function(builder.module, pause, "llvm.x86.sse2.pause"), [])
+        return context.get_dummy_value()
+    return types.none(), code
+
+
 if config.DISABLE_JIT:          # everything is plain Python, and one thread
     def add(numbers, place, number):                        # noqa: F811
         before = int(numbers[place])
@@ -114,6 +128,9 @@ if config.DISABLE_JIT:          # everything is plain Python, and one thread
 
     def now(numbers):                                       # noqa: F811
         return int(numbers[0])
+
+    def rest():                                             # noqa: F811
+        pass
 
 
 @numba.njit(nogil=True)         # numba cannot keep a generator on disk, only what contains it
@@ -136,11 +153,13 @@ def dealt(turns):
         for _ in range(LOOKS):
             if now(numbers) == CLOSED:
                 break
+            rest()
     else:
         add(numbers, 0, -1)
         for _ in range(LOOKS):          # stay awake for the next loop
             if now(calls) != this_call:
                 break
+            rest()
 
 
 @compiled()
