@@ -7,6 +7,8 @@ Rows of numbers are (N, D). Images are (N, C, H, W): N images of C channels, H r
 functions work on one shifted image at a time: `shifted` is the part of a that one weight of a
 kernel multiplies.
 """
+from collections.abc import Iterator
+
 import numpy as np
 
 from lrp_numpy.utils.types import Shape
@@ -14,6 +16,8 @@ from lrp_numpy.utils.validation import check_shape
 
 # What rules.propagate reads from a layer: run the four lines as written, and check the arrays
 loops, is_checked = None, False
+
+BLOCK = 2**15       # numbers of an array that Adam changes at a time
 
 
 # Dense layers
@@ -172,11 +176,20 @@ def adam_step(w: np.ndarray, gradient: np.ndarray, m: np.ndarray, v: np.ndarray,
 
     Source: Kingma and Ba 2015, "Adam: A Method for Stochastic Optimization", algorithm 1.
     """
-    m[...] = beta1 * m + (1 - beta1) * gradient
-    v[...] = beta2 * v + (1 - beta2) * gradient**2
-    m_hat = m / (1 - beta1**t)
-    v_hat = v / (1 - beta2**t)
-    w -= learning_rate * m_hat / (np.sqrt(v_hat) + epsilon)
+    for w, gradient, m, v in _blocks(w, gradient, m, v):
+        m[...] = beta1 * m + (1 - beta1) * gradient
+        v[...] = beta2 * v + (1 - beta2) * gradient**2
+        m_hat = m / (1 - beta1**t)
+        v_hat = v / (1 - beta2**t)
+        w -= learning_rate * m_hat / (np.sqrt(v_hat) + epsilon)
+
+
+def _blocks(*arrays: np.ndarray) -> Iterator[list[np.ndarray]]:
+    """Some rows of the arrays after another: few enough to stay in the cache, with all intermediate
+    results, which makes large steps several times as fast."""
+    rows = max(1, BLOCK * len(arrays[0]) // arrays[0].size)
+    for start in range(0, len(arrays[0]), rows):
+        yield [array[start:start + rows] for array in arrays]
 
 
 def dense_adam_step(a: np.ndarray, dz: np.ndarray, W: tuple, b: tuple, t: int,

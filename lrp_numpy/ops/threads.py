@@ -23,18 +23,14 @@ Row n is computed in the same way by any thread: no result depends on the number
 beside it after one.)
 """
 import os
-import platform
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from llvmlite import ir
-from numba import config, types
-from numba.core.cgutils import get_or_insert_function
-from numba.extending import intrinsic
 
+from lrp_numpy.ops.atomics import add, now, rest
 from lrp_numpy.ops.compiled import compiled
 
 WORTH_SHARING = 2e5         # multiplications: less is done before a second thread has begun
@@ -88,50 +84,6 @@ def _turns(count: int, threads: int, calls: np.ndarray) -> Turns:
 
 
 # Compiled
-
-@intrinsic
-def add(typing_context, numbers, place, number):
-    """numbers[place] += number, in one step that no other thread can come between; returns what it
-    was before."""
-    def code(context, builder, signature, arguments):
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        return builder.atomic_rmw("add", builder.gep(array.data, [arguments[1]]), arguments[2],
-                                  "seq_cst")
-    return types.int64(numbers, types.int64, types.int64), code
-
-
-@intrinsic
-def now(typing_context, numbers):
-    """numbers[0] as it is now: another thread may just have changed it."""
-    def code(context, builder, signature, arguments):
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        return builder.load_atomic(array.data, "seq_cst", 8)
-    return types.int64(numbers), code
-
-
-@intrinsic
-def rest(typing_context):
-    """Leave the core to the other thread that it may run at the same time, for a moment."""
-    def code(context, builder, signature, arguments):
-        if platform.machine().lower() in ("x86_64", "amd64"):
-            pause = ir.FunctionType(ir.VoidType(), [])
-            builder.call(get_or_insert_function(builder.module, pause, "llvm.x86.sse2.pause"), [])
-        return context.get_dummy_value()
-    return types.none(), code
-
-
-if config.DISABLE_JIT:          # everything is plain Python, and one thread
-    def add(numbers, place, number):                        # noqa: F811
-        before = int(numbers[place])
-        numbers[place] += number
-        return before
-
-    def now(numbers):                                       # noqa: F811
-        return int(numbers[0])
-
-    def rest():                                             # noqa: F811
-        pass
-
 
 @numba.njit(nogil=True)         # numba cannot keep a generator on disk, only what contains it
 def dealt(turns):
@@ -250,12 +202,14 @@ def _locked() -> Any:
     return lock
 
 
+_pool = _Pool()
+
+
 def _renew() -> None:
     """A forked process has none of its parent's threads."""
     global _pool
     _pool = _Pool()
 
 
-_renew()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew)
