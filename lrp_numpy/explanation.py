@@ -12,7 +12,7 @@ from lrp_numpy.composites import rules_of_layers
 from lrp_numpy.layers.activations import at_zero
 from lrp_numpy.network import Network, run
 from lrp_numpy.ops import LOOPS_FROM, choose, reference
-from lrp_numpy.ops.blas import one_blas_thread
+from lrp_numpy.ops.blas import one_core_free
 from lrp_numpy.ops.remembering import Remembering, remember
 from lrp_numpy.rules import LedgerRow, total
 from lrp_numpy.utils.types import Rule, Target
@@ -278,9 +278,9 @@ def _slices(N, size):
 
 
 def _batches(N, net, progress):
-    """`_slices` of a fast batch size, with a bar on a terminal; a matmul has one thread until the
-    last is done."""
-    with _bar(N, progress) as bar, one_blas_thread():
+    """`_slices` of a fast batch size, with a bar on a terminal. Until the last is done, a matmul
+    leaves a core free."""
+    with _bar(N, progress) as bar, one_core_free():
         for part in _slices(N, _batch_size(net)):
             yield part
             bar.update(part.stop - part.start)

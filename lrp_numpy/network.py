@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike
 from lrp_numpy.layers import LAYERS, Dense, Layer
 from lrp_numpy.layers.activations import check_activation
 from lrp_numpy.ops import choose
-from lrp_numpy.ops.blas import one_blas_thread
+from lrp_numpy.ops.blas import one_core_free
 from lrp_numpy.utils.files import atomic_write, error_text, read_arrays
 from lrp_numpy.utils.types import FilePath, Seed
 from lrp_numpy.utils.validation import check_finite, check_inputs, check_overflow
@@ -81,7 +81,7 @@ class Network:
         """The engine for a forward pass of that many images: see `ops.choose`."""
         return choose(engine, images * self.multiplications)
 
-    @one_blas_thread()
+    @one_core_free()
     def forward_pass(self, x: np.ndarray, engine: str | None = None) -> Pass:
         """A `Pass`: every activation and pre-activation on the way from x to the logits.
 
@@ -94,7 +94,7 @@ class Network:
         """[x, hidden activations ..., logits]: what each layer received, and the output last."""
         return self.forward_pass(x, engine).a
 
-    @one_blas_thread()
+    @one_core_free()
     def forward(self, x: np.ndarray, engine: str | None = None) -> np.ndarray:
         """Logits (N, K) for inputs x (N, D).
 
@@ -117,7 +117,7 @@ class Network:
         """
         return self.forward(x, engine).argmax(axis=1)
 
-    @one_blas_thread()
+    @one_core_free()
     def backward(self, forward_pass: Pass, dlogits: np.ndarray) -> list[tuple[np.ndarray, ...]]:
         """Gradients [(dW, db), ...], input side first; () for a layer without parameters.
 

@@ -1,64 +1,72 @@
-"""`one_blas_thread`: NumPy's matrix products in one thread, while a public call of ours runs.
+"""`one_core_free`: NumPy's matrix products leave a core free, while a public call of ours runs.
 
-NumPy's matmul has threads of its own (OpenBLAS, MKL), which spin while they wait. For products as
-small as a batch of digits they gain a fifth at best; and as soon as another program keeps one core
-busy, they make the equations many times slower. With one thread, results do not depend on the
-number of cores either.
+NumPy's matmul has threads of its own (OpenBLAS, MKL), as many as there are cores, which spin while
+they wait for one another. As soon as another program keeps one core busy, they wait for the thread
+that has no core, and the equations become many times slower. With a thread less, there is a core
+for each. (On two cores, a quiet machine explains up to 1.4 times as slowly by the equations.)
 
-What the user set comes back when the call ends. Until then, the limit holds for all threads of the
-process, because a BLAS library has no other.
+What the user set is never exceeded, and comes back when the call ends. Until then, the limit holds
+for the whole process, because a BLAS library has no other.
 """
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
+from lrp_numpy.ops.cores import core_count
 
-class _Limit:
-    """One for the process: set by the first call that begins, lifted by the last that ends."""
+
+class _State:
+    """Of the process: who has changed the libraries' threads, and what they were before."""
 
     def __init__(self) -> None:
-        self.lock, self.calls = threading.Lock(), 0
-        self.libraries: Any = None
-        self.lift: Any = None
-
-    def enter(self) -> None:
-        with self.lock:
-            if self.calls == 0:
-                if self.libraries is None:
-                    from threadpoolctl import ThreadpoolController      # takes a while: not before
-                    self.libraries = ThreadpoolController().select(user_api="blas")
-                self.lift = self.libraries.limit(limits=1)
-            self.calls += 1
-
-    def leave(self) -> None:
-        with self.lock:
-            self.calls -= 1
-            if self.calls == 0:
-                self.lift.restore_original_limits()
+        self.is_free = threading.Lock()
+        self.before: list[int] = []
 
 
-_limit = _Limit()
+_state = _State()
 
 
 @contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """A context, or with @ a decorator, in which a matmul runs in one thread."""
-    limit = _limit
-    limit.enter()
+def one_core_free() -> Iterator[None]:
+    """A context, or with @ a decorator, in which a matmul has a thread less than there are cores.
+
+    With a single core, or a limit of the user's that is lower, nothing changes. Nor does it in a
+    call within a call, or beside one in another thread: the one that began first set the limit.
+    """
+    state = _state
+    if not state.is_free.acquire(blocking=False):
+        yield
+        return
     try:
+        state.before = [library.num_threads for library in _libraries()]
+        _set([min(number, max(1, core_count() - 1)) for number in state.before])
         yield
     finally:
-        limit.leave()
+        _set(state.before)
+        state.is_free.release()
+
+
+@cache
+def _libraries() -> list[Any]:
+    from threadpoolctl import ThreadpoolController      # takes a while: not before it is needed
+    return ThreadpoolController().select(user_api="blas").lib_controllers
+
+
+def _set(numbers: list[int]) -> None:
+    for library, number in zip(_libraries(), numbers):
+        if library.num_threads != number:
+            library.set_num_threads(number)
 
 
 def _renew() -> None:
-    """A forked process has one thread: calls of the others never end in it."""
-    global _limit
-    begun, _limit = _limit, _Limit()
-    if begun.calls:
-        begun.lift.restore_original_limits()
+    """A forked process has one thread: the call of another never ends in it."""
+    global _state
+    begun, _state = _state, _State()
+    if begun.is_free.locked():
+        _set(begun.before)
 
 
 if hasattr(os, "register_at_fork"):

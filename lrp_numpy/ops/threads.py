@@ -32,6 +32,7 @@ import numpy as np
 
 from lrp_numpy.ops.atomics import add, now, rest
 from lrp_numpy.ops.compiled import compiled
+from lrp_numpy.ops.cores import core_count
 
 WORTH_SHARING = 2e5         # multiplications: less is done before a second thread has begun
 LOOKS = 4_000               # at a number in memory, before a thread goes to sleep
@@ -53,9 +54,7 @@ def thread_count() -> int:
         number = os.environ.get(name, "")
         if number.isdecimal() and int(number) > 0:
             return int(number)
-    if hasattr(os, "sched_getaffinity"):        # Linux
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return core_count()
 
 
 def share(kernel: Callable[..., None], count: int, work: float, *arguments: Any) -> None:

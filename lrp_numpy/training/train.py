@@ -13,7 +13,7 @@ from tqdm import tqdm
 from lrp_numpy.datasets.mnist import Digits
 from lrp_numpy.network import Network, run
 from lrp_numpy.ops import choose, reference
-from lrp_numpy.ops.blas import one_blas_thread
+from lrp_numpy.ops.blas import one_core_free
 from lrp_numpy.ops.reference import log_softmax
 from lrp_numpy.training import checkpoint as checkpoints
 from lrp_numpy.training.adam import Adam
@@ -124,7 +124,7 @@ def train(net: Network, digits: Digits, epochs: int = 10, batch_size: int = 100,
             raise _diverged("a weight or its moment is not finite", losses, adam, checkpoint)
 
     with _progress(progress, epochs, steps, len(losses)) as show, _stop_between_steps(
-            save, check_weights) as stop, one_blas_thread():
+            save, check_weights) as stop, one_core_free():
         for epoch in range(len(losses) // steps, epochs):
             order = rng.permutation(len(images))
             for start in range(batch_size * (len(losses) - epoch * steps), len(images), batch_size):

@@ -1,7 +1,6 @@
 """Time side by side, and memory of one job in a process of its own."""
 import ctypes
 import gc
-import os
 import subprocess
 import sys
 import time
@@ -55,12 +54,12 @@ def peak_beyond_now(job):
     return (_status("VmHWM") - before) / 1e3
 
 
-def alone(kind, name, data, small=False, **environment):
+def alone(kind, name, data, small=False):
     """What `run.py --one KIND NAME` prints, in a process of its own."""
     command = [sys.executable, str(Path(__file__).parent / "run.py"), "--data", data,
                "--one", kind, str(name)]
     return subprocess.run(command + ["--small"] * small, check=True, text=True,
-                          capture_output=True, env=os.environ | environment).stdout.strip()
+                          capture_output=True).stdout.strip()
 
 
 def batches_of(N, epochs, rng):

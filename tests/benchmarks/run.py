@@ -14,9 +14,10 @@ import numpy as np
 
 import lrp_numpy as lrp
 from lrp_numpy.cli.tables import as_markdown
+from busy import busy_section
 from cnn import cnn_memory, cnn_section
 from contenders import as_module, copy_of, explainers, our_steps, torch_steps, trainers
-from measuring import alone, batches_of, compare, peak_beyond_now, rows, seconds_of
+from measuring import alone, batches_of, compare, peak_beyond_now, rows
 from scaling import measure_scaling, scaling_figure, scaling_rows, stream
 
 HERE = Path(__file__).parent
@@ -37,7 +38,7 @@ def main():
         return
     sections = [heading(options, digits), training_section(digits, options),
                 explanation_section(digits, options), cnn_section(digits, options),
-                threads_section(options)]
+                busy_section(digits, options)]
     measured = measure_scaling(digits, options.small, options.data)
     sections.append("## Cost as the work grows\n\n![time and memory](scaling.png)\n\n"
                     + as_markdown(scaling_rows(measured)))
@@ -139,39 +140,13 @@ def with_memory(table, kind, options):
 
 
 def one_measurement(digits, kind, name):
-    """What `alone` asks for: the memory of a contender, or the seconds of a job of ours."""
-    if kind == "seconds":
-        net = trained(digits)
-        if name == "train":
-            return f"{seconds_of(lambda: our_epoch(copy_of(net), digits)):.4f}"
-        return f"{seconds_of(lambda: our_relevance(net, digits.test_images, name)):.4f}"
+    """What `alone` asks for: the memory of a contender."""
     net = lrp.MLP.random([784, 500, 10], "relu", rng=0)
     if kind == "cnn":
         return f"{cnn_memory(digits, name):.0f}"
     if kind == "stream":
         return f"{peak_beyond_now(lambda: stream(net, digits, int(name))):.0f}"
     return f"{peak_beyond_now(explainers(net, digits.test_images, kind)[name]):.0f}"
-
-
-def our_epoch(net, digits):
-    return lrp.train(net, digits, 1, progress=False, engine="numba")
-
-
-def our_relevance(net, x, rule):
-    return lrp.explain(net, x, rule, engine="numba")
-
-
-def threads_section(options):
-    """The same jobs of ours with OpenBLAS at its default and held to one thread."""
-    table = []
-    for job in ("train", *RULES):
-        times = [[float(alone("seconds", job, options.data, options.small, **environment))
-                  for _ in range(1 if options.small else 3)]
-                 for environment in ({}, {"OPENBLAS_NUM_THREADS": "1"})]
-        default, one = np.median(times, axis=1)
-        table.append({"": job, "default / one thread": f"{default / one:.2f}"})
-    return ("## OpenBLAS's threads\n\nOurs with OpenBLAS at its default, as a share of the time "
-            f"with one OpenBLAS thread.\n\n{as_markdown(table)}")
 
 
 if __name__ == "__main__":
