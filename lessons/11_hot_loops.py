@@ -309,7 +309,8 @@ assert (w == 1).all() and m[0] == 0 and m[1] > 0
 #
 # So `lrp_numpy/ops/threads.py` does two things. A thread that waits goes to sleep after a tenth of
 # a millisecond. And rows are not given out for good: a thread that is done takes rows that the
-# fast as worker B.
+# others have not begun. Here is that rule, with two workers and ten rows. Worker A is three times
+# as fast as worker B.
 
 # %%
 rows, speeds = 10, {"A": 3, "B": 1}

@@ -25,6 +25,7 @@ beside it after one.)
 import os
 import threading
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import numba
@@ -115,9 +116,14 @@ def dealt(turns):
 
 @compiled()
 def stop(numbers):
-    """No further n is dealt, and no further helper enters."""
+    """No further n is dealt."""
     for part in range(LINE, len(numbers), LINE):
         numbers[part + 1] = 0
+
+
+@compiled()
+def close(numbers):
+    """No further helper enters. Only the caller closes, so that CLOSED is not added twice."""
     if now(numbers) < CLOSED:
         add(numbers, 0, CLOSED)
 
@@ -129,7 +135,7 @@ class _Loop:
 
     def __init__(self, kernel: Callable[..., None], arguments: tuple, turns: Turns) -> None:
         self.kernel, self.arguments, self.turns = kernel, arguments, turns
-        self.left = _locked()                       # released whenever a helper leaves
+        self.left: SimpleQueue = SimpleQueue()      # an entry for each helper that has left
         self.errors: list[BaseException] = []       # of helpers that could not leave properly
 
     def help(self, me: int) -> None:
@@ -139,8 +145,7 @@ class _Loop:
             self.errors.append(error)
             stop(self.turns.numbers)
         finally:
-            if self.left.locked():
-                self.left.release()
+            self.left.put(me)
 
     def wait(self) -> None:
         """Until every helper has left, also if Ctrl-C is pressed: they still write into arrays of
@@ -148,7 +153,7 @@ class _Loop:
         interrupt = None
         while self.turns.numbers[0] > CLOSED + len(self.errors):
             try:
-                self.left.acquire()
+                self.left.get()
             except KeyboardInterrupt as error:
                 interrupt = error
         if interrupt is not None:
@@ -179,6 +184,7 @@ class _Pool:
             loop.kernel(loop.turns, *loop.arguments)
         except BaseException:
             stop(loop.turns.numbers)
+            close(loop.turns.numbers)
             raise
         finally:
             self.loop = None
