@@ -229,7 +229,7 @@ assert np.allclose(by_loops, by_equation, atol=1e-4 * np.abs(by_equation).max())
 assert (by_loops[x == 0] == 0).all()
 
 # %% [markdown]
-# But the loops must be compiled once, which takes 20 seconds and more. So `explain` and `train` run
+# But the loops must be compiled once, which takes ten seconds or more. So `explain` and `train` run
 # the equations as long as the work is small, and the loops for large jobs, such as training on all
 # of MNIST. With `engine="numpy"` or `engine="numba"` you choose yourself.
 

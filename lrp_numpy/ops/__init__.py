@@ -4,7 +4,7 @@ Both modules have functions with the same names and arguments. Layers, networks 
 one of the modules as `ops`. It is chosen here, once for each public call, by the argument `engine`:
 
     "numpy"     the equations
-    "numba"     the loops, which the first call compiles, in 20 to 40 seconds in all, and keeps on
+    "numba"     the loops, which the first call compiles, in 10 to 20 seconds in all, and keeps on
                 disk
     None        the equations below LOOPS_FROM multiplications, the loops from there on
 
