@@ -58,10 +58,19 @@ def heading(options, digits):
     versions = ", ".join(f"{name} {known(name)}" for name in ("numpy", "numba", "torch", "captum"))
     return f"""# Benchmarks
 
-Written by `python tests/benchmarks/run.py --data {options.data}`: {os.cpu_count()} cores, all
-threads at their defaults, float32, 784-500-10, Python {platform.python_version()}, {versions}.
+Written by `python tests/benchmarks/run.py --data {options.data}`: {processor()},
+{os.cpu_count()} cores, all threads at their defaults, float32, 784-500-10, Python {platform.python_version()}, {versions}.
 The contenders take turns in one process. Only the ratios mean something elsewhere: each is the
 median over the turns of our time divided by the other's, so below 1 is faster."""
+
+
+def processor():
+    """The name of this machine's processor, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 def training_section(digits, options):
