@@ -45,8 +45,8 @@ def busy_section(digits, options):
 
 {len(digits.train_images[:IMAGES]):,} digits are trained on for one epoch, or explained, on a
 quiet machine and beside a process that keeps one core busy all the time. On two cores, two
-threads could at best take 1.3 times as long; where the two are threads of one core of the processor, all takes up to twice as
-long.
+threads could at best take 1.3 times as long; where the two are threads of one core of the
+processor, all takes up to twice as long.
 
 {as_markdown(table)}"""
 

@@ -59,9 +59,10 @@ def heading(options, digits):
     return f"""# Benchmarks
 
 Written by `python tests/benchmarks/run.py --data {options.data}`: {processor()},
-{os.cpu_count()} cores, all threads at their defaults, float32, 784-500-10, Python {platform.python_version()}, {versions}.
-The contenders take turns in one process. Only the ratios mean something elsewhere: each is the
-median over the turns of our time divided by the other's, so below 1 is faster."""
+{os.cpu_count()} cores, all threads at their defaults, float32, 784-500-10, Python
+{platform.python_version()}, {versions}. The contenders take turns in one process. Only the ratios
+mean something elsewhere: each is the median over the turns of our time divided by the other's, so
+below 1 is faster."""
 
 
 def processor():
