@@ -1,11 +1,11 @@
 """Time and memory of ours against the number of images, hidden neurons, layers and threads."""
 import time
 
-import numba
 import numpy as np
 from matplotlib.figure import Figure
 
 import lrp_numpy as lrp
+from lrp_numpy.ops import threads as our_threads
 from measuring import alone, seconds_of
 
 
@@ -34,7 +34,7 @@ def measure_scaling(digits, small, data):
 
     few = lrp.Digits(*(array[:count] for array, count in zip(digits, (6000, 6000, 100, 100))))
     x = digits.test_images[:1000 if small else 10_000]
-    many = numba.get_num_threads()
+    many = our_threads.thread_count()
     for name, sizes in (
             ("microseconds an image, hidden neurons",
              [[784, K, 10] for K in ((100, 200) if small else (100, 250, 500, 1000, 2000, 4000))]),
@@ -44,9 +44,9 @@ def measure_scaling(digits, small, data):
         for size in sizes:
             lines = {}
             for threads in sorted({1, many}):
-                numba.set_num_threads(threads)
+                our_threads._pool.threads = threads
                 lines |= _times(size, few, x, f"{threads} thread{'s' * (threads > 1)}")
-            numba.set_num_threads(many)
+            our_threads._pool.threads = many
             panels[name].append((size[1] if "neurons" in name else len(size) - 2, lines))
     return panels
 
