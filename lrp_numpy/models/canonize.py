@@ -37,4 +37,4 @@ def zero_centred(net: Network) -> Network:
     if shift != 0:
         raise ValueError("net must end in a layer with f(0) = 0, whose outputs are the logits, got "
                          f"{shifted} and nothing behind it to collect f(0)")
-    return type(net)(layers)
+    return type(net)(layers, net.classes)
