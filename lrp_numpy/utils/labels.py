@@ -72,16 +72,17 @@ def as_indices(target: Target, N: int, outputs: int, classes: np.ndarray | None 
 
 def _found(labels, outputs, classes):
     """The index of the logit of each label."""
-    index_of = {label: index for index, label in enumerate(classes[-outputs:].tolist())}
-    known = ", ".join(map(repr, classes.tolist()))
+    names = classes.tolist()
+    index_of = {label: index for index, label in enumerate(names[-outputs:])}
     found = np.zeros(labels.shape, np.int64)
     for place in np.ndindex(labels.shape):
         label = labels[place].item() if isinstance(labels[place], np.generic) else labels[place]
         if label not in index_of:
-            if outputs == 1 and label == classes[0]:
-                raise ValueError(f"target must be {classes[1]!r}, or None: the network has one "
-                                 f"logit, which is positive for {classes[1]!r} and negative for "
+            if outputs == 1 and label == names[0]:
+                raise ValueError(f"target must be {names[1]!r}, or None: the network has one "
+                                 f"logit, which is positive for {names[1]!r} and negative for "
                                  f"{label!r}, and so is its relevance; got {label!r}")
-            raise ValueError(f"target must be one of the network's classes, {known}, got {label!r}")
+            raise ValueError("target must be one of the network's classes, "
+                             f"{', '.join(map(repr, names))}, got {label!r}")
         found[place] = index_of[label]
     return found
