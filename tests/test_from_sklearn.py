@@ -179,8 +179,8 @@ def test_what_is_refused_of_sklearn():
     new = neural_network.MLPClassifier()
     with pytest.raises(ValueError, match="model must be fitted, got an MLPClassifier without"):
         lrp.from_sklearn(new)
-    with pytest.raises(ValueError, match=r"got Pipeline.*; transform x first, x = model\[:-1\]."
-                                         r"transform\(x\), and give the last step, model\[-1\]"):
+    advice = r"transform x first, x = model\[:-1\].transform\(x\), and give the last step"
+    with pytest.raises(ValueError, match=f"got Pipeline of .*; {advice}"):
         lrp.from_sklearn(pipeline.make_pipeline(new))
     for search in (selection.GridSearchCV(new, {}), selection.RandomizedSearchCV(new, {})):
         with pytest.raises(ValueError, match="got .*SearchCV of .*; give its model.best_estimator_"):

@@ -143,6 +143,20 @@ def test_an_imported_cnn_is_explained_as_torch_has_it(nn):
     np.testing.assert_allclose(e.input, expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("slope", [0.0, 0.2, 1.5])
+def test_leaky_relu_of_any_slope(nn, slope, tmp_path):
+    """Its name tells the slope, also in a file that is read elsewhere."""
+    model, x = nn.Sequential(nn.Linear(4, 6), nn.LeakyReLU(slope), nn.Linear(6, 3)), rows(
+        4, np.float64)
+    theirs = answers(model, x)
+    net = lrp.from_torch(model)
+    assert net.layers[0].activation == f"leaky_relu_{slope}"
+    assert_same(net, x, theirs)
+    net.save(tmp_path / "net.npz")
+    del lrp.layers.activations.ACTIVATIONS[f"leaky_relu_{slope}"]
+    assert_same(lrp.Network.load(tmp_path / "net.npz"), x, theirs)
+
+
 @both_types
 @pytest.mark.parametrize("activation", ["LeakyReLU", "ELU", "SELU", "GELU", "SiLU", "Softplus"])
 def test_activations_of_torch(nn, activation, dtype):
@@ -490,8 +504,8 @@ REFUSED_OF_TORCH = {
     "layer 0 must be Linear.*got LazyLinear": lambda nn: [nn.LazyLinear(2)],
     "layer 1: track_running_stats of BatchNorm1d must be True, got False":
         lambda nn: [nn.Linear(3, 2), nn.BatchNorm1d(2, track_running_stats=False)],
-    "layer 1: negative_slope of LeakyReLU must be 0.01, got 0.2":
-        lambda nn: [nn.Linear(3, 2), nn.LeakyReLU(0.2)],
+    "layer 1: the slope must be a finite number of at least 0, got -0.2":
+        lambda nn: [nn.Linear(3, 2), nn.LeakyReLU(-0.2)],
     "layer 1: alpha of ELU must be 1, got 0.5": lambda nn: [nn.Linear(3, 2), nn.ELU(0.5)],
     "layer 1: approximate of GELU must be 'none', got 'tanh'":
         lambda nn: [nn.Linear(3, 2), nn.GELU("tanh")],

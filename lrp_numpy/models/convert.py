@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lrp_numpy.layers import AvgPool2D, Conv2D, Flatten, Layer, MaxPool2D, Permute
+from lrp_numpy.layers.activations import LEAKY_RELU, leaky_relu_name
 from lrp_numpy.models.canonize import fold_batchnorm
 from lrp_numpy.network import Network, run
 from lrp_numpy.utils.types import Shape
@@ -90,7 +91,8 @@ def _activate(place, name, activation, layers):
     """
     if activation == "identity":
         return
-    moves = (Flatten, Permute, MaxPool2D) if activation in MONOTONE else (Flatten, Permute)
+    never_falls = activation in MONOTONE or activation.startswith(LEAKY_RELU)
+    moves = (Flatten, Permute, MaxPool2D) if never_falls else (Flatten, Permute)
     number = len(layers) - 1
     while number >= 0 and type(layers[number]) in moves:
         number -= 1
@@ -121,6 +123,14 @@ def compare(net: Network, original: Callable[[np.ndarray], np.ndarray]) -> None:
         raise ValueError("model must compute what its layers say, got logits that differ by "
                          f"{difference.max():.2g} from those of the converted network, on random "
                          "rows: something in it changes what a layer computes")
+
+
+def leaky_relu(place: str, slope: float) -> str:
+    """The name of the activation of a layer LeakyReLU."""
+    try:
+        return leaky_relu_name(slope)
+    except ValueError as error:
+        raise ValueError(f"layer {place}: the {error}") from error
 
 
 # Convolutions and pooling whose sides differ, written as ours: one stride, one padding

@@ -5,16 +5,17 @@ import numpy as np
 
 from lrp_numpy.layers import (AvgPool2D, BatchNorm, Dense, Flatten, Layer, MaxPool2D, Permute,
                               Unflatten)
-from lrp_numpy.models.convert import (Step, assemble, compare, same_padding, square_convolution,
-                                      square_pool, without_last_activation)
+from lrp_numpy.models.convert import (Step, assemble, compare, leaky_relu, same_padding,
+                                      square_convolution, square_pool, without_last_activation)
 from lrp_numpy.network import Network
 from lrp_numpy.utils.foreign import full_name, known_name, library_of, loaded
 
 NO_EFFECT = ("InputLayer", "Dropout", "SpatialDropout2D", "GaussianDropout", "GaussianNoise",
              "AlphaDropout")      # when predicting
 FUNCTIONS = {"relu": "relu", "sigmoid": "sigmoid", "tanh": "tanh", "linear": "identity",
-             "elu": "elu", "selu": "selu", "gelu": "gelu", "silu": "silu", "softplus": "softplus",
-             "softmax": "softmax", "log_softmax": "log_softmax"}
+             "leaky_relu": "leaky_relu_0.2", "elu": "elu", "selu": "selu", "gelu": "gelu",
+             "silu": "silu", "softplus": "softplus", "softmax": "softmax",
+             "log_softmax": "log_softmax"}
 ACTIVATIONS = {"ReLU": "relu", "LeakyReLU": "leaky_relu", "ELU": "elu", "Softmax": "softmax"}
 OF_IMAGES = ("Conv2D", "MaxPooling2D", "AveragePooling2D", "GlobalMaxPooling2D",
              "GlobalAveragePooling2D")
@@ -32,7 +33,6 @@ OPTIONS: dict[str, dict[str, tuple]] = {
     "GlobalAveragePooling2D": {"keepdims": (False,), **CHANNELS_LAST},
     "Flatten": CHANNELS_LAST,
     "ReLU": {"max_value": (None,), "negative_slope": (0,), "threshold": (0,)},
-    "LeakyReLU": {"negative_slope": (0.01,)},
     "ELU": {"alpha": (1,)},
     "Softmax": {"axis": (-1,)}}
 
@@ -133,6 +133,8 @@ def _steps(place, name, layer, keras):
         if (value := getattr(layer, option, allowed[0])) not in allowed:
             raise ValueError(f"layer {place}: {option} must be {' or '.join(map(str, allowed))}, "
                              f"got {value}")
+    if name == "LeakyReLU":
+        return [Step(place, name, leaky_relu(place, layer.negative_slope), layer)]
     if name in ACTIVATIONS:
         return [Step(place, name, ACTIVATIONS[name], layer)]
     if name == "Activation":

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from lrp_numpy.layers import BatchNorm, Dense, Flatten, MaxPool2D, Unflatten, AvgPool2D
-from lrp_numpy.models.convert import (Step, adaptive_pool, assemble, compare, pair, same_padding,
-                                      square_convolution, square_pool, without_last_activation)
+from lrp_numpy.layers import AvgPool2D, BatchNorm, Dense, Flatten, MaxPool2D, Unflatten
+from lrp_numpy.models.convert import (Step, adaptive_pool, assemble, compare, leaky_relu, pair,
+                                      same_padding, square_convolution, square_pool,
+                                      without_last_activation)
 from lrp_numpy.network import Network
 from lrp_numpy.utils.foreign import full_name, known_name, loaded
 from lrp_numpy.utils.types import Shape
@@ -31,7 +32,6 @@ OPTIONS: dict[str, dict[str, tuple]] = {
                   "return_indices": (False,)},
     "AvgPool2d": {"padding": (0,), "ceil_mode": (False,), "divisor_override": (None,)},
     "Flatten": {"start_dim": (1,), "end_dim": (-1,)},
-    "LeakyReLU": {"negative_slope": (0.01,)},
     "ELU": {"alpha": (1,)},
     "GELU": {"approximate": ("none",)},
     "Softplus": {"beta": (1,), "threshold": (20,)},
@@ -109,6 +109,8 @@ def _ours(place, name, module, torch):
         if one not in allowed:
             raise ValueError(f"layer {place}: {option} of {name} must be {allowed[0]!r}, got "
                              f"{one!r}")
+    if name == "LeakyReLU":
+        return leaky_relu(place, module.negative_slope)
     if name in ACTIVATIONS:
         return ACTIVATIONS[name]
     if name == "Flatten":
@@ -213,7 +215,7 @@ def _logits(torch, model, end, images):
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             output = torch.func.functional_call(model, copies, (torch.from_numpy(images),))
     except (RuntimeError, ValueError, TypeError) as error:
-        raise ValueError(f"sequential must take images of shape {images.shape[1:]}, got "
+        raise ValueError(f"sequential must take inputs of shape {images.shape[1:]}, got "
                          f"{type(error).__name__}: {error}") from error
     finally:
         if handle:
