@@ -183,7 +183,7 @@ def test_what_is_refused_of_sklearn():
     with pytest.raises(ValueError, match=f"got Pipeline of .*; {advice}"):
         lrp.from_sklearn(pipeline.make_pipeline(new))
     for search in (selection.GridSearchCV(new, {}), selection.RandomizedSearchCV(new, {})):
-        with pytest.raises(ValueError, match="got .*SearchCV of .*; give its model.best_estimator_"):
+        with pytest.raises(ValueError, match="got .*SearchCV of .*; give its model.best_estim"):
             lrp.from_sklearn(search)
     new.coefs_, new.out_activation_, new.activation = [], "identity", "cosine"
     with pytest.raises(ValueError, match="activation must be one of identity, .*, got 'cosine'"):
