@@ -181,7 +181,7 @@ def test_classes_of_ones_own(keras):
             lrp.from_keras(keras.Sequential([keras.Input((4,)), *own]))
     for model in (Sequential([keras.Input((4,)), layers.Dense(3)]), Model(), layers.Dense(3), None):
         with pytest.raises(ValueError, match="model must be a keras Sequential, or a Model made of "
-                                             f"a chain of layers, got .*{type(model).__name__} of"):
+                                             f"a chain of layers, got .*{type(model).__name__}"):
             lrp.from_keras(model)
     x, model = rows(4, np.float32), keras.Sequential([keras.Input((4,)), Named(3)])
     assert_same(lrp.from_keras(model), x, answers(model, x))

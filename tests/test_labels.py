@@ -134,11 +134,11 @@ def test_training_counts_labels_by_their_index(digits):
 
 def test_models_of_other_libraries_are_told_from_networks(case):
     net, x = case
-    for wrong in (None, "net.npz", (net, x), net.layers):
-        with pytest.raises(ValueError, match="net must be a Network of lrp_numpy, got "):
-            lrp.explain(wrong, x)
-        with pytest.raises(ValueError, match="net must be a Network of lrp_numpy, got "):
-            lrp.explain_batches(wrong, x)
+    for wrong, name in ((None, "NoneType"), ("net.npz", "str"), ((net, x), "tuple"),
+                        (net.layers[0], "Dense of lrp_numpy.layers.dense")):
+        for ask in (lrp.explain, lrp.explain_batches):
+            with pytest.raises(ValueError, match=f"^net must be a Network of lrp_numpy, got {name}$"):
+                ask(wrong, x)
 
 
 @pytest.mark.parametrize("package, function", [

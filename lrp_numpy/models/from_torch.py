@@ -99,9 +99,8 @@ def _flat(model, torch, above=""):
 def _ours(place, name, module, torch):
     """A Layer, the name of an activation, or a function of the shape: see `convert.Step`."""
     if name not in LAYERS and name not in ACTIVATIONS:
-        changed = type(module).__name__ in (*LAYERS, *ACTIVATIONS) or "forward" in vars(module)
-        raise ValueError(f"layer {place} must be {ALLOWED}, got {name or full_name(module)}"
-                         + (", which has a forward of its own" if name is None and changed else ""))
+        own = f"{full_name(module)}, which has a forward of its own"
+        raise ValueError(f"layer {place} must be {ALLOWED}, got {name or own}")
     _check_hooks(place, module)
     for option, allowed in OPTIONS.get(name, {}).items():
         value = getattr(module, option)

@@ -38,7 +38,8 @@ def known_name(thing: Any, module: Any, methods: Sequence[str]) -> str | None:
 
 def full_name(thing: Any) -> str:
     """The class of `thing` as error messages name it, with the module that defines it."""
-    return f"{type(thing).__qualname__} of {type(thing).__module__}"
+    module = type(thing).__module__
+    return type(thing).__qualname__ + ("" if module == "builtins" else f" of {module}")
 
 
 def check_network(net: Any, kind: type) -> None:
