@@ -15,9 +15,11 @@ from lrp_numpy.ops import LOOPS_FROM, choose, reference
 from lrp_numpy.ops.blas import one_core_free
 from lrp_numpy.ops.remembering import Remembering, remember
 from lrp_numpy.rules import LedgerRow, total
+from lrp_numpy.utils.foreign import check_network
+from lrp_numpy.utils.labels import as_indices, as_labels
 from lrp_numpy.utils.types import Rule, Target
 from lrp_numpy.utils.validation import (as_float, check_array, check_finite, check_integer,
-                                        check_labels, check_overflow)
+                                        check_overflow, native)
 
 BATCH_BYTES = 2**24     # rough size of the arrays of one batch: small enough for the caches
 
@@ -29,7 +31,7 @@ class Explanation(NamedTuple):
     """
     relevance: list         # arrays (N, *shape), input first, logits last; or the input's alone
     ledger: list            # one rules.LedgerRow per layer, input side first
-    target: np.ndarray      # (N,) the class that is explained
+    target: np.ndarray      # (N,) the class that is explained: its index, or net.classes' label
     logits: np.ndarray      # (N, K) the output of the network
 
     @property
@@ -65,7 +67,9 @@ def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None
     inputs or the output can be negative, use "gamma_generalized" instead of "gamma".
 
     net: a network; x: images (N, D), float32, float64, or bytes (uint8), which are divided by 255;
-    target: None for the predicted class, one class for all images, or one class per image (N,).
+    target: None for the predicted class, one class for all images, or one class per image (N,):
+    indices, or the labels in net.classes if it has them (a single logit speaks for the second of
+    its two classes).
     rule: one of these, or a list of them, one for each layer with weights, input side first:
         a name in rules.RULES, such as "gamma", or in dialects.DIALECTS, such as "captum.gamma";
         a function with the arguments of rules.lrp_gamma: (a, W, b, R), and layer and ledger if it
@@ -86,13 +90,14 @@ def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None
     FloatingPointError if z or relevance overflows its type. Warns if a hidden activation has
     f(0) != 0; models.canonize.zero_centred solves this. Source: Bach et al. 2015; see rules.py.
     """
+    check_network(net, Network)
     check_array(x, net.sizes[0], also=[np.uint8])
     ops, given = net.choose_ops(engine, len(x)), net
     net = _remembering(net)
     rules = rules_of_layers(rule, net, parameters)
     if net is not given:        # explain_batches has warned, and hands its own on
         _warn_unless_zero_centred(net)
-    _check_target(target, len(x), net)
+    target = as_indices(target, len(x), net.sizes[-1], net.classes)
     _check_start(start, len(x), net)
     real = np.result_type(net.dtype, x.dtype)       # for bytes, the network's type
     relevance = [np.empty((len(x), *shape), real)
@@ -113,7 +118,8 @@ def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None
             R = _into(outs[number], R)
         del a, z, R, above      # the next batch gets their memory, which lies in the caches
     return Explanation(relevance, [LedgerRow(*map(np.concatenate, zip(*rows))) for rows in ledger],
-                       np.concatenate(classes), np.concatenate(logits))
+                       as_labels(np.concatenate(classes), net.sizes[-1], net.classes),
+                       np.concatenate(logits))
 
 
 def explain_batches(net: Network, x: np.ndarray | Iterable[np.ndarray], rule: Rule = "0",
@@ -131,6 +137,7 @@ def explain_batches(net: Network, x: np.ndarray | Iterable[np.ndarray], rule: Ru
     Raises what `explain` raises: for rules, parameters and target immediately, for images when it
     reaches them.
     """
+    check_network(net, Network)
     size = _batch_size(net) if batch_size is None else batch_size
     check_integer("batch_size", size)
     arrays, count = x, None
@@ -149,7 +156,7 @@ def explain_batches(net: Network, x: np.ndarray | Iterable[np.ndarray], rule: Ru
     net = _remembering(net)
     rules_of_layers(rule, net, parameters)
     _warn_unless_zero_centred(net)
-    _check_target(target, 1 if count is None else count, net)
+    as_indices(target, 1 if count is None else count, net.sizes[-1], net.classes)
     _check_start(start, count, net)
 
     def pieces():
@@ -189,7 +196,7 @@ def _remembering(net: Network) -> Network:
 
 def _forward(net, x, ops, first_row):
     """The forward pass of a batch; its pre-activations must be finite."""
-    x = np.asarray(x)
+    x = native(np.asarray(x))
     if x.dtype == np.uint8:
         x = x.astype(net.dtype) / 255
     a, z = run(net.layers, x, ops)
@@ -237,15 +244,6 @@ def _check_start(start, N, net):
             check_finite(each.astype(net.dtype), "start")
     elif start is not None and not abs(as_float(start)) <= float(np.finfo(net.dtype).max):
         raise ValueError(f"start must be None or a finite {net.dtype} number, got {start!r}")
-
-
-def _check_target(target, N, net):
-    """`target` must be None, one class, or one for each of N images."""
-    if target is not None:
-        each = np.asarray(target)
-        if each.ndim == 0:
-            N, each = max(N, 1), np.full(max(N, 1), each)
-        check_labels(each, N, net.sizes[-1], "target")
 
 
 def _ledger_row(rows, R, R_inputs, a, number, first_row):

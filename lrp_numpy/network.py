@@ -18,8 +18,9 @@ from lrp_numpy.layers.activations import check_activation
 from lrp_numpy.ops import choose
 from lrp_numpy.ops.blas import one_core_free
 from lrp_numpy.utils.files import atomic_write, error_text, read_arrays
+from lrp_numpy.utils.labels import as_classes, predicted_labels
 from lrp_numpy.utils.types import FilePath, Seed
-from lrp_numpy.utils.validation import check_finite, check_inputs, check_overflow
+from lrp_numpy.utils.validation import check_finite, check_inputs, check_overflow, native
 
 MAX_LAYERS = 1000       # in a file; a file with more is refused
 MAX_SIDES = 8           # dimensions of a shape in a file, likewise
@@ -44,10 +45,11 @@ def run(layers: Sequence[Layer], x: np.ndarray, ops: ModuleType) -> Pass:
 class Network:
     """Layers one after another. The first takes rows of numbers, the last outputs the logits."""
 
-    def __init__(self, layers: Layer | Sequence[Layer]) -> None:
+    def __init__(self, layers: Layer | Sequence[Layer], classes: Any = None) -> None:
         """Copies the weights to one type: float32, or float64 if any of them is float64.
 
-        Raises ValueError unless there is at least one layer and all layers fit together.
+        classes: the labels of the outputs, see `classes`. Raises ValueError unless there is at
+        least one layer, all layers fit together, and the labels fit them.
         """
         layers = [layers] if isinstance(layers, Layer) else list(layers)
         if not layers:
@@ -56,7 +58,7 @@ class Network:
             if not isinstance(layer, Layer) or not is_dataclass(layer):
                 raise ValueError(f"layer {number} must be an instance of a dataclass that is a "
                                  f"layers.Layer, got {layer!r}")
-        layers = [replace(layer, **{name: np.asarray(getattr(layer, name))
+        layers = [replace(layer, **{name: native(np.asarray(getattr(layer, name)))
                                     for name in layer.parameters}) for layer in layers]
         self.shapes = _shapes(layers)       # of one image: what enters each layer, logits last
         arrays = [getattr(layer, name) for layer in layers for name in layer.parameters]
@@ -64,6 +66,22 @@ class Network:
         self.layers = [replace(layer, **{name: np.array(getattr(layer, name), real, order="C")
                                          for name in layer.parameters}) for layer in layers]
         self.dtype = real
+        self.classes = classes
+
+    @property
+    def classes(self) -> np.ndarray | None:
+        """The labels of the outputs, such as ["no", "yes"] or [1, 2, 3], or None: then a class is
+        its index. `predict`, and target in `explain`, speak them; saved with the network. A single
+        output has two: it is positive for the second."""
+        return self._classes
+
+    @classes.setter
+    def classes(self, classes: Any) -> None:
+        self._classes = as_classes(classes, self.sizes[-1])
+
+    def __repr__(self) -> str:
+        labels = "" if self.classes is None else f", classes={self.classes.tolist()}"
+        return f"{type(self).__name__}(sizes={self.sizes}{labels})"
 
     @property
     def sizes(self) -> list[int]:
@@ -88,7 +106,7 @@ class Network:
         Arguments and ValueError as in `forward`, but overflows silently become infinite or NaN.
         """
         check_inputs(x, self.sizes[0])
-        return run(self.layers, x, self.choose_ops(engine, len(x)))
+        return run(self.layers, native(x), self.choose_ops(engine, len(x)))
 
     def activations(self, x: np.ndarray, engine: str | None = None) -> list[np.ndarray]:
         """[x, hidden activations ..., logits]: what each layer received, and the output last."""
@@ -103,7 +121,7 @@ class Network:
         not finite.
         """
         check_inputs(x, self.sizes[0])
-        chosen, a = self.choose_ops(engine, len(x)), x
+        chosen, a = self.choose_ops(engine, len(x)), native(x)
         with np.errstate(over="ignore", invalid="ignore"):
             for layer in self.layers:
                 a = layer.forward(a, chosen)
@@ -111,11 +129,12 @@ class Network:
         return a
 
     def predict(self, x: np.ndarray, engine: str | None = None) -> np.ndarray:
-        """The class with the largest logit (N,) for inputs x (N, D); arguments as in `forward`.
+        """The class with the largest logit (N,) for inputs x (N, D), by its label if the network
+        has `classes`; arguments as in `forward`.
 
-        For a single output this is always 0: with two classes, check if the logit is positive.
+        For a single output without labels this is always 0: check if the logit is positive.
         """
-        return self.forward(x, engine).argmax(axis=1)
+        return predicted_labels(self.forward(x, engine), self.classes)
 
     @one_core_free()
     def backward(self, forward_pass: Pass, dlogits: np.ndarray) -> list[tuple[np.ndarray, ...]]:
@@ -151,6 +170,8 @@ class Network:
         """
         arrays: dict[str, Any] = {
             "layers": np.array([type(layer).__name__ for layer in self.layers])}
+        if self.classes is not None:
+            arrays["classes"] = self.classes
         for number, layer in enumerate(self.layers):
             for field in fields(layer):
                 if getattr(layer, field.name) is not None:
@@ -173,7 +194,7 @@ class Network:
             layers = _layers_of_first_version(file, names) if "activations" in file else [
                 _loaded(file, name, number) for number, name in enumerate(names)]
             is_mlp = all(type(layer) is Dense for layer in layers)
-            return MLP(layers) if is_mlp else Network(layers)
+            return (MLP if is_mlp else Network)(layers, file.get("classes"))
         except FileNotFoundError as error:
             raise ValueError(f"{path} is not a network saved by lrp_numpy: no such file") from error
         except Exception as error:      # a damaged file can raise anything
@@ -188,9 +209,9 @@ class MLP(Network):
     models.convert from a model of another library.
     """
 
-    def __init__(self, layers: Layer | Sequence[Layer]) -> None:
+    def __init__(self, layers: Layer | Sequence[Layer], classes: Any = None) -> None:
         """As for a Network. Also raises ValueError for a layer that is not Dense."""
-        super().__init__(layers)
+        super().__init__(layers, classes)
         for number, layer in enumerate(self.layers):
             if not isinstance(layer, Dense):
                 raise ValueError(f"layer {number} of an MLP must be Dense, got "

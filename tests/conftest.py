@@ -86,6 +86,25 @@ def slope(net, x, labels, parameter, place, step=1e-5):
     return (losses[0] - losses[1]) / (2 * step)
 
 
+CLOSE = {np.float32: 1e-5, np.float64: 1e-10}
+both_types = pytest.mark.parametrize("dtype", CLOSE)
+
+
+def rows(width, dtype, N=20):
+    """Numbers of both signs, as standardised data has them."""
+    return np.random.default_rng(width).normal(size=(N, width)).astype(dtype)
+
+
+def assert_same(net, x, theirs, atol=None):
+    """The same outputs by both engines; and the class is that of its layers."""
+    for engine in ENGINES:
+        ours = net.forward(x, engine)
+        assert ours.dtype == net.dtype == x.dtype and ours.shape == theirs.shape
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=atol or CLOSE[x.dtype.type])
+    assert type(net) is (lrp.MLP if all(type(layer) is lrp.Dense for layer in net.layers) else
+                         lrp.Network)
+
+
 def same(net, other):
     """Whether two networks have the same weights, to the bit."""
     return all((one.W == two.W).all() and (one.b == two.b).all()

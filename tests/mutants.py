@@ -30,12 +30,22 @@ MODULES = {
     "rules": (["rules", "dialects"], ["layers", "torch"]),
     "dialects": (["dialects"], []),
     "composites": (["explain", "extending"], ["layers"]),
-    "explanation": (["explain", "extending"], ["layers", "dialects", "convert", "torch"]),
-    "network": (["network"], ["layers", "convert", "checkpoint", "torch"]),
+    "explanation": (["explain", "extending"], ["layers", "dialects", "labels", "torch"]),
+    "network": (["network"], ["layers", "labels", "from_torch", "checkpoint", "torch"]),
     "layers/base": (["extending", "layers"], ["torch"]),
-    "layers/dense": (["network", "layers"], ["convert", "torch"]),
-    "layers/convolution": (["layers"], ["convert", "torch"]),
-    "layers/activations": (["layers", "network"], ["convert", "torch"]),
+    "layers/dense": (["network", "layers", "normalization"], ["from_torch", "torch"]),
+    "layers/convolution": (["layers", "normalization"], ["from_torch", "torch"]),
+    "layers/activations": (["layers", "network"], ["from_torch", "torch"]),
+    "layers/normalization": (["normalization"], ["from_torch"]),
+    "models/canonize": (["normalization", "activations"], ["from_torch"]),
+    "models/convert": (["from_torch", "from_sklearn"], ["convert", "from_keras"]),
+    "models/from_torch": (["from_torch"], []),
+    "models/from_keras": (["from_keras"], []),
+    "models/from_sklearn": (["from_sklearn"], []),
+    "models/from_folder": (["convert"], []),
+    "models/lenet": (["layers"], ["network"]),
+    "utils/labels": (["labels"], ["from_sklearn"]),
+    "utils/foreign": (["labels", "from_torch"], ["from_sklearn", "from_keras"]),
     "ops/reference": (["ops", "layers"], ["torch"]),
     "ops/remembering": (["ops"], []),
     "ops/terms": (["rules"], ["layers"]),
@@ -44,7 +54,7 @@ MODULES = {
     "evaluation/pixel_flipping": (["pixel_flipping"], []),
     "evaluation/pruning": (["pruning"], [])}
 IMPORTED_ONCE = ["hypothesis", "pytest", "numba", "matplotlib.pyplot", "requests", "PIL.Image",
-                 "tqdm", "torch", "captum.attr", "sklearn.neural_network"]
+                 "tqdm", "torch", "captum.attr", "sklearn.neural_network", "keras"]
 OUTPUT = "mutants.txt"          # of the last round
 CONFIG = """
 [cosmic-ray]
@@ -77,7 +87,8 @@ def mutated(module, folder, sample=None):
     (copy / "mutants.toml").write_text(CONFIG.format(module=module))
     # one thread each: the processes are as many as the cores
     environment = {**os.environ, "PYTHONPATH": str(copy), "NUMBA_NUM_THREADS": "1",
-                   "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+                   "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg",
+                   "KERAS_BACKEND": "torch"}
 
     def run(*command):
         done = subprocess.run(command, cwd=copy, env=environment, text=True, capture_output=True)

@@ -16,6 +16,7 @@ from lrp_numpy.cli.job import (Job, explained_network, load_digits, output_folde
                                rule_file_name, rule_title, start, train_and_save, train_network)
 from lrp_numpy.datasets.handwriting import read_digit
 from lrp_numpy.utils.files import write_text, atomic_write
+from lrp_numpy.utils.labels import predicted_labels
 
 LEGEND = """
 confidence: (top1 - top2) / top1 of the logits. IFRC, UFRC: the confidence after the most relevant
@@ -176,12 +177,13 @@ def _sample_figure(job):
 
 def _print_ledgers(job, names, explanations):
     target, logits = explanations[0].target, explanations[0].logits
-    predicted, probability = logits.argmax(axis=1), training.softmax(logits).max(axis=1)
+    predicted = predicted_labels(logits, job.net.classes)
+    probability = training.softmax(logits).max(axis=1)
     for e, (rule, parameters) in zip(explanations, job.rules):
         print(f"\n{rule_title(rule, parameters)}: the ledger, in units of the logit")
         for i, name in enumerate(names):
             print(f"\n{name}: predicted {predicted[i]} (probability {probability[i]:.2%}), "
-                  f"explained {target[i]} (logit {logits[i, target[i]]:+.4f})")
+                  f"explained {target[i]} (logit {e.ledger[-1].received[i]:+.4f})")
             print(tables.as_text(tables.ledger_cells(e.ledger, i)))
 
 

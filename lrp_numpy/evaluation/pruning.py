@@ -92,7 +92,7 @@ def prune_neurons(net: Network, layer: int, kept: np.ndarray) -> Network:
     if layer > 0:
         below = layers[layer - 1]
         layers[layer - 1] = replace(below, W=below.W[:, kept], b=below.b[kept])
-    return type(net)(layers)
+    return type(net)(layers, net.classes)
 
 
 def select_pixels(digits: Digits, kept: np.ndarray) -> Digits:

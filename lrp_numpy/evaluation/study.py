@@ -111,7 +111,7 @@ def perturbation_curves(net: Network, x: np.ndarray, labels: np.ndarray, relevan
     """
     check_classes(net)
     check_labels(labels, len(x), net.sizes[-1])
-    rows, predicted = np.arange(len(x)), net.predict(x)
+    rows, predicted = np.arange(len(x)), net.forward(x).argmax(axis=1)
     lerf = rank(x, relevance, "lerf", pixels=pixels, rng=rng)
     orders = {"morf": _reversed(lerf) if pixels == "all"
               else rank(x, relevance, "morf", pixels=pixels, rng=rng),

@@ -3,10 +3,13 @@ from typing import Any
 
 from lrp_numpy.layers.base import Layer
 from lrp_numpy.layers.convolution import AvgPool2D, Conv2D, MaxPool2D
-from lrp_numpy.layers.dense import Dense, Flatten, Unflatten
+from lrp_numpy.layers.dense import Dense, Flatten, Permute, Unflatten
+from lrp_numpy.layers.normalization import BatchNorm
 
 # By the names under which networks are saved; add your own here to load it
 LAYERS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Dense, Conv2D, AvgPool2D, MaxPool2D, Flatten, Unflatten)}
+    kind.__name__: kind for kind in (Dense, Conv2D, AvgPool2D, MaxPool2D, BatchNorm, Flatten,
+                                     Unflatten, Permute)}
 
-__all__ = ["AvgPool2D", "Conv2D", "Dense", "Flatten", "LAYERS", "Layer", "MaxPool2D", "Unflatten"]
+__all__ = ["AvgPool2D", "BatchNorm", "Conv2D", "Dense", "Flatten", "LAYERS", "Layer", "MaxPool2D",
+           "Permute", "Unflatten"]

@@ -6,11 +6,12 @@ Relevance passes through an activation unchanged, but LRP relies on f(0) = 0. Fo
 softplus, see models.canonize.zero_centred.
 """
 import math
+from contextlib import suppress
 from typing import Callable, NamedTuple
 
 import numpy as np
 
-from lrp_numpy.utils.validation import check_choice
+from lrp_numpy.utils.validation import at_least_0, check_choice
 
 
 class Activation(NamedTuple):
@@ -31,7 +32,7 @@ def sigmoid(z: np.ndarray) -> np.ndarray:
 
 
 def leaky_relu(z: np.ndarray, slope: float = 0.01) -> np.ndarray:
-    """f(z) = z for z > 0, else 0.01 z. Source: Maas et al. 2013; torch's slope."""
+    """f(z) = z for z > 0, else slope z. Source: Maas et al. 2013; 0.01 is torch's slope."""
     return np.where(z > 0, z, slope * z)
 
 
@@ -107,6 +108,7 @@ ACTIVATIONS = {
 BUILT_IN = tuple(ACTIVATIONS)
 HIDDEN_ACTIVATIONS = ("relu", "sigmoid", "tanh", "leaky_relu", "elu", "selu", "gelu", "silu",
                       "softplus")      # the choices for hidden layers, on the command line too
+LEAKY_RELU = "leaky_relu_"      # before the slope, if it is not 0.01
 
 
 def at_zero(name: str) -> float:
@@ -126,6 +128,20 @@ def zero_centred_name(name: str) -> str:
     return centred
 
 
+def leaky_relu_name(slope: float) -> str:
+    """The name of the leaky ReLU with this slope, such as "leaky_relu_0.3", which is added to
+    ACTIVATIONS. Raises ValueError unless the slope is a finite number of at least 0."""
+    slope = at_least_0("slope", slope)
+    name = "leaky_relu" if slope == 0.01 else f"{LEAKY_RELU}{slope!r}"
+    ACTIVATIONS.setdefault(name, Activation(
+        lambda z: leaky_relu(z, slope), lambda z, a: np.where(z > 0, 1, slope).astype(z.dtype)))
+    return name
+
+
 def check_activation(name: str) -> None:
-    """Raise ValueError unless `name` is in ACTIVATIONS."""
+    """Raise ValueError unless `name` is in ACTIVATIONS, or a leaky ReLU as `leaky_relu_name`
+    writes it, which a file may hold."""
+    if isinstance(name, str) and name.startswith(LEAKY_RELU):
+        with suppress(ValueError):
+            leaky_relu_name(float(name.removeprefix(LEAKY_RELU)))
     check_choice("activation", name, ACTIVATIONS)

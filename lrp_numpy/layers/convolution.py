@@ -82,15 +82,22 @@ class Conv2D(Layer):
 class AvgPool2D(Layer):
     """The mean of each square of size x size pixels, channel by channel; stride=None: size.
 
+    size may be a pair (h, w), such as that of a whole image; stride must then be given.
+
     Relevance goes to the pixels in proportion to their values: always by LRP-0.
     """
-    size: int
+    size: int | tuple[int, int]
     stride: int | None = None
     takes_rule = False
 
     @property
+    def sides(self) -> Shape:
+        """(h, w): the height and width of `size`."""
+        return self.size if isinstance(self.size, tuple) else (self.size, self.size)
+
+    @property
     def W(self) -> np.ndarray:
-        return np.full((self.size, self.size), 1 / self.size**2)
+        return np.full(self.sides, 1 / np.prod(self.sides))
 
     @property
     def b(self) -> np.ndarray:
@@ -99,12 +106,15 @@ class AvgPool2D(Layer):
     @property
     def step(self) -> int:
         """The stride; `size` if it is None."""
-        return self.size if self.stride is None else self.stride
+        return self.size if self.stride is None else self.stride    # type: ignore[return-value]
 
     def out_shape(self, shape: Shape) -> Shape:
-        check_integer("size", self.size)
-        _check_images(shape, (self.size, self.size), self.step)
-        return (shape[0], *output_size(shape[1:], (self.size, self.size), self.step))
+        if len(self.sides) != 2:
+            raise ValueError(f"size must be one integer or two, got {self.size!r}")
+        for side in self.sides:
+            check_integer("size", side)
+        _check_images(shape, self.sides, self.step)
+        return (shape[0], *output_size(shape[1:], self.sides, self.step))
 
     def linear(self, a: np.ndarray, W: np.ndarray, b: np.ndarray,
                ops: ModuleType = reference) -> np.ndarray:
@@ -134,6 +144,7 @@ class MaxPool2D(AvgPool2D):
 
     def out_shape(self, shape: Shape) -> Shape:
         check_choice("rule", self.rule, ("winner", "average"))
+        check_integer("size", self.size)
         return super().out_shape(shape)
 
     def preactivation(self, a: np.ndarray, ops: ModuleType = reference) -> np.ndarray:

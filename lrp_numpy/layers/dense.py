@@ -1,4 +1,4 @@
-"""Dense layers, and the two layers that turn images into rows and back."""
+"""Dense layers, and the layers that turn images into rows and back, or reorder their axes."""
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -121,3 +121,24 @@ class Unflatten(Flatten):
 
     def preactivation(self, a: np.ndarray, ops: ModuleType = reference) -> np.ndarray:
         return a.reshape(len(a), *self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Permute(Flatten):
+    """The axes of each image in another order: axes=(2, 0, 1) makes (N, H, W, C) (N, C, H, W).
+
+    For models that keep the channels last, such as those of keras. Relevance takes the way back.
+    """
+    axes: tuple         # the axes of one image, counted from 0, in their new order
+
+    def out_shape(self, shape: Shape) -> Shape:
+        if not isinstance(self.axes, tuple) or sorted(self.axes) != list(range(len(shape))):
+            raise ValueError(f"axes must be the axes 0..{len(shape) - 1} of {shape} in some order, "
+                             f"got {self.axes!r}")
+        return tuple(shape[axis] for axis in self.axes)
+
+    def preactivation(self, a: np.ndarray, ops: ModuleType = reference) -> np.ndarray:
+        return np.ascontiguousarray(a.transpose(0, *(axis + 1 for axis in self.axes)))
+
+    def backward(self, a: np.ndarray, dz: np.ndarray, ops: ModuleType = reference) -> np.ndarray:
+        return np.ascontiguousarray(dz.transpose(0, *(np.argsort(self.axes) + 1)))

@@ -1,250 +1,100 @@
-"""Networks from models of torch, keras and scikit-learn, and from folders of arrays.
+"""What the conversions of models share: steps become layers, and the result is compared.
 
-Each function returns an MLP if all layers are Dense, else a Network. The weights are copied and
-keep their type. None of these libraries is imported: models are recognized by their class names,
-and read through their documented attributes.
-
-Layers are numbered as in the model, from 0; "1.0" is the first layer of the nested model that is
-number 1.
+A model is read as a list of steps, in its own order; `assemble` makes a Network of them. Steps are
+numbered as in the model, from 0; "1.0" is the first layer of the nested model that is number 1.
 """
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from lrp_numpy.utils.files import read_array
-from lrp_numpy.utils.types import FilePath, Shape
-from lrp_numpy.layers import AvgPool2D, Conv2D, Dense, Flatten, Layer, MaxPool2D, Unflatten
-from lrp_numpy.network import MLP, Network
+from lrp_numpy.layers import AvgPool2D, Conv2D, Flatten, Layer, MaxPool2D, Permute
+from lrp_numpy.layers.activations import LEAKY_RELU, leaky_relu_name
+from lrp_numpy.models.canonize import fold_batchnorm
+from lrp_numpy.network import Network, run
+from lrp_numpy.utils.types import Shape
 
 ONLY_AT_THE_END = ("softmax", "log_softmax")
-NO_EFFECT = ("Identity", "Dropout", "Dropout1d", "Dropout2d", "InputLayer")  # when predicting
+LOGIT_IS_BEFORE = ("sigmoid", *ONLY_AT_THE_END)     # left out if it is the last step
+# f(max(z)) = max(f(z)): these never decrease, so they may change places with max pooling
+MONOTONE = ("identity", "relu", "sigmoid", "tanh", "leaky_relu", "elu", "selu", "softplus")
 
-TORCH_ACTIVATIONS = {"ReLU": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "Softmax": "softmax",
-                     "LogSoftmax": "log_softmax"}
-# Options that our layers do not have, each with the value that changes nothing
-TORCH_OPTIONS = {
-    "Linear": {},
-    "Conv2d": {"dilation": 1, "groups": 1, "padding_mode": "zeros"},
-    "MaxPool2d": {"padding": 0, "dilation": 1, "ceil_mode": False, "return_indices": False},
-    "AvgPool2d": {"padding": 0, "ceil_mode": False, "divisor_override": None},
-    "Flatten": {"start_dim": 1, "end_dim": -1}}
-TORCH_LAYERS = ("Linear, Conv2d, MaxPool2d, AvgPool2d, Flatten, ReLU, Sigmoid, Tanh, Dropout, "
-                "Identity or, at the end, Softmax or LogSoftmax")
-
-KERAS_ACTIVATIONS = {"relu": "relu", "sigmoid": "sigmoid", "tanh": "tanh", "linear": "identity",
-                     "softmax": "softmax", "log_softmax": "log_softmax"}
-KERAS_RELU = {"max_value": None, "negative_slope": 0, "threshold": 0}
-KERAS_LAYERS = ("Dense, Activation, ReLU, Dropout, Flatten or, at the end, Softmax")
-
-SKLEARN_ACTIVATIONS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh",
-                       "relu": "relu"}
+SCALES = (0.1, 1, 10)   # of the random rows on which a network is compared with the original
+ROWS = 2                # for each scale
+TOLERANCE = 1e-4        # the largest difference of a logit, relative to the largest of its scale
 
 
 class Step(NamedTuple):
     """One step of a model of another library."""
     place: str      # such as "2"
     name: str       # its class or activation there
-    ours: object    # a Layer, or the name of an activation
+    ours: Any       # a Layer, the name of an activation, or a function: shape that enters -> layers
+    theirs: Any = None          # the layer of the model
+    takes_rows: bool = False    # whether the function takes any shape, also of rows
 
 
-def from_torch(sequential: Any, shape: Shape | None = None) -> Network:
-    """A network that computes what a torch.nn.Sequential computes.
+def without_last_activation(steps: Sequence[Step]) -> tuple[list[Step], Step | None]:
+    """(the steps up to the logits, the final sigmoid or softmax that is left out, or None)."""
+    if steps and steps[-1].ours in LOGIT_IS_BEFORE:
+        return list(steps[:-1]), steps[-1]
+    return list(steps), None
 
-    Linear, Conv2d, MaxPool2d, AvgPool2d, Flatten, ReLU, Sigmoid and Tanh, also in nested
-    Sequentials. shape: (C, H, W) of one image if the network takes images (which still enter as
-    rows), None if it takes rows; a Flatten of rows is then skipped. Dropout and Identity, which do
-    nothing at prediction time, are skipped too, and so is a final Softmax, LogSoftmax or Sigmoid:
-    the logit before it is explained. An activation after MaxPool2d is moved before it, with the
-    same result.
 
-    float32 and float64 are kept. Raises ValueError, naming the layer by its place in the
-    Sequential, for anything else: other layers, options that ours do not have (dilation, groups,
-    ...), types, activations without a layer.
+def assemble(steps: Sequence[Step], layers: Sequence[Layer], shape_is_missing: str,
+             shape: Shape | None = None) -> Network:
+    """The network of `layers` and of those of the steps, each with its activation.
+
+    shape: (D,) if it is known; shape_is_missing: what to say if a layer takes images, but rows are
+    what is known. BatchNorm is folded into its neighbours. Raises ValueError, naming the step by
+    its place.
     """
-    if type(sequential).__name__ != "Sequential":
-        raise ValueError("sequential must be a torch.nn.Sequential, got "
-                         f"{type(sequential).__name__}; make one of its layers, in the order in "
-                         "which its forward calls them")
-    steps = [Step(place, type(module).__name__, _of_torch(place, module))
-             for place, module in _flat(sequential, list)]
-    return _network(_joined(steps, [] if shape is None else [Unflatten(shape)]))
-
-
-def _of_torch(place, module):
-    kind = type(module).__name__
-    if kind in TORCH_ACTIVATIONS:
-        return TORCH_ACTIVATIONS[kind]
-    if kind not in TORCH_OPTIONS:
-        raise ValueError(f"layer {place} must be {TORCH_LAYERS}, got {kind}")
-    _check_options(place, module, TORCH_OPTIONS[kind])
-    if kind == "Flatten":
-        return Flatten()
-    if kind in ("MaxPool2d", "AvgPool2d"):
-        return {"MaxPool2d": MaxPool2D, "AvgPool2d": AvgPool2D}[kind](
-            _integer(place, module, "kernel_size"), _integer(place, module, "stride"))
-    W = _of_tensor(place, "weight", module.weight)
-    b = np.zeros(len(W), W.dtype) if module.bias is None else _of_tensor(place, "bias", module.bias)
-    if kind == "Linear":
-        return Dense(W.T, b, "identity")                            # torch has (K, D)
-    return Conv2D(W.swapaxes(0, 1), b.reshape(-1, 1, 1), "identity",    # torch has (K, C, h, w)
-                  _integer(place, module, "stride"), _integer(place, module, "padding"))
-
-
-def from_keras(model: Any) -> Network:
-    """A network that computes what a keras Sequential, or a Model that is a chain, computes.
-
-    Dense with or without an activation, Activation, ReLU: relu, sigmoid, tanh, linear. Flatten and
-    Dropout are skipped, since inputs are rows and Dropout is inactive at prediction time; so is a
-    final softmax or sigmoid: the logit before it is explained.
-
-    Raises ValueError, naming the layer by its place in model.layers, for anything else.
-    """
-    kind = type(model).__name__
-    if kind not in ("Sequential", "Functional"):
-        raise ValueError(f"model must be a keras Sequential, or a Model made of a chain of layers, "
-                         f"got {kind}")
-    if kind == "Functional" and not _is_chain(model):
-        raise ValueError("model must be a chain, each layer taking what the one before it in "
-                         "model.layers gives, got one with branches or shared layers")
-    return _network(_joined([step for place, layer in _flat(model, lambda inner: inner.layers)
-                             for step in _of_keras(place, layer)], []))
-
-
-def _is_chain(model):
-    layers = model.layers
-    return (model.outputs[0] is layers[-1].output and len(model.outputs) == 1
-            and all(after.input is before.output for before, after in zip(layers, layers[1:])))
-
-
-def _of_keras(place, layer):
-    """The steps of one layer: a Dense layer brings its activation with it."""
-    kind = type(layer).__name__
-    if kind == "Dense":
-        arrays = layer.get_weights()
-        if len(arrays) not in (1, 2):
-            raise ValueError(f"layer {place} must have its weights, and perhaps a bias, got "
-                             f"{len(arrays)} arrays; a model has weights once it knows its input")
-        b = arrays[1] if len(arrays) == 2 else np.zeros(arrays[0].shape[1:], arrays[0].dtype)
-        return [Step(place, kind, Dense(arrays[0], b, "identity")),
-                _keras_activation(place, layer.activation)]
-    if kind == "Activation":
-        return [_keras_activation(place, layer.activation)]
-    if kind in ("ReLU", "Softmax"):
-        _check_options(place, layer, KERAS_RELU if kind == "ReLU" else {})
-        return [Step(place, kind, kind.lower())]
-    if kind == "Flatten":
-        return [Step(place, kind, Flatten())]
-    raise ValueError(f"layer {place} must be {KERAS_LAYERS}, got {kind}")
-
-
-def _keras_activation(place, function):
-    name = getattr(function, "__name__", type(function).__name__)
-    if name not in KERAS_ACTIVATIONS:
-        raise ValueError(f"layer {place}: activation must be one of "
-                         f"{', '.join(KERAS_ACTIVATIONS)}, got {name}")
-    return Step(place, name, KERAS_ACTIVATIONS[name])
-
-
-def from_sklearn(model: Any) -> Network:
-    """A network that computes what a fitted MLPClassifier or MLPRegressor computes.
-
-    For a classifier, the logits, without its final softmax or logistic function: for two classes,
-    one logit, which is positive for classes_[1]. For a regressor, its predictions: one output per
-    column of y.
-
-    Raises ValueError for other models, one that is not fitted, and out_activation_ 'exp' (of
-    loss='poisson').
-    """
-    kind = type(model).__name__
-    if kind not in ("MLPClassifier", "MLPRegressor"):
-        hint = "; give its last step" if kind == "Pipeline" else ""
-        raise ValueError(f"model must be an MLPClassifier or an MLPRegressor, got {kind}{hint}")
-    if not hasattr(model, "coefs_"):
-        raise ValueError(f"model must be fitted, got an {kind} without coefs_")
-    if model.activation not in SKLEARN_ACTIVATIONS:
-        raise ValueError(f"activation must be one of {', '.join(SKLEARN_ACTIVATIONS)}, got "
-                         f"{model.activation!r}")
-    if model.out_activation_ not in ("identity", "softmax", "logistic"):
-        raise ValueError("out_activation_ must be 'identity', 'softmax' or 'logistic', got "
-                         f"{model.out_activation_!r}")
-    return MLP.from_arrays(model.coefs_, model.intercepts_, SKLEARN_ACTIVATIONS[model.activation])
-
-
-def from_folder(path: FilePath, activation: str) -> Network:
-    """`MLP.from_arrays` of the files W1.npy (D, K), b1.npy (K,), W2.npy, b2.npy, ... in a folder.
-
-    They are files of numpy.save. Raises ValueError for a missing or invalid file, and for whatever
-    `MLP.from_arrays` refuses.
-    """
-    path = Path(path)
-    arrays: dict[str, list[np.ndarray]] = {"W": [], "b": []}
-    layers = len(list(path.glob("W*.npy")))
-    if layers == 0:
-        raise ValueError(f"path must be a folder with W1.npy, b1.npy, W2.npy, ..., got {path}")
-    for number in range(1, layers + 1):
-        for name, of_all in arrays.items():
-            file = path / f"{name}{number}.npy"
-            try:
-                of_all.append(read_array(file))
-            except FileNotFoundError as error:
-                raise ValueError(f"path must hold {file.name}, because there are {layers} files "
-                                 f"W*.npy, got {path} without it") from error
-    return MLP.from_arrays(arrays["W"], arrays["b"], activation)
-
-
-def _network(layers):
-    return (MLP if all(type(layer) is Dense for layer in layers) else Network)(layers)
-
-
-def _flat(model, children, above=""):
-    """[(place, layer), ...]: nested models are flattened, and layers without effect skipped.
-
-    A layer that is used twice appears twice.
-    """
-    pairs = []
-    for number, layer in enumerate(children(model)):
-        place = f"{above}{number}"
-        if type(layer).__name__ == "Sequential":
-            pairs += _flat(layer, children, f"{place}.")
-        elif type(layer).__name__ not in NO_EFFECT:
-            pairs.append((place, layer))
-    return pairs
-
-
-def _joined(steps, layers):
-    """`layers` and those of the steps, each with its activation.
-
-    A final sigmoid or softmax is skipped, so that the network outputs logits.
-    """
-    if steps and steps[-1].ours in ("sigmoid", *ONLY_AT_THE_END):
-        steps = steps[:-1]
-    for place, name, ours in steps:
-        if isinstance(ours, Layer):
-            takes_rows = not layers or isinstance(layers[-1], Dense)
-            if type(ours) is Flatten and takes_rows:
-                continue
-            if not layers and not isinstance(ours, Dense):
-                raise ValueError(f"shape must be (C, H, W), the sides of one image, for layer "
-                                 f"{place} takes images: from_torch(sequential, shape=(1, 28, "
-                                 f"28)), say; got None for a {name}")
-            layers.append(ours)
-        elif ours in ONLY_AT_THE_END:
+    layers = list(layers)
+    for layer in layers:
+        shape = _behind(layer, shape)
+    for step in steps:
+        place, name, ours = step[:3]
+        if ours in ONLY_AT_THE_END:
             raise ValueError(f"layer {place} must be the last to be {name}, got more behind it")
-        elif ours != "identity":
+        if isinstance(ours, str):
             _activate(place, name, ours, layers)
-    return layers
+            continue
+        if _takes_images(step) and (shape is None or len(shape) == 1):
+            if type(ours) is Flatten:
+                continue        # rows are flat
+            raise ValueError(f"{shape_is_missing}; layer {place} takes images, got {shape} for a "
+                             f"{name}")
+        try:
+            for layer in [ours] if isinstance(ours, Layer) else ours(shape):
+                shape = _behind(layer, shape)
+                layers.append(layer)
+        except ValueError as error:
+            raise ValueError(f"layer {place}: {error}") from error
+    return fold_batchnorm(Network(layers))
+
+
+def _behind(layer, shape):
+    """The shape of what the layer gives; None: the layer knows what it takes."""
+    return layer.out_shape(layer.in_shape if shape is None else shape)
+
+
+def _takes_images(step):
+    is_of_rows = isinstance(step.ours, Layer) and step.ours.in_shape is not None
+    return not (is_of_rows or step.takes_rows)
 
 
 def _activate(place, name, activation, layers):
     """Give the activation to the layer with weights that precedes it.
 
-    MaxPool2D or Flatten may come between: f never decreases, so the largest f(z) is f of the
-    largest z, and the network computes the same.
+    Layers that only move numbers may come between; and MaxPool2D, if f never decreases: the largest
+    f(z) is then f of the largest z.
     """
+    if activation == "identity":
+        return
+    never_falls = activation in MONOTONE or activation.startswith(LEAKY_RELU)
+    moves = (Flatten, Permute, MaxPool2D) if never_falls else (Flatten, Permute)
     number = len(layers) - 1
-    while number >= 0 and type(layers[number]) in (MaxPool2D, Flatten):
+    while number >= 0 and type(layers[number]) in moves:
         number -= 1
     if number < 0 or not layers[number].parameters or layers[number].activation != "identity":
         raise ValueError(f"layer {place} must follow a layer with weights that has no activation "
@@ -252,29 +102,103 @@ def _activate(place, name, activation, layers):
     layers[number] = replace(layers[number], activation=activation)
 
 
-def _check_options(place, layer, allowed):
-    for option, only in allowed.items():
-        value = _one(getattr(layer, option))
-        if value != only:
-            raise ValueError(f"layer {place}: {option} of {type(layer).__name__} must be {only!r}, "
-                             f"got {value!r}")
+def compare(net: Network, original: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Raise ValueError unless the network and the original agree on a few random rows.
+
+    original: its logits (N, K) for rows x (N, D), float64, of N random numbers of three scales.
+    This is the last line of defence: whatever was not read, or read wrongly, is noticed here.
+    """
+    normal = np.random.default_rng(0).normal(size=(len(SCALES) * ROWS, net.sizes[0]))
+    x = np.repeat(SCALES, ROWS)[:, np.newaxis] * normal
+    ours = run(net.layers, x, net.choose_ops(None, len(x))).a[-1]
+    theirs = np.asarray(original(x), np.float64)
+    if theirs.shape != ours.shape:
+        raise ValueError(f"model must give logits {ours.shape} for {len(x)} rows, as the layers "
+                         f"that were read do, got {theirs.shape}")
+    by_scale = (len(SCALES), ROWS, -1)
+    largest = np.abs(theirs).reshape(by_scale).max(axis=(1, 2), keepdims=True)
+    with np.errstate(invalid="ignore"):
+        difference = np.abs(ours - theirs).reshape(by_scale)
+    if not (difference <= TOLERANCE * largest).all():
+        raise ValueError("model must compute what its layers say, got logits that differ by "
+                         f"{difference.max():.2g} from those of the converted network, on random "
+                         "rows: something in it changes what a layer computes")
 
 
-def _integer(place, layer, option):
-    value = _one(getattr(layer, option))
-    if not isinstance(value, int):
-        raise ValueError(f"layer {place}: {option} of {type(layer).__name__} must be one integer "
-                         f"for both sides, got {value!r}")
-    return value
+def leaky_relu(place: str, slope: float) -> str:
+    """The name of the activation of a layer LeakyReLU."""
+    try:
+        return leaky_relu_name(slope)
+    except ValueError as error:
+        raise ValueError(f"layer {place}: the {error}") from error
 
 
-def _one(value):
-    """The number that a tuple repeats; anything else unchanged."""
-    return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
+# Convolutions and pooling whose sides differ, written as ours: one stride, one padding
+
+def pair(value: Any) -> tuple[int, int]:
+    """A number for both sides, or one for each, as (rows, columns)."""
+    sides = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    sides = sides * 2 if len(sides) == 1 else sides
+    if len(sides) != 2 or not all(isinstance(side, int) for side in sides):
+        raise ValueError(f"it must have one integer or two, got {value!r}")
+    return sides
 
 
-def _of_tensor(place, name, tensor):
-    kind = str(tensor.dtype).removeprefix("torch.")
-    if kind not in ("float32", "float64"):
-        raise ValueError(f"layer {place}: {name} must be float32 or float64, got {kind}")
-    return tensor.detach().cpu().numpy()
+def same_padding(size: int, total: int | None = None) -> tuple[int, int]:
+    """(before, after): the zeros of padding "same"; an odd one comes after. total: None for a
+    stride of 1, where it is size - 1."""
+    total = size - 1 if total is None else total
+    return total // 2, total - total // 2
+
+
+def square_convolution(W: np.ndarray, b: np.ndarray, strides: tuple[int, int],
+                       padding: Sequence[tuple[int, int]], shape: Shape) -> Conv2D:
+    """The Conv2D with one stride and one padding that computes the same for images of `shape`.
+
+    W (C, K, h, w), b (K,); padding: ((top, bottom), (left, right)). Where the four differ, the
+    largest is taken, and the kernel grows by as many zeros as there are too many.
+    """
+    largest = max(map(max, padding))
+    grown = [(largest - before, largest - after) for before, after in padding]
+    W = np.pad(W, [(0, 0), (0, 0), *grown]) if any(map(any, grown)) else W
+    stride = square_stride(strides, W.shape[2:], [side + 2 * largest for side in shape[1:]])
+    return Conv2D(W, b.reshape(-1, 1, 1), "identity", stride, largest)
+
+
+def square_stride(strides: tuple[int, int], size: Shape, sides: Sequence[int]) -> int:
+    """One stride for both sides that leads a kernel of `size` to the same positions in an image of
+    `sides`: along a side with a single position, any stride does that does not add another."""
+    for stride in strides:
+        if all(stride == own or (side - reach) // max(1, min(stride, own)) == 0
+               for own, reach, side in zip(strides, size, sides)):
+            return stride
+    raise ValueError(f"stride must be one integer for both sides, got {strides}")
+
+
+def square_pool(kind: type, size: tuple[int, int], strides: tuple[int, int],
+                shape: Shape) -> Layer:
+    """The AvgPool2D or MaxPool2D that computes the same for images of `shape`."""
+    stride = square_stride(strides, size, shape[1:])
+    if size[0] != size[1] and kind is MaxPool2D:
+        raise ValueError(f"its kernel must be as high as it is wide, got {size}")
+    return kind(size[0] if size[0] == size[1] else size, stride)
+
+
+def adaptive_pool(outputs: Sequence[int | None], shape: Shape) -> Layer:
+    """The AvgPool2D that makes `outputs` (H', W') of images of `shape`, None: as many as there are.
+
+    Position i takes the pixels from floor(i H / H') to ceil((i + 1) H / H') - 1; here, all must be
+    equally many, and equally far apart.
+    """
+    sizes, strides = [], []
+    for side, count in zip(shape[1:], outputs):
+        count = side if count is None else count
+        starts = np.arange(count) * side // count
+        ends = -(-(np.arange(count) + 1) * side // count)
+        size, steps = set((ends - starts).tolist()), set(np.diff(starts).tolist())
+        if len(size) != 1 or len(steps) > 1:
+            raise ValueError(f"its {count} outputs must take equally many of {side} pixels each, "
+                             f"got {sorted(size)}")
+        sizes.append(size.pop())
+        strides.append(steps.pop() if steps else side)
+    return square_pool(AvgPool2D, pair(sizes), pair(strides), shape)

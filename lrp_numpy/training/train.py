@@ -41,7 +41,7 @@ def accuracy(net: Network, images: np.ndarray, labels: np.ndarray,
     if len(images) == 0:
         raise ValueError("images must hold at least one image, got none")
     check_labels(labels, len(images), net.sizes[-1])
-    return float((net.predict(images, engine) == labels).mean())
+    return float((net.forward(images, engine).argmax(axis=1) == labels).mean())
 
 
 @np.errstate(over="ignore", invalid="ignore")       # `train` checks the result

@@ -47,9 +47,14 @@ def check_array(x: Any, width: int | str, name: str = "x", also: Sequence[DTypeL
     if x.ndim != 2 or x.shape[1] != width:
         raise ValueError(f"{name} must be an array of shape (N, {width}), one row per image, got "
                          f"{x.shape}")
-    if x.dtype not in (np.float32, np.float64, *also):
+    if x.dtype.newbyteorder("=") not in (np.float32, np.float64, *also):
         hint = " (divide bytes by 255)" if x.dtype == np.uint8 else ""
         raise ValueError(f"{name} must be float32 or float64, got {x.dtype}{hint}")
+
+
+def native(x: np.ndarray) -> np.ndarray:
+    """x, with its numbers in this machine's order of bytes (a copy if they are not)."""
+    return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
 
 
 def check_finite(x: np.ndarray, name: str = "x", first_row: int = 0) -> None:
@@ -99,11 +104,11 @@ def as_floats(**arrays: np.ndarray) -> list[np.ndarray]:
     """
     for name, array in arrays.items():
         dtype = array.dtype if isinstance(array, np.ndarray) else np.dtype(object)
-        if dtype.kind not in "iu" and dtype not in (np.float32, np.float64):
+        if dtype.kind not in "iu" and dtype.newbyteorder("=") not in (np.float32, np.float64):
             raise ValueError(f"{name} must be a NumPy array of integers, float32 or float64, got "
                              f"{dtype if isinstance(array, np.ndarray) else type(array).__name__}")
         check_finite(array, name)
-    return [array.astype(np.float64) if array.dtype.kind in "iu" else array
+    return [array.astype(np.float64) if array.dtype.kind in "iu" else native(array)
             for array in arrays.values()]
 
 
