@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Callable
 
 from lrp_numpy.dialects import DIALECTS
-from lrp_numpy.layers import Dense, Layer
+from lrp_numpy.layers import Conv2D, Dense, Layer
 from lrp_numpy.network import Network
 from lrp_numpy.rules import RULES
 from lrp_numpy.utils.types import Rule
@@ -51,28 +51,31 @@ def epsilon_plus_flat(net: Network) -> list[tuple[str, dict]]:
     like noise: flat smooths them. Source: Kohlbrenner et al. 2020, "Towards Best Practice in
     Explaining Neural Network Decisions with LRP".
     """
-    return _by_kind(net, "epsilon_plus_flat", ("flat", {}), ("z_plus", {}))
+    _at_least(net, "epsilon_plus_flat", 2)
+    return [("flat", {})] + [("epsilon" if isinstance(layer, Dense) else "z_plus", {})
+                             for layer in layers_with_rule(net)[1:]]
 
 
 def epsilon_gamma_box(net: Network) -> list[tuple[str, dict]]:
-    """z-B for the pixels, gamma for convolutions, epsilon for Dense layers.
+    """z-B for the first convolution, generalized gamma for the others, epsilon for Dense layers.
 
     `epsilon_plus_flat`, but gamma keeps some negative evidence in the convolutions, and z-B keeps
-    the pixels distinct. Source: the composite of this name in Anders et al. 2021, "Software for
-    Dataset-wide XAI: From Local Explanations to Global Insights with Zennit, CoRelAy, and ViRelAy";
-    its epsilon is 1e-6, ours 0.25 unless you give another.
+    the pixels distinct. A network without convolutions is explained by epsilon alone. Source: the
+    composite of this name in Anders et al. 2021, "Software for Dataset-wide XAI: From Local
+    Explanations to Global Insights with Zennit, CoRelAy, and ViRelAy"; its epsilon is 1e-6, ours
+    0.25 unless you give another.
     """
-    return _by_kind(net, "epsilon_gamma_box", ("z_box", {}), ("gamma", {}))
+    rules: list[tuple[str, dict]] = [
+        ("epsilon", {}) if isinstance(layer, Dense) else
+        ("gamma_generalized", {}) if isinstance(layer, Conv2D) else ("0", {})
+        for layer in layers_with_rule(net)]
+    if ("gamma_generalized", {}) in rules:
+        rules[rules.index(("gamma_generalized", {}))] = ("z_box", {})
+    return rules
 
 
 COMPOSITES = {composite.__name__: composite
               for composite in (overview, deep_taylor, epsilon_plus_flat, epsilon_gamma_box)}
-
-
-def _by_kind(net, name, first, of_convolutions):
-    _at_least(net, name, 2)
-    return [first] + [("epsilon", {}) if isinstance(layer, Dense) else of_convolutions
-                      for layer in layers_with_rule(net)[1:]]
 
 
 def _at_least(net, name, minimum):

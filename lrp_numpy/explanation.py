@@ -51,8 +51,8 @@ class Explanation(NamedTuple):
 
 def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None,
             intermediate: bool = True, engine: str | None = None, progress: bool = False,
-            start: float | np.ndarray | None = None, _first_row: int = 0,
-            **parameters: Any) -> Explanation:
+            start: float | np.ndarray | None = None, layer: int | None = None,
+            _first_row: int = 0, **parameters: Any) -> Explanation:
     """Explain the logit of one class for each image: Layer-wise Relevance Propagation.
 
     At the logits, R is the logit of the explained class and 0 elsewhere. Each layer then propagates
@@ -81,6 +81,9 @@ def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None
     start: R at the logits. None: the logit of the explained class; a number for that class, such as
     the 1.0 of some other software; or an array (N, K) of your own, such as z_4 at 4 and -z_9 at 9
     for "why 4 and not 9?". Relevance is then in units of `start`.
+    layer: the number of a layer below the logits, of whose outputs target selects a neuron (in a
+    CNN, numbered as in a flattened image): what made it active? Relevance is in units of its
+    activation; all else is as for the network `net.up_to(layer)`.
     intermediate=False keeps only the relevance of the pixels; engine: "numpy", "numba" or None, see
     `ops` (results agree to rounding); progress=True shows a bar on a terminal. It works batch by
     batch; besides its result it needs memory for one batch, and at the end for a second copy of the
@@ -92,6 +95,8 @@ def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None
     """
     check_network(net, Network)
     check_array(x, net.sizes[0], also=[np.uint8])
+    if layer is not None:
+        net = net.up_to(layer)
     ops, given = net.choose_ops(engine, len(x)), net
     net = _remembering(net)
     rules = rules_of_layers(rule, net, parameters)
@@ -109,10 +114,10 @@ def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None
         classes.append(_classes(a[-1], _of_part(target, part)))
         outs = [R[part] for R in relevance] + [None] * (len(net.shapes) - len(relevance))
         R = _into(outs[-1], relevance_of_logits(a[-1], classes[-1], _of_part(start, part)))
-        for number, (layer, layer_rule) in reversed(list(enumerate(zip(net.layers, rules)))):
+        for number, (one, its_rule) in reversed(list(enumerate(zip(net.layers, rules)))):
             above, rows = R, list[LedgerRow]()
-            R = layer.relevance(layer_rule, a[number], z[number], R, ops=ops, ledger=rows,
-                                out=outs[number])
+            R = one.relevance(its_rule, a[number], z[number], R, ops=ops, ledger=rows,
+                              out=outs[number])
             ledger[number].append(_ledger_row(rows, above, R, a[number], number,
                                               _first_row + part.start))
             R = _into(outs[number], R)
@@ -125,7 +130,8 @@ def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None
 def explain_batches(net: Network, x: np.ndarray | Iterable[np.ndarray], rule: Rule = "0",
                     target: Target = None, intermediate: bool = True, engine: str | None = None,
                     progress: bool = False, start: float | np.ndarray | None = None,
-                    batch_size: int | None = None, **parameters: Any) -> Iterator[Explanation]:
+                    batch_size: int | None = None, layer: int | None = None,
+                    **parameters: Any) -> Iterator[Explanation]:
     """`explain` in batches: an iterator over the `Explanation` of one batch after another.
 
     For more images than fit in memory: each batch can be used and discarded. x: images (N, D), also
@@ -138,6 +144,8 @@ def explain_batches(net: Network, x: np.ndarray | Iterable[np.ndarray], rule: Ru
     reaches them.
     """
     check_network(net, Network)
+    if layer is not None:
+        net = net.up_to(layer)
     size = _batch_size(net) if batch_size is None else batch_size
     check_integer("batch_size", size)
     arrays, count = x, None

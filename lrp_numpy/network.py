@@ -13,14 +13,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from lrp_numpy.layers import LAYERS, Dense, Layer
+from lrp_numpy.layers import LAYERS, Dense, Flatten, Layer
 from lrp_numpy.layers.activations import check_activation
 from lrp_numpy.ops import choose
 from lrp_numpy.ops.blas import one_core_free
 from lrp_numpy.utils.files import atomic_write, error_text, read_arrays
 from lrp_numpy.utils.labels import as_classes, predicted_labels
 from lrp_numpy.utils.types import FilePath, Seed
-from lrp_numpy.utils.validation import check_finite, check_inputs, check_overflow, native
+from lrp_numpy.utils.validation import (check_finite, check_inputs, check_integer, check_overflow,
+                                        native)
 
 MAX_LAYERS = 1000       # in a file; a file with more is refused
 MAX_SIDES = 8           # dimensions of a shape in a file, likewise
@@ -87,6 +88,19 @@ class Network:
     def sizes(self) -> list[int]:
         """Neurons from input to output, such as [784, 500, 10]."""
         return [math.prod(shape) for shape in self.shapes]
+
+    def up_to(self, number: int) -> "Network":
+        """The network that ends with layer `number`, 0 for the first: its logits are what that
+        layer outputs, as one row an image. Raises ValueError for any other number.
+
+        `explain(net.up_to(3), x, target=7)` explains neuron 7 of layer 3.
+        """
+        check_integer("number of the layer", number, 0)
+        if number >= len(self.layers):
+            raise ValueError(f"number of the layer must be at most {len(self.layers) - 1}, got "
+                             f"{number}")
+        is_row = len(self.shapes[number + 1]) == 1
+        return Network(self.layers[:number + 1] + ([] if is_row else [Flatten()]))
 
     @property
     def multiplications(self) -> int:

@@ -32,7 +32,8 @@ import numpy as np
 from lrp_numpy.ops import reference
 from lrp_numpy.ops.terms import Terms
 from lrp_numpy.utils.types import Array
-from lrp_numpy.utils.validation import as_floats, check_shape, checked, warn_if_negative
+from lrp_numpy.utils.assumptions import warn_of_gamma, warn_outside
+from lrp_numpy.utils.validation import as_floats, check_shape, checked
 
 
 class LedgerRow(NamedTuple):
@@ -150,19 +151,20 @@ def lrp_epsilon(a: Array, W: Array, b: Array, R: Array, epsilon: float = 0.25,
 
 
 @checked
-def lrp_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25, **how: Any) -> Array:
+def lrp_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25, layer: Any = reference,
+              **how: Any) -> Array:
     """LRP-gamma: positive weights and biases are multiplied by 1 + gamma.
 
         R_j = sum_k  a_j (w_jk + gamma w+_jk) / (sum_j a_j (w_jk + gamma w+_jk) + b_k + gamma b+_k)
               R_k
 
     Shapes as in `propagate`; gamma >= 0. gamma = 0 is LRP-0; a larger gamma leaves less negative
-    evidence. Assumes a >= 0 (and warns otherwise), and z_k > 0 where R_k is not 0: gamma can move a
+    evidence. Assumes a >= 0, and z_k > 0 where R_k is not 0, and warns otherwise: gamma can move a
     negative z_k past 0, and R_j is huge near 0. For both signs, use `lrp_gamma_generalized`.
     Source: Montavon et al. 2019, section 10.2.1.
     """
-    warn_if_negative(a, gamma)
-    return propagate(a, W + gamma * positive(W), b + gamma * positive(b), R, **how)
+    warn_of_gamma(a, layer.linear(a, W, b), R, gamma)
+    return propagate(a, W + gamma * positive(W), b + gamma * positive(b), R, layer=layer, **how)
 
 
 @checked
@@ -189,8 +191,9 @@ def lrp_alpha_beta(a: Array, W: Array, b: Array, R: Array, alpha: float = 2.0, b
         R_j = sum_k ( alpha (a_j w_jk)+ / (sum_j (a_j w_jk)+ + b+_k)
                      - beta (a_j w_jk)- / (sum_j (a_j w_jk)- + b-_k) ) R_k,    alpha - beta = 1
 
-    Shapes as in `propagate`; beta >= 0. If z_k has no positive (or negative) contributions, that
-    part of R_k is dropped. Source: Bach et al. 2015.
+    Shapes as in `propagate`; beta >= 0: with a beta below 0, evidence against k would count as
+    evidence for it. If z_k has no positive (or negative) contributions, that part of R_k is
+    dropped. Source: Bach et al. 2015.
     """
     R_positive = lrp_z_plus(a, W, b, alpha * R, **how)
     return R_positive + propagate_sum([(positive(a), negative(W)), (negative(a), positive(W))],
@@ -238,8 +241,10 @@ def lrp_z_box(a: Array, W: Array, b: Array, R: Array, low: Any = 0.0,
 
         R_j = sum_k  q_jk / sum_j q_jk  R_k,    q_jk = a_j w_jk - low_j w+_jk - high_j w-_jk
 
-    Shapes as in `propagate`; low < high: numbers, or one per input. Source: Montavon et al. 2017.
+    Shapes as in `propagate`; low < high: numbers, or one per input; warns of an a outside them.
+    Source: Montavon et al. 2017.
     """
+    warn_outside(a, low, high)
     terms = [(a, W), (low, -positive(W)), (high, -negative(W))]
     return propagate_sum(terms, np.zeros_like(b), R, **how)
 

@@ -10,6 +10,9 @@ from lrp_numpy.layers.activations import HIDDEN_ACTIVATIONS
 from lrp_numpy.rules import RULES
 
 EPSILON = GAMMA = 0.25
+PAPER_RULES = ["gamma", "0"]
+# LRP-gamma is not made for classes with a negative logit
+TARGET_RULES, GALLERY_RULES = ["gamma_generalized", "0"], ["epsilon"]
 
 ABOUT = """\
 Layer-wise Relevance Propagation (LRP) by hand, on MNIST.
@@ -58,6 +61,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     for name, value in DEFAULTS[getattr(options, "model", "mlp")].items():
         if getattr(options, name, value) is None:
             setattr(options, name, value)
+    if getattr(options, "target", None) is not None and options.rule is PAPER_RULES:
+        options.rule = TARGET_RULES
     return options
 
 
@@ -76,8 +81,7 @@ def build_parser() -> Parser:
     data, seed, saved, training, study = _data(), _seed(), _saved(), _training(), _study()
     zero_centred, flipping, out = _zero_centred(), _flipping(), _output("out")
     common = (data, seed, out)
-    # LRP-gamma is not made for classes with a negative logit, and the gallery explains them all
-    paper_rules, gallery_rule = _explanation("gamma", "0"), _explanation("epsilon")
+    paper_rules, gallery_rule = _explanation(PAPER_RULES), _explanation(GALLERY_RULES)
 
     redo = add("redo", "redo the paper: train, explain, flip pixels; its two tables and five "
                "figures", training, paper_rules, zero_centred, flipping, *common)
@@ -92,7 +96,9 @@ def build_parser() -> Parser:
     explain = add("explain", "draw the relevance of some digits, or of your own, and print the "
                   "ledger", saved, paper_rules, zero_centred, training, *common)
     explain.add_argument("--target", metavar="K", type=int, choices=range(10),
-                         help="class to explain (default: the predicted one)")
+                         help="class to explain (default: the predicted one); --rule is then "
+                              f"{' '.join(TARGET_RULES)} by default, because the logit of another "
+                              "class can be negative")
     gallery = add("gallery", "draw heatmaps side by side: every class for every class, prediction "
                   "against runner-up, all rules",
                   saved, gallery_rule, zero_centred, training, *common)
@@ -196,11 +202,11 @@ def _zero_centred():
     return parser
 
 
-def _explanation(*rules):
+def _explanation(rules):
     size = _at_least(0, float)
     parser, group = _group("explanation")
     dialects = f"; as other software defines it: {', '.join(DIALECTS)}" if DIALECTS else ""
-    group.add_argument("--rule", metavar="NAME", nargs="+", default=list(rules),
+    group.add_argument("--rule", metavar="NAME", nargs="+", default=rules,
                        help=f"one or more of {', '.join(RULES)}{dialects}; a composite: "
                             f"{', '.join(COMPOSITES)}; or names joined by commas, one for each "
                             "layer, input side first, as in gamma,epsilon (default: "
@@ -253,8 +259,8 @@ def _at_least(least: float, kind: Callable) -> Callable:
 
 def _fraction(text):
     value = float(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"must lie between 0 and 1, both excluded, got {text}")
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must lie between 0 and 1, got {text}")
     return value
 
 

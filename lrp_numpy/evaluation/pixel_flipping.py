@@ -103,15 +103,15 @@ def flip_ranked(x: np.ndarray, ranks: np.ndarray, fraction: float,
     (D,), such as the mean of the training images.
 
     Returns a new array. Raises ValueError for images or ranks of another shape or type, a fraction
-    outside (0, 1) and a fill that is not a finite number of x's type.
+    outside [0, 1] and a fill that is not a finite number of x's type.
     """
     _check_images(x)
     ranks = np.asarray(ranks)
     check_shape("ranks", ranks, x.shape)
     check_choice("pixels", pixels, ("all", "nonzero"))
     _check_fill(fill, x)
-    if not 0 < as_float(fraction) < 1:
-        raise ValueError(f"fraction must lie between 0 and 1, both excluded, got {fraction!r}")
+    if not 0 <= as_float(fraction) <= 1:
+        raise ValueError(f"fraction must lie between 0 and 1, got {fraction!r}")
     candidates = x.shape[1] if pixels == "all" else (x > 0).sum(axis=1, keepdims=True)
     return np.where(ranks < np.rint(float(fraction) * candidates), np.asarray(fill, x.dtype), x)
 

@@ -106,7 +106,7 @@ def perturbation_curves(net: Network, x: np.ndarray, labels: np.ndarray, relevan
     """`Curves` for images x (N, D): pixels flipped by `relevance` (N, D), and at random.
 
     labels (N,): the true classes; fractions: shares of "all" or of the "nonzero" `pixels`, in
-    (0, 1); fill as in `flip`. The explained class is the one predicted for the original image.
+    [0, 1]; fill as in `flip`. The explained class is the one predicted for the original image.
     Raises ValueError for what `rank`, `flip_ranked` or `measure` refuses.
     """
     check_classes(net)

@@ -1,7 +1,7 @@
 """Layers for images: convolution, average pooling and max pooling."""
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -12,7 +12,7 @@ from lrp_numpy.ops import reference
 from lrp_numpy.ops.reference import output_size
 from lrp_numpy.rules import lrp_0
 from lrp_numpy.utils.types import Seed, Shape
-from lrp_numpy.utils.validation import check_choice, check_integer, check_shape
+from lrp_numpy.utils.validation import check_integer, check_shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,11 +84,18 @@ class AvgPool2D(Layer):
 
     size may be a pair (h, w), such as that of a whole image; stride must then be given.
 
-    Relevance goes to the pixels in proportion to their values: always by LRP-0.
+    rule: None propagates relevance in proportion to the pixels, by LRP-0, whatever `explain` is
+    asked for; "given" by the rule that `explain` is given, as for a layer with weights 1 / (h w):
+    the LRP toolbox does so.
     """
     size: int | tuple[int, int]
     stride: int | None = None
-    takes_rule = False
+    rule: str | None = None
+    rules: ClassVar[tuple] = (None, "given")
+
+    @property
+    def takes_rule(self) -> bool:       # type: ignore[override]
+        return self.rule == "given"
 
     @property
     def sides(self) -> Shape:
@@ -111,6 +118,9 @@ class AvgPool2D(Layer):
     def out_shape(self, shape: Shape) -> Shape:
         if len(self.sides) != 2:
             raise ValueError(f"size must be one integer or two, got {self.size!r}")
+        if self.rule not in self.rules:
+            raise ValueError(f"rule must be {' or '.join(map(repr, self.rules))}, got "
+                             f"{self.rule!r}")
         for side in self.sides:
             check_integer("size", side)
         _check_images(shape, self.sides, self.step)
@@ -127,7 +137,7 @@ class AvgPool2D(Layer):
     def relevance(self, rule: Any, a: np.ndarray, z: np.ndarray | None, R: np.ndarray,
                   ops: ModuleType = reference, ledger: list | None = None,
                   out: np.ndarray | None = None) -> np.ndarray:
-        return super().relevance(lrp_0, a, z, R, ops, ledger, out)
+        return super().relevance(rule if self.takes_rule else lrp_0, a, z, R, ops, ledger, out)
 
     def fold_into_bias(self, shift: float | np.ndarray) -> tuple[Layer, float | np.ndarray]:
         return self, shift
@@ -140,10 +150,10 @@ class MaxPool2D(AvgPool2D):
     rule: this layer's own. "winner": all relevance goes to the largest pixel; "average": LRP-0
     redistributes it as if the layer had taken the mean. Source of both: Montavon et al. 2019.
     """
-    rule: str = "winner"
+    rule: str | None = "winner"
+    rules: ClassVar[tuple] = ("winner", "average")
 
     def out_shape(self, shape: Shape) -> Shape:
-        check_choice("rule", self.rule, ("winner", "average"))
         check_integer("size", self.size)
         return super().out_shape(shape)
 

@@ -17,7 +17,7 @@ from lrp_numpy.plotting.heatmap import (RELEVANCE, as_square, colour_bar, draw_r
                                         symmetric_limit, without_ticks)
 from lrp_numpy.utils.files import atomic_write
 from lrp_numpy.utils.types import FilePath, Table
-from lrp_numpy.utils.validation import check_finite, check_integer
+from lrp_numpy.utils.validation import as_float, check_finite, check_integer
 
 BLUE, VERMILION = "#0072b2", "#d55e00"      # of Okabe and Ito
 
@@ -82,26 +82,30 @@ def samples(images: np.ndarray, labels: np.ndarray, predictions: np.ndarray,
 def heatmaps(relevances: Sequence[np.ndarray], row_titles: Sequence[str],
              column_titles: Sequence[str], images: np.ndarray | None = None,
              targets: Sequence[np.ndarray] | None = None, title: str = "",
-             dots: bool = False) -> Figure:
+             dots: bool = False, limit: float | None = None) -> Figure:
     """Figures 3 and 5 of the paper: a row for each image, a column for each explanation.
 
     relevances: a list of arrays (N, D), one a column; images (N, D), if given, are drawn to their
     left; targets: the explained classes, a list of arrays (N,), one a column; dots as in
-    `draw_relevance`. Each heatmap has limits of its own, given below it in units of the logit.
+    `draw_relevance`. limit: None gives each heatmap colours of its own, which end at the number
+    below it, in units of the logit; a number is where the colours of all end, so that they can be
+    compared. Raises ValueError for a limit that is not finite and above 0.
     """
+    if limit is not None and not 0 < as_float(limit) < np.inf:
+        raise ValueError(f"limit must be None or a finite number above 0, got {limit!r}")
     first = 0 if images is None else 1
     figure, grid = _grid(len(row_titles), first + len(relevances))
     for i, row in enumerate(grid):
         if images is not None:
             draw_image(row[0], images[i])
         for column, (axes, R) in enumerate(zip(row[first:], relevances)):
-            draw_relevance(axes, R[i], dots=dots)
+            draw_relevance(axes, R[i], limit=limit, dots=dots)
             target = "" if targets is None else f"explains {targets[column][i]}, "
             axes.set_xlabel(f"{target}±{np.abs(R[i]).max():.2g}", fontsize=8)
         row[0].set_ylabel(row_titles[i], parse_math=False)
     for axes, column_title in zip(grid[0][first:], column_titles):
         axes.set_title(column_title, fontsize=9)
-    colour_bar(figure, grid.ravel().tolist())
+    colour_bar(figure, grid.ravel().tolist(), limit)
     _entitle(figure, title)
     return figure
 

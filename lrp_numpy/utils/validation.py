@@ -3,7 +3,6 @@
 The error states the argument, what is allowed, and the value.
 """
 import inspect
-import warnings
 from collections.abc import Callable, Collection, Sequence
 from functools import wraps
 from numbers import Real
@@ -120,7 +119,11 @@ def at_least_0(name: str, value: Any) -> float:
 
 
 def check_alpha_beta(alpha: Any, beta: Any) -> tuple[float, float]:
-    """alpha and beta as floats; they must be at least 0, and alpha - beta = 1."""
+    """alpha and beta as floats: at least 1 and at least 0, and alpha - beta = 1."""
+    if as_float(alpha) < 1:
+        raise ValueError(f"alpha must be at least 1, got {alpha!r}: less needs a beta below 0, "
+                         "which turns evidence against a class into evidence for it; the dialect "
+                         "'toolbox.alpha_beta' computes it")
     alpha, beta = at_least_0("alpha", alpha), at_least_0("beta", beta)
     if abs(alpha - beta - 1) > 1e-9:
         raise ValueError(f"alpha - beta must be 1, got alpha={alpha:g}, beta={beta:g}")
@@ -168,11 +171,3 @@ def checked(rule: Callable) -> Callable:
             given["low"], given["high"] = check_low_high(given["low"], given["high"], given["a"])
         return rule(**given)
     return with_checks
-
-
-def warn_if_negative(a: np.ndarray, gamma: float) -> None:
-    """Warn: where an activation a is negative, LRP-gamma favours negative evidence."""
-    if gamma > 0 and np.size(a) and np.min(a) < 0:
-        warnings.warn("gamma is made for activations of at least 0, and some here are negative: it "
-                      "then favours negative evidence; use 'gamma_generalized', the rule for both "
-                      "signs", stacklevel=4)

@@ -1,0 +1,31 @@
+"""What a rule assumes about its arguments: a warning where they are otherwise.
+
+The equations hold for any numbers. But outside these assumptions, relevance can be huge, or mean
+something else than the user expects.
+"""
+import warnings
+
+import numpy as np
+
+TO_CALLER = 4       # warn, from here, through the rule and its checks, to who called it
+
+
+def warn_of_gamma(a: np.ndarray, z: np.ndarray, R: np.ndarray, gamma: float) -> None:
+    """Warn where LRP-gamma is not made for the signs: a < 0, or z < 0 where R is not 0."""
+    if gamma > 0 and np.size(a) and np.min(a) < 0:
+        warnings.warn("gamma is made for activations of at least 0, and some here are negative: it "
+                      "then favours negative evidence; use 'gamma_generalized', the rule for both "
+                      "signs", stacklevel=TO_CALLER)
+    elif gamma > 0 and ((z < 0) & (R != 0)).any():
+        warnings.warn("gamma is made for pre-activations and logits z above 0, and some here that "
+                      "have relevance are negative: its denominator can then be nearly 0, and "
+                      "relevance huge; use 'gamma_generalized', the rule for both signs",
+                      stacklevel=TO_CALLER)
+
+
+def warn_outside(a: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+    """Warn of inputs outside [low, high], for which the bounds of z-B are none."""
+    if ((a < low) | (a > high)).any():
+        warnings.warn("z_box is made for inputs between low and high, and some here lie outside: "
+                      f"they reach from {a.min():g} to {a.max():g}; give low and high that hold "
+                      "for all inputs", stacklevel=TO_CALLER)
