@@ -262,6 +262,32 @@ def test_the_dialect_makes_a_difference(random_case):
         assert np.abs(e.input - relevance).max() > 0.01 * np.abs(relevance).max()
 
 
+@pytest.mark.parametrize("pool", [lrp.MaxPool2D(2), lrp.AvgPool2D(2)], ids=str)
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("seed", range(3))
+def test_epsilon_gamma_box_is_zennits(zennit, random_case, pool, activation, seed):
+    """Of a CNN; and of Dense layers alone, where it is epsilon."""
+    import torch
+    from zennit.composites import EpsilonGammaBox
+    import torch_reference
+    cnn, mlp = network(seed, activation, pool), random_case([9, 8, 4], activation, seed)
+    for (net, x), shape in ((cnn, (2, 9, 8)), (mlp, (9,))):
+        target = net.predict(x)
+        inputs = torch.tensor(x.reshape(-1, *shape), requires_grad=True)
+        box = EpsilonGammaBox(low=torch.zeros_like(inputs), high=torch.ones_like(inputs),
+                              epsilon=0.3, gamma=0.6, stabilizer=1e-300)
+        with box.context(torch_reference.as_module(net)) as model:
+            logits = model(inputs)
+            start = logits.detach() * torch.nn.functional.one_hot(torch.tensor(target),
+                                                                  logits.shape[1])
+            relevance, = torch.autograd.grad(logits, inputs, start)
+        parameters = {"epsilon": 0.3, **({"gamma": 0.6} if net is cnn[0] else {})}
+        for engine in ENGINES:
+            assert_close(lrp.explain(net, x, "epsilon_gamma_box", target, engine=engine,
+                                     **parameters).input,
+                         relevance.numpy().reshape(len(x), -1), engine)
+
+
 # The LRP toolbox
 
 def toolbox_by_loops(a, W, b, R, alpha):

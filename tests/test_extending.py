@@ -528,15 +528,15 @@ def test_composites_choose_for_each_kind_of_layer():
         "deep_taylor": [["z_box", "z_plus", "z_plus", "z_plus"]] * 2,
         "epsilon_plus_flat": [["flat", "z_plus", "epsilon", "epsilon"],
                               ["flat", "epsilon", "epsilon", "epsilon"]],
-        "epsilon_gamma_box": [["z_box", "gamma", "epsilon", "epsilon"],
-                              ["z_box", "epsilon", "epsilon", "epsilon"]]}
+        "epsilon_gamma_box": [["z_box", "gamma_generalized", "epsilon", "epsilon"],
+                              ["epsilon"] * 4]}
     five = COMPOSITES["overview"](lrp.MLP.random([4, 3, 3, 3, 3, 2]))
     assert [rule for rule, _ in five] == ["z_box", "gamma", "gamma", "epsilon", "0"]
 
 
 @pytest.mark.parametrize("name, least, rules", [
     ("overview", 3, ["z_box", "gamma", "0"]), ("deep_taylor", 1, ["z_box"]),
-    ("epsilon_plus_flat", 2, ["flat", "epsilon"]), ("epsilon_gamma_box", 2, ["z_box", "epsilon"])])
+    ("epsilon_plus_flat", 2, ["flat", "epsilon"]), ("epsilon_gamma_box", 1, ["epsilon"])])
 def test_the_smallest_networks_of_composites(random_case, name, least, rules):
     net, x = random_case([5, 4, 4, 3][-least - 1:], "relu", 0)
     assert [rule for rule, _ in COMPOSITES[name](net)] == rules
@@ -614,5 +614,5 @@ def test_no_warning_where_none_is_due(random_case, engine):
     net, x = random_case([9, 8, 4], "tanh", 0)
     lrp.explain(net, x, "gamma_generalized", engine=engine)
     lrp.explain(net, x, "gamma", gamma=0.0, engine=engine)
-    lrp.explain(net, x, ["gamma", "0"], engine=engine)
+    lrp.explain(net, x, ["captum.gamma", "0"], engine=engine)
     lrp.explain(random_case([9, 8, 4], "relu", 0)[0], x[:0], "gamma", engine=engine)

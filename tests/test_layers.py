@@ -1,5 +1,6 @@
 """Convolution, pooling and flattening: against torch, against loops, and against Dense layers."""
 from dataclasses import dataclass, fields, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -194,6 +195,7 @@ def network(seed, activation="relu", pool=lrp.MaxPool2D(2), dtype=np.float64):
 
 
 POOLS = [lrp.MaxPool2D(2), lrp.MaxPool2D(2, rule="average"), lrp.AvgPool2D(2)]
+GIVEN = lrp.AvgPool2D(2, rule="given")
 
 
 @pytest.mark.parametrize("pool", POOLS, ids=str)
@@ -562,3 +564,45 @@ def test_equations_change_nothing():
         layer.preactivation(a, ops), layer.backward(a, s, ops), layer.gradients(a, s, ops)
     reference.max_pool_backward(a, a, 1, 1), kernels.max_pool_backward(a, a, 1, 1)
     assert all((one == other).all() for one, other in zip(before, (a, s, layer.W, layer.b)))
+
+
+@pytest.mark.parametrize("rule, parameters", [
+    ("0", {}), ("epsilon", {"epsilon": 0.3}), ("gamma", {}), ("gamma_generalized", {}),
+    ("alpha_beta", {}), ("z_plus", {}), ("z_box", {"low": -9.0, "high": 9.0})])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_pooling_by_the_given_rule(rule, parameters, engine):
+    """As a Dense layer with weights of 1/4 propagates, channel by channel."""
+    net, x = network(0, "tanh", GIVEN)
+    a = net.activations(x)[2]
+    R = np.random.default_rng(0).normal(size=net.activations(x)[3].shape)
+    H, W = a.shape[2:]
+    matrix = np.zeros((H * W, R[0, 0].size))
+    for k, (y, left) in enumerate(np.ndindex(R.shape[2:])):
+        for i, j in np.ndindex(2, 2):
+            matrix[(2 * y + i) * W + 2 * left + j, k] = 0.25
+    ops = choose(engine)
+    z = GIVEN.linear(a, GIVEN.W, GIVEN.b, ops)
+    its_rule = partial(RULES[rule], **parameters)
+    ours = GIVEN.relevance(its_rule, a, z, R, ops)
+    for channel in range(a.shape[1]):
+        expected = its_rule(a[:, channel].reshape(len(a), -1), matrix, np.zeros(len(matrix.T)),
+                            R[:, channel].reshape(len(a), -1))
+        np.testing.assert_allclose(ours[:, channel].reshape(len(a), -1), expected, rtol=1e-10,
+                                   atol=1e-12)
+
+
+def test_pooling_takes_a_rule_if_it_is_told_to(tmp_path):
+    given, fixed = (network(0, "tanh", pool)[0] for pool in (GIVEN, lrp.AvgPool2D(2)))
+    x = network(0, "tanh")[1]
+    given.save(tmp_path / "net.npz")
+    back = lrp.Network.load(tmp_path / "net.npz")
+    for net in (given, back):
+        e = lrp.explain(net, x, ["0", "flat", "0", "0", "0"])
+        assert (e.input != lrp.explain(fixed, x, "0").input).any()
+        np.testing.assert_array_equal(lrp.explain(net, x, "0").input,
+                                      lrp.explain(fixed, x, "0").input)
+    assert str(back.layers[2]) == str(GIVEN)
+    with pytest.raises(ValueError, match="one for each of the 4 layers"):
+        lrp.explain(fixed, x, ["0", "flat", "0", "0", "0"])
+    with pytest.raises(ValueError, match="rule must be None or 'given', got 'flat'"):
+        network(0, "tanh", lrp.AvgPool2D(2, rule="flat"))

@@ -156,8 +156,8 @@ def test_only_positive_pixels_count_as_non_zero():
     ({"first": "best"}, "first must be 'morf' or 'lerf', got 'best'"),
     ({"order": "up"}, "order must be 'signed' or 'absolute', got 'up'"),
     ({"pixels": "dark"}, "pixels must be 'all' or 'nonzero', got 'dark'"),
-    ({"fraction": 0}, "fraction must lie between 0 and 1, both excluded, got 0"),
-    ({"fraction": -0.5}, "got -0.5"), ({"fraction": 1.0}, "got 1.0"),
+    ({"fraction": -1e-9}, "fraction must lie between 0 and 1, got -1e-09"),
+    ({"fraction": -0.5}, "got -0.5"), ({"fraction": 1.01}, "got 1.01"),
     ({"fraction": np.nan}, "got nan"), ({"fraction": 15}, "got 15"),
     ({"fraction": "15%"}, "got '15%'"),
     ({"fill": np.nan}, "fill must be a finite float64 number"),
@@ -252,3 +252,14 @@ def test_first_of_each():
     assert first_of_each(labels, [1, 0, 3]) == [1, 3, 0]
     with pytest.raises(ValueError, match="digits must be classes that occur.*got 2"):
         first_of_each(labels, [0, 2])
+
+
+def test_nothing_and_everything_is_flipped():
+    """Fractions 0 and 1: the ends of a curve."""
+    rng = np.random.default_rng(0)
+    x, R = rng.random((3, 10)), rng.normal(size=(3, 10))
+    for pixels in ("all", "nonzero"):
+        for first in ("morf", "lerf"):
+            np.testing.assert_array_equal(lrp.flip(x, R, first, 0, pixels=pixels), x)
+            np.testing.assert_array_equal(lrp.flip(x, R, first, 1, 0.5, pixels=pixels),
+                                          np.full_like(x, 0.5))

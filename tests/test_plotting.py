@@ -257,3 +257,16 @@ def test_save_makes_the_folder_and_closes(tmp_path):
     path = plotting.save(figure, tmp_path / "new" / "figure.png")
     assert path.read_bytes().startswith(b"\x89PNG") and not plt.get_fignums()
     assert matplotlib.get_backend().lower() == "agg"
+
+
+def test_one_scale_for_all_heatmaps():
+    relevances = [RNG.normal(size=(2, 9)), 100 * RNG.normal(size=(2, 9))]
+    for limit in (None, 2.5):
+        *panels, bar = plotting.heatmaps(relevances, [7, 4], ["a", "b"], limit=limit).axes
+        ends = [axes.get_images()[0].get_clim() for axes in panels]
+        assert ends == [(-end, end) for row in zip(*relevances) for R in row
+                        for end in [limit or np.abs(R).max()]]
+        assert bar.get_yticklabels()[-1].get_text() == ("+max" if limit is None else "+2.5")
+    for wrong in (0, -1.0, np.nan, np.inf, "max", [1.0]):
+        with pytest.raises(ValueError, match="^limit must be None or a finite number above 0, got"):
+            plotting.heatmaps(relevances, [7, 4], ["a", "b"], limit=wrong)

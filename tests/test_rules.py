@@ -365,7 +365,8 @@ def test_more_rules_by_hand():
 
 @pytest.mark.parametrize("parameters, message", [
     ({"alpha": 2.0, "beta": 0.0}, "alpha - beta must be 1, got alpha=2, beta=0"),
-    ({"alpha": 0.5, "beta": -0.5}, "beta must be a finite number of at least 0, got -0.5"),
+    ({"alpha": 0.5, "beta": -0.5}, "alpha must be at least 1, got 0.5.*'toolbox.alpha_beta'"),
+    ({"alpha": 1.0, "beta": -0.5}, "beta must be a finite number of at least 0, got -0.5"),
     ({"alpha": np.nan}, "alpha must be a finite number of at least 0, got nan")])
 def test_alpha_and_beta_refused(parameters, message):
     with pytest.raises(ValueError, match=message):

@@ -118,7 +118,7 @@ class AvgPool2D(Layer):
     def out_shape(self, shape: Shape) -> Shape:
         if len(self.sides) != 2:
             raise ValueError(f"size must be one integer or two, got {self.size!r}")
-        if self.rule not in self.rules:
+        if not isinstance(self.rule, str | None) or self.rule not in self.rules:
             raise ValueError(f"rule must be {' or '.join(map(repr, self.rules))}, got "
                              f"{self.rule!r}")
         for side in self.sides:
