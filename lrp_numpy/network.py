@@ -49,8 +49,7 @@ class Network:
     def __init__(self, layers: Layer | Sequence[Layer], classes: Any = None) -> None:
         """Copies the weights to one type: float32, or float64 if any of them is float64.
 
-        classes: the labels of the outputs, see `classes`. Raises ValueError unless there is at
-        least one layer, all layers fit together, and the labels fit them.
+        classes: see the property. Raises ValueError unless there is a layer and all fit together.
         """
         layers = [layers] if isinstance(layers, Layer) else list(layers)
         if not layers:
@@ -71,9 +70,9 @@ class Network:
 
     @property
     def classes(self) -> np.ndarray | None:
-        """The labels of the outputs, such as ["no", "yes"] or [1, 2, 3], or None: then a class is
-        its index. `predict`, and target in `explain`, speak them; saved with the network. A single
-        output has two: it is positive for the second."""
+        """The labels of the outputs, such as [1, 2, 3], or None: then a class is its index.
+        `predict` and `explain` speak them. A single output has two: it is positive for the second.
+        """
         return self._classes
 
     @classes.setter
@@ -143,11 +142,8 @@ class Network:
         return a
 
     def predict(self, x: np.ndarray, engine: str | None = None) -> np.ndarray:
-        """The class with the largest logit (N,) for inputs x (N, D), by its label if the network
-        has `classes`; arguments as in `forward`.
-
-        For a single output without labels this is always 0: check if the logit is positive.
-        """
+        """The class with the largest logit (N,) for inputs x (N, D), by its label in `classes`;
+        of a single output without labels always 0: check its sign. Arguments as in `forward`."""
         return predicted_labels(self.forward(x, engine), self.classes)
 
     @one_core_free()

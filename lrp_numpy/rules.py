@@ -22,8 +22,7 @@ Sources:
     Montavon et al. 2017, "Deep Taylor Decomposition", doi:10.1016/j.patcog.2016.11.008
     Montavon et al. 2019, "LRP: An Overview", doi:10.1007/978-3-030-28954-6_10
     Lapuschkin et al. 2019, "Unmasking Clever Hans Predictors", doi:10.1038/s41467-019-08987-4
-    Andeol et al. 2021, "Learning Domain Invariant Representations by Joint Wasserstein Distance
-        Minimization"
+    Andeol et al. 2021, "Learning Domain Invariant Representations ...", arXiv:2106.04923
 """
 from typing import Any, NamedTuple
 
@@ -31,8 +30,8 @@ import numpy as np
 
 from lrp_numpy.ops import reference
 from lrp_numpy.ops.terms import Terms
-from lrp_numpy.utils.types import Array
 from lrp_numpy.utils.assumptions import warn_of_gamma, warn_outside
+from lrp_numpy.utils.types import Array
 from lrp_numpy.utils.validation import as_floats, check_shape, checked
 
 
@@ -142,17 +141,15 @@ def lrp_epsilon(a: Array, W: Array, b: Array, R: Array, epsilon: float = 0.25,
 
         R_j = sum_k  a_j w_jk / (z_k + epsilon sign(z_k))  R_k,    z_k = sum_j a_j w_jk + b_k
 
-    Shapes as in `propagate`; epsilon >= 0 is in units of z. relative=True: epsilon is a multiple of
-    sqrt(mean_k z_k^2), the root mean square of an example's z. epsilon = 0 is LRP-0.
-    Source: Bach et al. 2015; relative: Montavon et al. 2019.
+    Shapes as in `propagate`; epsilon >= 0 is in units of z; relative=True: in units of an example's
+    sqrt(mean_k z_k^2). Source: Bach et al. 2015; relative: Montavon et al. 2019.
     """
     size = root_mean_square(layer.linear(a, W, b)) if relative else 1
     return propagate(a, W, b, R, epsilon * size, layer, **how)
 
 
 @checked
-def lrp_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25, layer: Any = reference,
-              **how: Any) -> Array:
+def lrp_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25, **how: Any) -> Array:
     """LRP-gamma: positive weights and biases are multiplied by 1 + gamma.
 
         R_j = sum_k  a_j (w_jk + gamma w+_jk) / (sum_j a_j (w_jk + gamma w+_jk) + b_k + gamma b+_k)
@@ -163,8 +160,8 @@ def lrp_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float = 0.25, layer
     negative z_k past 0, and R_j is huge near 0. For both signs, use `lrp_gamma_generalized`.
     Source: Montavon et al. 2019, section 10.2.1.
     """
-    warn_of_gamma(a, layer.linear(a, W, b), R, gamma)
-    return propagate(a, W + gamma * positive(W), b + gamma * positive(b), R, layer=layer, **how)
+    warn_of_gamma(a, W, b, R, gamma, **how)
+    return propagate(a, W + gamma * positive(W), b + gamma * positive(b), R, **how)
 
 
 @checked
@@ -191,9 +188,8 @@ def lrp_alpha_beta(a: Array, W: Array, b: Array, R: Array, alpha: float = 2.0, b
         R_j = sum_k ( alpha (a_j w_jk)+ / (sum_j (a_j w_jk)+ + b+_k)
                      - beta (a_j w_jk)- / (sum_j (a_j w_jk)- + b-_k) ) R_k,    alpha - beta = 1
 
-    Shapes as in `propagate`; beta >= 0: with a beta below 0, evidence against k would count as
-    evidence for it. If z_k has no positive (or negative) contributions, that part of R_k is
-    dropped. Source: Bach et al. 2015.
+    Shapes as in `propagate`; beta >= 0, or evidence against k would count for it. If z_k has no
+    positive (or negative) contributions, that part of R_k is dropped. Source: Bach et al. 2015.
     """
     R_positive = lrp_z_plus(a, W, b, alpha * R, **how)
     return R_positive + propagate_sum([(positive(a), negative(W)), (negative(a), positive(W))],
@@ -241,8 +237,7 @@ def lrp_z_box(a: Array, W: Array, b: Array, R: Array, low: Any = 0.0,
 
         R_j = sum_k  q_jk / sum_j q_jk  R_k,    q_jk = a_j w_jk - low_j w+_jk - high_j w-_jk
 
-    Shapes as in `propagate`; low < high: numbers, or one per input; warns of an a outside them.
-    Source: Montavon et al. 2017.
+    Shapes as in `propagate`; low < high: numbers, or one per input. Source: Montavon et al. 2017.
     """
     warn_outside(a, low, high)
     terms = [(a, W), (low, -positive(W)), (high, -negative(W))]

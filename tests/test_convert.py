@@ -4,6 +4,7 @@ import pytest
 
 import lrp_numpy as lrp
 from conftest import assert_same, both_types
+from lrp_numpy.models import convert
 
 
 @both_types
@@ -35,3 +36,70 @@ def test_what_is_refused_of_a_folder(tmp_path):
     np.save(tmp_path / "W1.npy", np.eye(2, dtype=int))
     with pytest.raises(ValueError, match="layer 0: W must be float32 or float64, got int64"):
         lrp.from_folder(tmp_path, "relu")
+
+
+# What the conversions share -----------------------------------------------------------------------
+
+@pytest.fixture
+def compared(random_case):
+    """compared(change): the network against what change(rows, its logits) makes of its logits."""
+    net, _ = random_case([4, 5, 3], "tanh", 0)
+
+    def compared(change):
+        convert.compare(net, lambda x: change(x, net.forward(x)))
+    return compared
+
+
+@pytest.mark.parametrize("scale", range(3))
+def test_networks_are_compared_at_three_scales(compared, scale):
+    """A logit of one row of any scale may differ by 1e-4 of the largest of its scale, not more."""
+    seen = []
+
+    def differ(by):
+        def change(x, logits):
+            seen.append(x)
+            largest = np.abs(logits[2 * scale:2 * scale + 2]).max()
+            logits[2 * scale + 1, 2] += by * largest
+            return logits
+        return change
+
+    compared(differ(0.9e-4))
+    for by in (1.1e-4, -1.1e-4, np.nan, np.inf):
+        with pytest.raises(ValueError, match="model must compute what its layers say, got logits "
+                                             "that differ by "):
+            compared(differ(by))
+    sizes = np.abs(seen[0]).reshape(3, -1).mean(axis=1)
+    np.testing.assert_allclose(sizes, [0.08, 0.8, 8], rtol=0.5)     # E|x| of a normal is 0.8
+    assert seen[0].shape == (6, 4) and len(np.unique(seen[0])) == 24
+    np.testing.assert_array_equal(seen[0], seen[1])
+
+
+def test_a_model_with_other_outputs_is_refused(compared):
+    with pytest.raises(ValueError, match=r"model must give logits \(6, 3\) for 6 rows, as the "
+                                         r"layers that were read do, got \(6, 2\)"):
+        compared(lambda x, logits: logits[:, :2])
+
+
+def test_one_stride_for_two():
+    """By hand: along a side with a single position, any stride does that does not add another."""
+    assert convert.square_stride((2, 2), (3, 3), (9, 9)) == 2
+    assert convert.square_stride((1, 2), (3, 3), (3, 9)) == 2
+    assert convert.square_stride((4, 1), (3, 3), (3, 9)) == 1
+    assert convert.square_stride((9, 2), (3, 3), (4, 9)) == 9 - 7
+    for strides, sides in (((1, 2), (4, 9)), ((2, 1), (9, 9)), ((9, 1), (4, 9))):
+        with pytest.raises(ValueError, match="stride must be one integer for both sides, got"):
+            convert.square_stride(strides, (3, 3), sides)
+
+
+def test_padding_that_differs():
+    """A kernel of 1 x 2 with one column before and none after: it grows by zeros, here by hand."""
+    W, b = np.array([2.0, 3]).reshape(1, 1, 1, 2), np.array([10.0])
+    layer = convert.square_convolution(W, b, (1, 1), ((0, 0), (1, 0)), (1, 1, 3))
+    assert layer.padding == 1 and layer.stride == 1
+    assert layer.W[0, 0].tolist() == [[0, 0, 0], [2, 3, 0], [0, 0, 0]]
+    assert layer.forward(np.array([[[[1.0, 5, 7]]]])).ravel().tolist() == [13, 27, 41]
+    for total, sides in ((None, (1, 1)), (1, (0, 1)), (4, (2, 2)), (5, (2, 3))):
+        assert convert.same_padding(3, total) == sides
+    for value in ((1, 2, 3), 1.5, "same", None, (1, "a")):
+        with pytest.raises(ValueError, match="it must have one integer or two, got"):
+            convert.pair(value)

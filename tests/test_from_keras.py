@@ -58,10 +58,10 @@ def test_networks_of_keras(keras, activation, dtype):
 def test_the_activation_of_the_last_layer_is_left_out(keras, end):
     layers, x = keras.layers, rows(4, np.float32)
     model = keras.Sequential([keras.Input((4,)), layers.Dense(5, activation="tanh"),
-                              layers.Dense(3, activation=end)])
-    net, own = lrp.from_keras(model), model.layers[-1].activation
+                              layers.Dense(3, activation=end), layers.Activation("linear")])
+    net, own = lrp.from_keras(model), model.layers[1].activation
     assert own is getattr(keras.activations, end)
-    model.layers[-1].activation = keras.activations.linear
+    model.layers[1].activation = keras.activations.linear
     assert_same(net, x, answers(model, x))
 
 

@@ -219,6 +219,8 @@ def images_of_torch(nn):
                                                   nn.Conv2d(3, 2, 3, padding=(2, 0), stride=2)]),
         "a stride that does not matter": ((2, 6, 3), [nn.Conv2d(2, 3, 3, stride=(2, 1)),
                                                       nn.Conv2d(3, 4, 1, stride=(1, 5))]),
+        "a stride that does not matter, with padding": ((2, 1, 6), [
+            nn.Conv2d(2, 3, 3, stride=(5, 2), padding=1)]),
         "the first stride does not matter": ((2, 3, 6), [nn.Conv2d(2, 3, 3, stride=(1, 3))]),
         "the whole image": ((2, 5, 4), [nn.Conv2d(2, 3, 1), nn.Tanh(), nn.AvgPool2d((5, 4))]),
         "a rectangle": ((2, 6, 8), [nn.Conv2d(2, 3, 1), nn.AvgPool2d((3, 2), stride=2)]),
@@ -537,8 +539,12 @@ REFUSED_OF_TORCH = {
         lambda nn: [nn.AvgPool2d(3, padding=1, count_include_pad=False)],
     "layer 0: ceil_mode of AvgPool2d must be False, got True":
         lambda nn: [nn.AvgPool2d(2, ceil_mode=True)],
-    r"layer 0: its 5 outputs must take equally many of 7 pixels each, got \[2, 3\]":
+    r"layer 0: its 5 outputs must .* got those from \[0 1 2 4 5\] to \[1 2 4 5 6\]":
         lambda nn: [nn.AdaptiveAvgPool2d(5)],
+    r"layer 1: its 4 outputs must take equally many of 10 pixels, equally far apart, got those "
+    r"from \[0 2 5 7\]": lambda nn: [nn.Conv2d(1, 1, 4, padding=3), nn.AdaptiveAvgPool2d((1, 4))],
+    r"layer 0: stride must be one integer for both sides, got \(6, 1\)":
+        lambda nn: [nn.Conv2d(1, 2, 8, stride=(6, 1), padding=1)],
     r"layer 0: its kernel must be as high as it is wide, got \(2, 3\)":
         lambda nn: [nn.MaxPool2d((2, 3), 2)],
     r"layer 1: W must have shape \(1, 1, 1\), one number for each":
@@ -557,7 +563,7 @@ REFUSED_OF_TORCH = {
 
 @pytest.mark.parametrize("message", REFUSED_OF_TORCH)
 def test_what_is_refused_of_torch(nn, message):
-    takes_images = message.startswith(("layer 0: ", "layer 1: W"))
+    takes_images = message.startswith(("layer 0: ", "layer 1: W", "layer 1: its"))
     with pytest.raises(ValueError, match=message):
         lrp.from_torch(nn.Sequential(*REFUSED_OF_TORCH[message](nn)),
                        (1, 7, 7) if takes_images else None)

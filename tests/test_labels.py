@@ -124,12 +124,40 @@ def test_labels_are_kept(case, tmp_path):
     assert lrp.Network.load(tmp_path / "net.npz").classes is None
 
 
-def test_training_counts_labels_by_their_index(digits):
-    """The digits' labels are indices, whatever the network calls its outputs."""
+@pytest.mark.parametrize("classes", [list("jihgfedcba"), list(range(9, -1, -1)), None], ids=str)
+def test_training_and_evaluation_speak_labels(digits, classes):
+    """The same weights, curves and heatmaps, whatever the outputs are called."""
+    def run(classes, named):
+        net = lrp.MLP.random([784, 10], rng=0)
+        net.classes = classes
+        x, labels = digits.train_images[:500], named(digits.train_labels[:500])
+        some = lrp.Digits(x, labels, x[:90], labels[:90])
+        history = lrp.train(net, some, epochs=2, progress=False)
+        relevance = np.where(x[:40] > 0, lrp.explain(net, x[:40]).input, 0)
+        curves = lrp.evaluation.perturbation_curves(net, x[:40], labels[:40], relevance, [0.3])
+        top, heatmaps = lrp.evaluation.explain_top_two(net, x[:5])
+        return (net.layers[0].W, history.accuracy, lrp.measure(net, x[:40], labels[:40]).correct,
+                curves.accuracy["lerf"], heatmaps,
+                lrp.evaluation.mean_relevances(net, x[:40], labels[:40])), top, lrp.measure(
+                    net, x[:40], labels[:40]).prediction
+
+    expected, top, predicted = run(None, lambda labels: labels)
+    names = np.arange(10) if classes is None else np.array(classes)
+    found, top_names, predicted_names = run(classes, lambda labels: names[labels])
+    for one, other in zip(expected, found):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(names[top], top_names)
+    np.testing.assert_array_equal(names[predicted], predicted_names)
+
+
+def test_labels_of_training_that_are_none(digits):
     net = lrp.MLP.random([784, 10], rng=0)
-    net.classes = list("abcdefghij")
-    history = lrp.train(net, digits, epochs=1, progress=False)
-    assert history.accuracy[-1] > 0.5
+    net.classes = range(1, 11)
+    with pytest.raises(ValueError, match="train_labels must be one of the network's classes, 1, 2, "
+                                         ".*, 10, got 0"):
+        lrp.train(net, digits, epochs=1, progress=False)
+    net.classes = list("abcdefghij")        # no number is a label: then a number is an index
+    assert lrp.train(net, digits, epochs=1, progress=False).accuracy[-1] > 0.8
 
 
 def test_models_of_other_libraries_are_told_from_networks(case):
@@ -137,7 +165,7 @@ def test_models_of_other_libraries_are_told_from_networks(case):
     for wrong, name in ((None, "NoneType"), ("net.npz", "str"), ((net, x), "tuple"),
                         (net.layers[0], "Dense of lrp_numpy.layers.dense")):
         for ask in (lrp.explain, lrp.explain_batches):
-            with pytest.raises(ValueError, match=f"^net must be a Network of .*, got {name}$"):
+            with pytest.raises(ValueError, match=f"^net must be a Network of lrp_.*, got {name}$"):
                 ask(wrong, x)
 
 

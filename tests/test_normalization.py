@@ -34,6 +34,7 @@ FOLDED = {
     "three in turn": ([norm(5), norm(5, seed=1), norm(5, seed=2), dense(5, 3)], 0),
     "nothing but BatchNorm": ([norm(5), norm(5, seed=1)], 1),
     "an activation of its own": ([lrp.BatchNorm(np.ones(5), np.ones(5), "tanh"), dense(5, 3)], 1),
+    "another of its own": ([lrp.BatchNorm(np.ones(5), np.ones(5), "elu"), dense(5, 3)], 1),
     "behind a convolution": ([lrp.Unflatten((2, 6, 5)), conv(2, 3, 2, padding=1), norm(3, 1, 1),
                               lrp.Flatten(), dense(126, 3)], 0),
     "through Flatten": ([lrp.Unflatten((2, 6, 5)), conv(2, 3, 2, "relu"), norm(3, 1, 1),
@@ -53,6 +54,9 @@ FOLDED = {
                              lrp.MaxPool2D(2), lrp.Flatten(), dense(12, 3)], 0),
     "not through max pooling, if negative": ([lrp.Unflatten((2, 6, 4)), norm(2, 1, 1, seed=3),
                                               lrp.MaxPool2D(2), lrp.Flatten(), dense(12, 3)], 1),
+    "not through max pooling, if slightly negative": ([lrp.Unflatten((1, 2, 2)), lrp.BatchNorm(
+        np.full((1, 1, 1), -0.5), np.zeros((1, 1, 1))), lrp.MaxPool2D(2), lrp.Flatten(),
+        dense(1, 3)], 1),
     "into a BatchNorm behind pooling": ([lrp.Unflatten((2, 6, 4)), norm(2, 1, 1), lrp.AvgPool2D(2),
                                          norm(2, 1, 1, seed=1), conv(2, 1, 1), lrp.Flatten()], 0)}
 

@@ -8,8 +8,9 @@ from lrp_numpy.evaluation.pixel_flipping import check_classes
 from lrp_numpy.explanation import explain
 from lrp_numpy.network import Network
 from lrp_numpy.rules import RULES
+from lrp_numpy.utils.labels import as_labels, label_indices
 from lrp_numpy.utils.types import Rule
-from lrp_numpy.utils.validation import check_inputs, check_labels
+from lrp_numpy.utils.validation import check_inputs
 
 FOR_PIXELS = ("w_square", "flat", "z_box")      # rules for the first layer only
 
@@ -26,11 +27,11 @@ def mean_relevances(net: Network, x: np.ndarray, labels: np.ndarray, rule: Rule 
     """
     check_inputs(x, net.sizes[0])
     classes = net.sizes[-1]
-    check_labels(labels, len(x), classes)
-    of_class = [np.asarray(labels) == t for t in range(classes)]
+    indices = label_indices(labels, len(x), classes, net.classes)
+    of_class = [indices == t for t in range(classes)]
     means = np.full((classes, classes, net.sizes[0]), np.nan)
-    for k in range(classes):
-        R = explain(net, x, rule, k, intermediate=False, **parameters).input
+    for k, label in enumerate(as_labels(np.arange(classes), classes, net.classes)):
+        R = explain(net, x, rule, label, intermediate=False, **parameters).input
         for t, is_t in enumerate(of_class):
             if is_t.any():
                 means[t, k] = R[is_t].mean(axis=0, dtype=np.float64)
@@ -48,7 +49,8 @@ def explain_top_two(net: Network, x: np.ndarray, rule: Rule = "0",
     what `explain` refuses.
     """
     check_classes(net)
-    classes = np.argsort(-net.forward(x), axis=1, kind="stable")[:, :2]
+    classes = as_labels(np.argsort(-net.forward(x), axis=1, kind="stable")[:, :2], net.sizes[-1],
+                        net.classes)
     return classes, np.stack([explain(net, x, rule, target, intermediate=False, **parameters).input
                               for target in classes.T])
 

@@ -12,9 +12,9 @@ import numpy as np
 from lrp_numpy.explanation import explain
 from lrp_numpy.network import Network
 from lrp_numpy.training.train import softmax
+from lrp_numpy.utils.labels import label_indices, predicted_labels
 from lrp_numpy.utils.types import Rule, Seed
-from lrp_numpy.utils.validation import (as_float, check_choice, check_inputs, check_labels,
-                                        check_shape)
+from lrp_numpy.utils.validation import as_float, check_choice, check_inputs, check_shape
 
 
 class Outcome(NamedTuple):
@@ -59,10 +59,10 @@ def measure(net: Network, x: np.ndarray, labels: np.ndarray) -> Outcome:
     single output, which has no top2.
     """
     check_classes(net)
-    check_labels(labels, len(x), net.sizes[-1])
+    indices = label_indices(labels, len(x), net.sizes[-1], net.classes)
     logits = net.forward(x)
-    prediction = logits.argmax(axis=1)
-    return Outcome(prediction, prediction == labels, confidence(logits), margin(logits))
+    return Outcome(predicted_labels(logits, net.classes), logits.argmax(axis=1) == indices,
+                   confidence(logits), margin(logits))
 
 
 def rank(x: np.ndarray, relevance: np.ndarray, first: str, order: str = "signed",

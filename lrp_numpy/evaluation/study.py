@@ -9,8 +9,8 @@ from lrp_numpy.evaluation.pixel_flipping import (Outcome, check_classes, flip_ra
 from lrp_numpy.explanation import explain
 from lrp_numpy.network import Network
 from lrp_numpy.training.train import softmax
+from lrp_numpy.utils.labels import label_indices
 from lrp_numpy.utils.types import Seed
-from lrp_numpy.utils.validation import check_labels
 
 Outcomes = dict[tuple[str, str | None], Outcome]      # by condition and rule
 MEASURES = ("accuracy", "confidence", "margin")
@@ -110,7 +110,7 @@ def perturbation_curves(net: Network, x: np.ndarray, labels: np.ndarray, relevan
     Raises ValueError for what `rank`, `flip_ranked` or `measure` refuses.
     """
     check_classes(net)
-    check_labels(labels, len(x), net.sizes[-1])
+    labels = label_indices(labels, len(x), net.sizes[-1], net.classes)
     rows, predicted = np.arange(len(x)), net.forward(x).argmax(axis=1)
     lerf = rank(x, relevance, "lerf", pixels=pixels, rng=rng)
     orders = {"morf": _reversed(lerf) if pixels == "all"

@@ -36,9 +36,10 @@ class Step(NamedTuple):
 
 def without_last_activation(steps: Sequence[Step]) -> tuple[list[Step], Step | None]:
     """(the steps up to the logits, the final sigmoid or softmax that is left out, or None)."""
-    if steps and steps[-1].ours in LOGIT_IS_BEFORE:
-        return list(steps[:-1]), steps[-1]
-    return list(steps), None
+    steps = list(steps)
+    while steps and steps[-1].ours == "identity":
+        steps.pop()
+    return (steps[:-1], steps[-1]) if steps and steps[-1].ours in LOGIT_IS_BEFORE else (steps, None)
 
 
 def assemble(steps: Sequence[Step], layers: Sequence[Layer], shape_is_missing: str,
@@ -119,7 +120,7 @@ def compare(net: Network, original: Callable[[np.ndarray], np.ndarray]) -> None:
     largest = np.abs(theirs).reshape(by_scale).max(axis=(1, 2), keepdims=True)
     with np.errstate(invalid="ignore"):
         difference = np.abs(ours - theirs).reshape(by_scale)
-    if not (difference <= TOLERANCE * largest).all():
+    if not (np.isfinite(difference) & (difference <= TOLERANCE * largest)).all():
         raise ValueError("model must compute what its layers say, got logits that differ by "
                          f"{difference.max():.2g} from those of the converted network, on random "
                          "rows: something in it changes what a layer computes")
@@ -197,8 +198,8 @@ def adaptive_pool(outputs: Sequence[int | None], shape: Shape) -> Layer:
         ends = -(-(np.arange(count) + 1) * side // count)
         size, steps = set((ends - starts).tolist()), set(np.diff(starts).tolist())
         if len(size) != 1 or len(steps) > 1:
-            raise ValueError(f"its {count} outputs must take equally many of {side} pixels each, "
-                             f"got {sorted(size)}")
+            raise ValueError(f"its {count} outputs must take equally many of {side} pixels, "
+                             f"equally far apart, got those from {starts} to {ends - 1}")
         sizes.append(size.pop())
         strides.append(steps.pop() if steps else side)
     return square_pool(AvgPool2D, pair(sizes), pair(strides), shape)

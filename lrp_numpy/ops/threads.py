@@ -24,7 +24,7 @@ beside it after one.)
 """
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
@@ -86,7 +86,7 @@ def _turns(count: int, threads: int, calls: np.ndarray) -> Turns:
 # Compiled
 
 @numba.njit(nogil=True)         # numba cannot keep a generator on disk, only what contains it
-def dealt(turns):
+def dealt(turns: Turns) -> Iterator[int]:
     """Yields each n that this thread shall compute."""
     numbers, calls, me = turns
     threads = len(numbers) // LINE - 1
@@ -115,14 +115,14 @@ def dealt(turns):
 
 
 @compiled()
-def stop(numbers):
+def stop(numbers: np.ndarray) -> None:
     """No further n is dealt."""
     for part in range(LINE, len(numbers), LINE):
         numbers[part + 1] = 0
 
 
 @compiled()
-def close(numbers):
+def close(numbers: np.ndarray) -> None:
     """No further helper enters. Only the caller closes, so that CLOSED is not added twice."""
     if now(numbers) < CLOSED:
         add(numbers, 0, CLOSED)

@@ -17,8 +17,9 @@ from lrp_numpy.ops.blas import one_core_free
 from lrp_numpy.ops.reference import log_softmax
 from lrp_numpy.training import checkpoint as checkpoints
 from lrp_numpy.training.adam import Adam
+from lrp_numpy.utils.labels import label_indices
 from lrp_numpy.utils.types import FilePath, Seed
-from lrp_numpy.utils.validation import check_inputs, check_integer, check_labels
+from lrp_numpy.utils.validation import check_inputs, check_integer
 
 
 class History(NamedTuple):
@@ -40,8 +41,8 @@ def accuracy(net: Network, images: np.ndarray, labels: np.ndarray,
     """
     if len(images) == 0:
         raise ValueError("images must hold at least one image, got none")
-    check_labels(labels, len(images), net.sizes[-1])
-    return float((net.forward(images, engine).argmax(axis=1) == labels).mean())
+    indices = label_indices(labels, len(images), net.sizes[-1], net.classes)
+    return float((net.forward(images, engine).argmax(axis=1) == indices).mean())
 
 
 @np.errstate(over="ignore", invalid="ignore")       # `train` checks the result
@@ -91,7 +92,8 @@ def train(net: Network, digits: Digits, epochs: int = 10, batch_size: int = 100,
     adam = Adam(net, learning_rate)
     _check_digits(net, "train", digits.train_images, digits.train_labels)
     _check_digits(net, "test", digits.test_images, digits.test_labels)
-    images, labels = digits.train_images, np.asarray(digits.train_labels).astype(np.int64)
+    images, labels = digits.train_images, label_indices(
+        digits.train_labels, len(digits.train_labels), net.sizes[-1], net.classes).astype(np.int64)
     if engine is None and checkpoint is not None:
         engine = checkpoints.engine_of(checkpoint)      # more epochs must not change the engine
     ops = choose(engine, int(epochs) * len(images) * net.multiplications)
@@ -201,4 +203,4 @@ def _check_digits(net, part, images, labels):
         if largest > np.finfo(net.dtype).max:
             raise ValueError(f"{part}_images must fit into {net.dtype}, the network's type, got "
                              f"{largest:g}")
-    check_labels(labels, len(images), net.sizes[-1], f"{part}_labels")
+    label_indices(labels, len(images), net.sizes[-1], net.classes, f"{part}_labels")

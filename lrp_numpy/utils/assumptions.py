@@ -4,26 +4,31 @@ The equations hold for any numbers. But outside these assumptions, relevance can
 something else than the user expects.
 """
 import warnings
+from typing import Any
 
 import numpy as np
+
+from lrp_numpy.ops import reference
+from lrp_numpy.utils.types import Array
 
 TO_CALLER = 4       # warn, from here, through the rule and its checks, to who called it
 
 
-def warn_of_gamma(a: np.ndarray, z: np.ndarray, R: np.ndarray, gamma: float) -> None:
+def warn_of_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float, layer: Any = reference,
+                  ledger: list | None = None) -> None:
     """Warn where LRP-gamma is not made for the signs: a < 0, or z < 0 where R is not 0."""
     if gamma > 0 and np.size(a) and np.min(a) < 0:
         warnings.warn("gamma is made for activations of at least 0, and some here are negative: it "
                       "then favours negative evidence; use 'gamma_generalized', the rule for both "
                       "signs", stacklevel=TO_CALLER)
-    elif gamma > 0 and ((z < 0) & (R != 0)).any():
+    elif gamma > 0 and ((layer.linear(a, W, b) < 0) & (R != 0)).any():
         warnings.warn("gamma is made for pre-activations and logits z above 0, and some here that "
                       "have relevance are negative: its denominator can then be nearly 0, and "
                       "relevance huge; use 'gamma_generalized', the rule for both signs",
                       stacklevel=TO_CALLER)
 
 
-def warn_outside(a: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+def warn_outside(a: Array, low: Array, high: Array) -> None:
     """Warn of inputs outside [low, high], for which the bounds of z-B are none."""
     if ((a < low) | (a > high)).any():
         warnings.warn("z_box is made for inputs between low and high, and some here lie outside: "

@@ -1,7 +1,7 @@
 """The labels of a network's outputs, such as the words that a classifier was trained on.
 
-Inside, a class is the index of its logit. Labels are translated where they enter and leave:
-`explain(target=)`, `Explanation.target`, `Network.predict`.
+Inside, a class is the index of its logit. Labels are translated where they enter and leave: target
+in `explain` and in its result, `Network.predict`, the labels of `train` and of the evaluation.
 """
 from typing import Any
 
@@ -57,8 +57,7 @@ def as_indices(target: Target, N: int, outputs: int, classes: np.ndarray | None 
     except ValueError:      # lists of different lengths
         raise ValueError("target must be None, one class, or one class for each of the "
                          f"{N} images, got lists of different lengths: {target!r}") from None
-    if classes is not None and not (classes.dtype.kind == "U" and each.dtype.kind in "iu"):
-        each = _found(each, outputs, classes)
+    each = _found(each, outputs, classes, "target")
     if each.ndim > 0:
         check_labels(each, N, outputs, "target")
         return each
@@ -70,8 +69,21 @@ def as_indices(target: Target, N: int, outputs: int, classes: np.ndarray | None 
     return int(each)
 
 
-def _found(labels, outputs, classes):
+def label_indices(labels: np.ndarray, N: int, outputs: int, classes: np.ndarray | None = None,
+                  name: str = "labels") -> np.ndarray:
+    """The labels of N images (N,) as the indices of their logits; what is an index as above.
+
+    Raises ValueError, naming them by `name`, if they do not fit.
+    """
+    indices = _found(np.asarray(labels), outputs, classes, name)
+    check_labels(indices, N, outputs, name)
+    return indices
+
+
+def _found(labels, outputs, classes, name):
     """The index of the logit of each label."""
+    if classes is None or classes.dtype.kind == "U" and labels.dtype.kind in "iu":
+        return labels
     names = classes.tolist()
     index_of = {label: index for index, label in enumerate(names[-outputs:])}
     found = np.zeros(labels.shape, np.int64)
@@ -79,10 +91,10 @@ def _found(labels, outputs, classes):
         label = labels[place].item() if isinstance(labels[place], np.generic) else labels[place]
         if label not in index_of:
             if outputs == 1 and label == names[0]:
-                raise ValueError(f"target must be {names[1]!r}, or None: the network has one "
+                raise ValueError(f"{name} must be {names[1]!r}, or None: the network has one "
                                  f"logit, which is positive for {names[1]!r} and negative for "
                                  f"{label!r}, and so is its relevance; got {label!r}")
-            raise ValueError("target must be one of the network's classes, "
+            raise ValueError(f"{name} must be one of the network's classes, "
                              f"{', '.join(map(repr, names))}, got {label!r}")
         found[place] = index_of[label]
     return found
