@@ -15,6 +15,7 @@ from lrp_numpy.ops import LOOPS_FROM, choose, reference
 from lrp_numpy.ops.blas import one_core_free
 from lrp_numpy.ops.remembering import Remembering, remember
 from lrp_numpy.rules import LedgerRow, total
+from lrp_numpy.utils.assumptions import warn_of_bits
 from lrp_numpy.utils.foreign import check_network
 from lrp_numpy.utils.labels import as_indices, as_labels
 from lrp_numpy.utils.types import Rule, Target
@@ -95,6 +96,7 @@ def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None
     """
     check_network(net, Network)
     check_array(x, net.sizes[0], also=[np.uint8])
+    warn_of_bits(x)
     if layer is not None:
         net = net.up_to(layer)
     ops, given = net.choose_ops(engine, len(x)), net

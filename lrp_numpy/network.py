@@ -6,15 +6,16 @@ logits leave the last layer: x (N, D) to (N, K).
 """
 import math
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import is_dataclass, replace
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from lrp_numpy.layers import LAYERS, Dense, Flatten, Layer
+from lrp_numpy.layers import Dense, Flatten, Layer
 from lrp_numpy.layers.activations import check_activation
+from lrp_numpy.layers.saved import as_arrays, from_arrays
 from lrp_numpy.ops import choose
 from lrp_numpy.ops.blas import one_core_free
 from lrp_numpy.utils.files import atomic_write, error_text, read_arrays
@@ -22,9 +23,6 @@ from lrp_numpy.utils.labels import as_classes, predicted_labels
 from lrp_numpy.utils.types import FilePath, Seed
 from lrp_numpy.utils.validation import (check_finite, check_inputs, check_integer, check_overflow,
                                         native)
-
-MAX_LAYERS = 1000       # in a file; a file with more is refused
-MAX_SIDES = 8           # dimensions of a shape in a file, likewise
 
 
 class Pass(NamedTuple):
@@ -178,14 +176,9 @@ class Network:
 
         The file holds the names of the layers' classes, and each layer's fields by their names.
         """
-        arrays: dict[str, Any] = {
-            "layers": np.array([type(layer).__name__ for layer in self.layers])}
+        arrays: dict[str, Any] = dict(as_arrays(self.layers))
         if self.classes is not None:
             arrays["classes"] = self.classes
-        for number, layer in enumerate(self.layers):
-            for field in fields(layer):
-                if getattr(layer, field.name) is not None:
-                    arrays[f"{field.name}{number}"] = np.array(getattr(layer, field.name))
         with atomic_write(path) as file:
             np.savez(file, **arrays)
 
@@ -198,11 +191,7 @@ class Network:
         """
         try:
             file = read_arrays(path)
-            names = file["activations" if "activations" in file else "layers"].tolist()
-            if len(names) > MAX_LAYERS:
-                raise ValueError(f"it must have at most {MAX_LAYERS} layers, got {len(names)}")
-            layers = _layers_of_first_version(file, names) if "activations" in file else [
-                _loaded(file, name, number) for number, name in enumerate(names)]
+            layers = from_arrays(file, others=["classes"])
             is_mlp = all(type(layer) is Dense for layer in layers)
             return (MLP if is_mlp else Network)(layers, file.get("classes"))
         except FileNotFoundError as error:
@@ -293,26 +282,3 @@ def _check_numbers(array, name):
     if array.dtype not in (np.float32, np.float64):
         raise ValueError(f"{name} must be float32 or float64, got {array.dtype}")
     check_finite(array, name)
-
-
-def _loaded(file, name, number):
-    """Layer `number` of a saved network; numbers, strings and shapes get their own type back."""
-    if name not in LAYERS:
-        raise ValueError(f"layer {number} must be one of {', '.join(LAYERS)}, got {name}")
-    values = {}
-    for field in fields(LAYERS[name]):
-        key = f"{field.name}{number}"
-        if field.name == "rule" and f"relevance{number}" in file:
-            key = f"relevance{number}"      # its name in version 0.1
-        if key in file or field.default is not None:        # None is not saved
-            value = file[key]
-            is_shape = value.ndim == 1 and value.dtype.kind == "i" and len(value) <= MAX_SIDES
-            values[field.name] = (value.item() if value.ndim == 0 else
-                                  tuple(value.tolist()) if is_shape else value)
-    return LAYERS[name](**values)
-
-
-def _layers_of_first_version(file, activations):
-    """Version 0.1 saved Dense layers only: their activations, W0, b0, W1, ..."""
-    return [Dense(file[f"W{number}"], file[f"b{number}"], name)
-            for number, name in enumerate(activations)]

@@ -22,7 +22,7 @@ Sources:
     Montavon et al. 2017, "Deep Taylor Decomposition", doi:10.1016/j.patcog.2016.11.008
     Montavon et al. 2019, "LRP: An Overview", doi:10.1007/978-3-030-28954-6_10
     Lapuschkin et al. 2019, "Unmasking Clever Hans Predictors", doi:10.1038/s41467-019-08987-4
-    Andeol et al. 2021, "Learning Domain Invariant Representations ...", arXiv:2106.04923
+    Andeol et al. 2021, "Learning Domain Invariant Representations ..."
 """
 from typing import Any, NamedTuple
 

@@ -74,3 +74,15 @@ def test_z_box_outside_its_box(random_case, engine):
     for box in ({"high": 0.9}, {"low": 0.05}, {"low": low, "high": high - 0.2}):
         found, _ = warned(lambda: lrp.explain(net, x, ["z_box", "epsilon"], engine=engine, **box))
         assert found and all(one.startswith(Z_BOX) for one in found), box
+
+
+def test_bytes_that_are_only_0_and_1(random_case):
+    """They would be taken as nearly black: 1/255."""
+    net, _ = random_case([9, 8, 4], "relu", 0)
+    bits = np.eye(9, dtype=np.uint8)
+    for use in (lrp.explain, lambda *arguments: list(lrp.explain_batches(*arguments))):
+        found, _ = warned(lambda: use(net, bits))
+        assert len(found) == 1 and "divided by 255" in found[0]
+    for x in (255 * bits, 2 * bits, 0 * bits, bits[:0], bits.astype(np.float32)):
+        assert warned(lambda: lrp.explain(net, x))[0] == []
+    assert warned(lambda: lrp.explain(net, bits))[1] == {__file__}

@@ -115,3 +115,14 @@ def test_without_numba_s_compiler(tmp_path):
                        env={**os.environ, "NUMBA_DISABLE_JIT": disabled})
     compiled, python = (np.load(tmp_path / f"{name}.npy") for name in ("compiled", "python"))
     np.testing.assert_allclose(compiled, python, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.long
+def test_a_backend_that_is_not_installed(tmp_path):
+    """Notebooks leave MPLBACKEND behind: what needs no window runs, a window is refused."""
+    backend = {"MPLBACKEND": "module://not_installed.backend"}
+    done = lrp_numpy("explain", "--epochs", "1", "--hidden", "9", package=ROOT, cwd=tmp_path,
+                     **backend)
+    assert done.returncode == 0, done.stderr
+    done = lrp_numpy("draw", "--network", "out/network.npz", package=ROOT, cwd=tmp_path, **backend)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "not_installed" in done.stderr

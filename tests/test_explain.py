@@ -177,7 +177,7 @@ def test_the_type_is_kept_and_nothing_is_changed(random_case, dtype):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_wider_type_is_taken(of_net, of_x, of_R, engine):
     net = lrp.MLP.random([5, 4, 3], "relu", dtype=of_net)
-    e = lrp.explain(net, np.ones((2, 5), of_x), engine=engine)
+    e = lrp.explain(net, np.full((2, 5), 2, of_x), engine=engine)
     assert {R.dtype for R in e.relevance} == {np.dtype(of_R)}
 
 

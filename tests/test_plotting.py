@@ -270,3 +270,16 @@ def test_one_scale_for_all_heatmaps():
     for wrong in (0, -1.0, np.nan, np.inf, "max", [1.0]):
         with pytest.raises(ValueError, match="^limit must be None or a finite number above 0, got"):
             plotting.heatmaps(relevances, [7, 4], ["a", "b"], limit=wrong)
+
+
+def test_dollar_signs_are_not_mathematics(tmp_path):
+    """In names of features, titles and words of the user."""
+    names = ["income ($)", "$debt", r"\frac{$x$"]
+    figures = [plotting.bars(RNG.normal(size=3), names, {"$": 0.5}),
+               plotting.heatmaps([RNG.normal(size=(1, 9))], names[1:2], names[2:], title="$"),
+               plotting.flipped_images([RNG.random((1, 9))], [[3]], [3], names[2:], "$ $"),
+               plotting.loss_curve(np.ones(4), 1)]
+    for number, figure in enumerate(figures):
+        plotting.save(figure, tmp_path / f"{number}.png")
+    labels = [text.get_text() for text in figures[0].axes[0].get_yticklabels()]
+    assert set(names) <= set(labels)

@@ -447,3 +447,24 @@ def test_progress_goes_to_stderr(capfd):
         with terminal() if is_terminal else nullcontext() as shown:
             lrp.train(lrp.MLP.random([4, 3]), small_digits(), epochs=1, progress=False)
         assert capfd.readouterr() == ("", "") and (not is_terminal or shown.getvalue() == "")
+
+
+@pytest.mark.parametrize("given", ["digits", "a tuple", "x, y"])
+def test_whatever_holds_the_digits(random_case, given):
+    net, x = random_case([9, 8, 4], "relu", 0)
+    y = np.arange(len(x)) % 4
+    arguments = {"digits": (lrp.Digits(x, y, x, y),), "a tuple": ((x, y, x, y),), "x, y": (x, y)}
+    other = lrp.MLP(net.layers)
+    expected = lrp.train(other, lrp.Digits(x, y, x, y), 3, 2, progress=False)
+    history = lrp.train(net, *arguments[given], 3, 2, progress=False)
+    np.testing.assert_array_equal(history.loss, expected.loss)
+    np.testing.assert_array_equal(history.accuracy, expected.accuracy)
+    assert len(lrp.train(net, *arguments[given], epochs=1, progress=False).accuracy) == 1
+    assert lrp.train(net, x, y.tolist(), epochs=1, progress=False).loss.shape == (1,)
+
+
+@pytest.mark.parametrize("wrong, name", [(None, "NoneType"), ("mnist", "str"), ((1, 2), "tuple"),
+                                         (np.ones((3, 9)), "ndarray")])
+def test_what_holds_no_digits_is_refused(random_case, wrong, name):
+    with pytest.raises(ValueError, match=f"^digits must have train_images, .*, got {name}"):
+        lrp.train(random_case([9, 8, 4], "relu", 0)[0], wrong, progress=False)

@@ -28,6 +28,8 @@ def _run(arguments):
     _prepare_streams()
     options = parse(arguments)
     try:
+        if options.command != "draw" or options.picture is not None:
+            os.environ["MPLBACKEND"] = "Agg"    # no window; what is set may not be installed
         from lrp_numpy.cli import commands      # here, because --help must not wait for it
         with warnings.catch_warnings():
             warnings.simplefilter("always")

@@ -1,5 +1,6 @@
 """The options of every command, their defaults and their help. Imports nothing slow, for --help."""
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -37,6 +38,8 @@ examples:
   python -m lrp_numpy redo --help                     all options of a command
 """
 
+PATHS = ("out", "network", "checkpoint", "folder", "picture", "image")
+
 DEFAULTS: dict[str, dict[str, Any]] = {     # by --model, of options that are not given
     "mlp": {"activation": "sigmoid", "hidden": [500], "learning_rate": 1e-3},
     "cnn": {"activation": "relu", "hidden": [120], "learning_rate": 2e-3}}
@@ -58,6 +61,11 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
         arguments.insert(0, "redo")
     options = build_parser().parse_args(arguments)
+    for name in PATHS:      # in --out=~/lrp, a shell leaves ~ as it is
+        value = getattr(options, name, None)
+        if value is not None:
+            setattr(options, name, os.path.expanduser(value) if isinstance(value, str) else
+                    list(map(os.path.expanduser, value)))
     for name, value in DEFAULTS[getattr(options, "model", "mlp")].items():
         if getattr(options, name, value) is None:
             setattr(options, name, value)

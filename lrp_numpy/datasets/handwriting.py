@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lrp_numpy.datasets.mnist import SIDE
+from lrp_numpy.datasets.idx import SIDE
 from lrp_numpy.utils.files import check_regular_file, error_text
 from lrp_numpy.utils.types import FilePath
 

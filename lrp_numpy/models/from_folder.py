@@ -1,10 +1,8 @@
 """Networks from folders of arrays."""
-from pathlib import Path
-
 import numpy as np
 
 from lrp_numpy.network import MLP
-from lrp_numpy.utils.files import read_array
+from lrp_numpy.utils.files import expanded, read_array
 from lrp_numpy.utils.types import FilePath
 
 
@@ -14,7 +12,7 @@ def from_folder(path: FilePath, activation: str) -> MLP:
     They are files of numpy.save. Raises ValueError for a missing or invalid file, and for whatever
     `MLP.from_arrays` refuses.
     """
-    path = Path(path)
+    path = expanded(path)
     arrays: dict[str, list[np.ndarray]] = {"W": [], "b": []}
     layers = len(list(path.glob("W*.npy")))
     if layers == 0:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from lrp_numpy.evaluation.study import Curves
 from lrp_numpy.plotting.heatmap import (RELEVANCE, as_square, colour_bar, draw_relevance,
                                         symmetric_limit, without_ticks)
-from lrp_numpy.utils.files import atomic_write
+from lrp_numpy.utils.files import atomic_write, expanded
 from lrp_numpy.utils.types import FilePath, Table
 from lrp_numpy.utils.validation import as_float, check_finite, check_integer
 
@@ -27,7 +27,7 @@ def save(figure: Figure, path: FilePath) -> Path:
 
     Makes the folder if it does not exist. Returns the path.
     """
-    path = Path(path)
+    path = expanded(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as file:
         figure.savefig(file, dpi=100, format=path.suffix[1:] or "png")
@@ -104,7 +104,7 @@ def heatmaps(relevances: Sequence[np.ndarray], row_titles: Sequence[str],
             axes.set_xlabel(f"{target}±{np.abs(R[i]).max():.2g}", fontsize=8)
         row[0].set_ylabel(row_titles[i], parse_math=False)
     for axes, column_title in zip(grid[0][first:], column_titles):
-        axes.set_title(column_title, fontsize=9)
+        axes.set_title(column_title, fontsize=9, parse_math=False)
     colour_bar(figure, grid.ravel().tolist(), limit)
     _entitle(figure, title)
     return figure
@@ -165,7 +165,7 @@ def bars(R: np.ndarray, names: Sequence[str], unassigned: dict[str, float] | Non
                       textcoords="offset points", va="center", ha=align)
     axes.axhline(min(most, len(R)) - 0.5, color="0.6", linewidth=0.7)
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_yticks(range(len(rows)), [name for name, _ in rows])
+    axes.set_yticks(range(len(rows)), [name for name, _ in rows], parse_math=False)
     axes.margins(x=0.22)        # room for the numbers
     axes.locator_params(axis="x", nbins=6)
     axes.set(ylim=(len(rows) - 0.4, -0.6), xlabel=f"relevance ({unit})",
@@ -189,7 +189,7 @@ def flipped_images(variants: Sequence[np.ndarray], predictions: Sequence[np.ndar
                 _frame(axes, axes.xaxis.label)
         row[0].set_ylabel(f"{labels[i]}")
     for axes, column_title in zip(grid[0], column_titles):
-        axes.set_title(column_title, fontsize=9)
+        axes.set_title(column_title, fontsize=9, parse_math=False)
     _entitle(figure, title)
     return figure
 
@@ -218,7 +218,7 @@ def flipping_curves(results: dict[tuple[str, str, str], Curves], of: str, label:
     for axes in grid[:, -1]:
         _label_ends(axes)
     for axes, name in zip(grid[0], names):
-        axes.set_title(name, fontsize=9, loc="left", pad=2)
+        axes.set_title(name, fontsize=9, loc="left", pad=2, parse_math=False)
     for row, (fill, rule) in zip(grid, rows):
         row[0].set_ylabel(f"LRP-{rule}, fill {fill}\n{label}", fontsize=8)
     for axes in grid[-1]:
@@ -251,7 +251,7 @@ def pruning_curves(rows: Table, what: str) -> Figure:
                 axes.plot(*np.reshape(points, (-1, 2)).T, style, color=colour if is_own else "0.75",
                           markersize=3.5, zorder=2 if is_own else 1,
                           label=text if is_own else f"random, {text}")
-        axes.set_title(ranking, fontsize=9)
+        axes.set_title(ranking, fontsize=9, parse_math=False)
         axes.set(xlabel=f"{what} kept", ylabel="accuracy (%)")
         axes.label_outer()
     figure.legend(handles=max((axes.get_lines() for axes in grid.flat), key=len), fontsize=8,
@@ -271,7 +271,7 @@ def _label_ends(axes, apart=0.16):
 
 def _entitle(figure, title):
     if title:
-        figure.suptitle(title, fontsize=10)
+        figure.suptitle(title, fontsize=10, parse_math=False)
 
 
 def _grid(rows, columns, cell=1.4, text=0.25):

@@ -66,4 +66,4 @@ def as_square(image: np.ndarray) -> np.ndarray:
 def without_ticks(axes: Axes, title: str = "") -> None:
     """Axes of an image: a title, no ticks."""
     axes.set(xticks=[], yticks=[])
-    axes.set_title(title, fontsize=9)
+    axes.set_title(title, fontsize=9, parse_math=False)

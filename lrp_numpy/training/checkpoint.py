@@ -12,13 +12,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lrp_numpy.datasets.mnist import Digits
-from lrp_numpy.utils.files import atomic_write, error_text, read_arrays
+from lrp_numpy.utils.files import atomic_write, error_text, expanded, read_arrays
 from lrp_numpy.utils.types import FilePath
 from lrp_numpy.network import Network
 from lrp_numpy.training.adam import State
@@ -105,7 +104,7 @@ def load(path: FilePath, state: State, of: dict[str, str], steps: int,
     ValueError, naming the file, if it is not a checkpoint, has another fingerprint, or has begun
     more epochs: the error names the difference, and nothing is changed.
     """
-    path = Path(path)
+    path = expanded(path)
     if not path.exists():
         return [], [], of
     try:

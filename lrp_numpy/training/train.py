@@ -1,11 +1,10 @@
 """The training loop: batches, Adam steps, progress, checkpoints."""
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
-from pathlib import Path
+from functools import partial, wraps
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -18,6 +17,7 @@ from lrp_numpy.ops.reference import log_softmax
 from lrp_numpy.training import checkpoint as checkpoints
 from lrp_numpy.training.adam import Adam
 from lrp_numpy.utils.labels import label_indices
+from lrp_numpy.utils.files import expanded
 from lrp_numpy.utils.types import FilePath, Seed
 from lrp_numpy.utils.validation import check_inputs, check_integer
 
@@ -65,15 +65,29 @@ def training_step(net: Network, adam: Adam, x: np.ndarray, labels: np.ndarray,
     return loss
 
 
-def train(net: Network, digits: Digits, epochs: int = 10, batch_size: int = 100,
+def _labels_may_follow(train: Callable[..., History]) -> Callable[..., History]:
+    """`train`, which takes images and labels side by side in place of digits, too."""
+    @wraps(train)
+    def with_labels(net, digits, *settings, **named):
+        if settings and np.ndim(settings[0]) > 0:
+            digits, settings = Digits(digits, settings[0], digits, settings[0]), settings[1:]
+        return train(net, digits, *settings, **named)
+    return with_labels
+
+
+@_labels_may_follow
+def train(net: Network, digits: Any, epochs: int = 10, batch_size: int = 100,
           learning_rate: float = 1e-3, rng: Seed = 0, progress: bool = True,
           engine: str | None = None, checkpoint: FilePath | None = None) -> History:
     """Train `net` in place with Adam on the cross-entropy, and return its `History`.
 
-    digits: anything with train_images (N, D), train_labels (N,), test_images, test_labels. Every
-    epoch shuffles the training images with `rng` (a seed or a numpy.random.Generator); a batch is
-    cast to the type of the network, and the last may be smaller. progress=True shows a bar on a
-    terminal, or one line per epoch elsewhere, on stderr. engine: "numpy", "numba" or None, see
+    digits: anything with train_images (N, D), train_labels (N,), test_images, test_labels; a tuple
+    of these four. Or two arguments, images and their labels, as in train(net, x, y, epochs=5): the
+    accuracy in `History` is then that on the training images.
+
+    Every epoch shuffles the training images with `rng` (a seed or a numpy.random.Generator); a
+    batch is cast to the type of the network, and the last may be smaller. progress=True shows a bar
+    on a terminal, or one line per epoch elsewhere, on stderr. engine: "numpy", "numba" or None, see
     `ops`: the results agree to rounding.
 
     checkpoint: a file, written before the first epoch, after each, and on Ctrl-C. If it exists,
@@ -87,6 +101,7 @@ def train(net: Network, digits: Digits, epochs: int = 10, batch_size: int = 100,
     network, other digits, settings or seed; FloatingPointError when the loss, a weight or a moment
     is no longer finite: `net` is then useless, and the checkpoint is the last good one.
     """
+    digits = _as_digits(digits)
     check_integer("epochs", epochs)
     check_integer("batch_size", batch_size)
     adam = Adam(net, learning_rate)
@@ -188,10 +203,21 @@ def _stop_between_steps(save, check_weights):
 
 
 def _diverged(what, losses, adam, checkpoint):
-    kept = "" if checkpoint is None or not Path(checkpoint).exists() else (
+    kept = "" if checkpoint is None or not expanded(checkpoint).exists() else (
         f"; the checkpoint {checkpoint} is from before")
     return FloatingPointError(f"training diverged: {what} at step {len(losses)}, with "
                               f"learning_rate={adam.learning_rate}; try a smaller one{kept}")
+
+
+def _as_digits(digits):
+    """`Digits` of what `train` takes."""
+    if isinstance(digits, (tuple, list)) and len(digits) == len(Digits._fields):
+        return Digits(*digits)
+    if not all(hasattr(digits, name) for name in Digits._fields):
+        raise ValueError(f"digits must have {', '.join(Digits._fields)}, or be a tuple of these, "
+                         "or images that are followed by their labels, got "
+                         f"{type(digits).__name__} without labels")
+    return digits
 
 
 def _check_digits(net, part, images, labels):

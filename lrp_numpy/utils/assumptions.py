@@ -28,6 +28,13 @@ def warn_of_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float, layer: A
                       stacklevel=TO_CALLER)
 
 
+def warn_of_bits(x: Array) -> None:
+    """Warn of bytes that are only 0 and 1: they are divided by 255."""
+    if x.dtype == np.uint8 and x.size and x.max() == 1:
+        warnings.warn("x holds bytes, which are divided by 255, but only 0 and 1: if 1 is white "
+                      "already, give x.astype(np.float32)", stacklevel=3)
+
+
 def warn_outside(a: Array, low: Array, high: Array) -> None:
     """Warn of inputs outside [low, high], for which the bounds of z-B are none."""
     if ((a < low) | (a > high)).any():

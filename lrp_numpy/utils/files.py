@@ -16,7 +16,13 @@ import numpy as np
 from lrp_numpy.utils.types import FilePath
 
 MAX_ARRAYS = 10_000         # in an .npz file; files with more are refused
+MAX_SIZE = 1 << 32          # bytes of an .npz or .npy file; larger ones are refused
 CHUNK_SIZE = 1 << 16        # bytes to read or unpack at a time
+
+
+def expanded(path: FilePath) -> Path:
+    """The path, with the home folder in place of a leading ~."""
+    return Path(os.path.expanduser(path))
 
 
 @contextmanager
@@ -28,7 +34,7 @@ def atomic_write(path: FilePath) -> Iterator[BinaryIO]:
     symbolic link is followed: its target is replaced. Raises OSError, naming `path`, if writing
     fails or `path` is a folder, a pipe or a device.
     """
-    path = Path(os.path.realpath(path))
+    path = Path(os.path.realpath(expanded(path)))
     part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         if path.exists():
@@ -41,9 +47,9 @@ def atomic_write(path: FilePath) -> Iterator[BinaryIO]:
             shutil.copymode(path, part)
         os.replace(part, path)
     except OSError as error:
-        if error.errno is not None:     # an error of the system: name the file that the user knows
-            error.filename, error.filename2 = str(path), None
-        raise
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error    # the user's file
     finally:
         with suppress(OSError):     # already renamed, or never created
             part.unlink()
@@ -78,17 +84,18 @@ class NamedArrays(dict[str, np.ndarray]):
         raise ValueError(f"it holds no array {name!r}")
 
 
-def read_arrays(path: FilePath) -> NamedArrays:
-    """Read {name: array} from an .npz file written by numpy.savez.
+def read_arrays(path: FilePath, packed: int = 0) -> NamedArrays:
+    """Read {name: array} from an .npz file written by numpy.savez, of at most 4 GB.
 
     The content is not trusted. Nothing is unpickled or decompressed, and no memory is allocated for
     an array until its header matches the number of bytes in the file. So reading takes at most the
-    size of the file, plus that of one array. Raises FileNotFoundError, and ValueError for any other
-    problem.
+    size of the file, plus that of one array. packed: the bytes that a compressed array may unpack
+    to, for files written by numpy.savez_compressed. Raises FileNotFoundError, and ValueError for
+    any other problem.
     """
-    arrays = NamedArrays()
+    arrays, path = NamedArrays(), expanded(path)
     try:
-        check_regular_file(path)
+        _check_file(path)
         with open(path, "rb") as file:      # count first: zipfile is slow if there are many entries
             _check_count(_occurrences(file, b"PK\x01\x02"))
         size = os.path.getsize(path)
@@ -97,9 +104,14 @@ def read_arrays(path: FilePath) -> NamedArrays:
             _check_count(len(entries))
             for entry in entries:
                 name = entry.filename.removesuffix(".npy")
-                if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > size:
+                if packed and entry.compress_type == zipfile.ZIP_DEFLATED:
+                    if entry.file_size > packed:
+                        raise ValueError(f"{name} must unpack to at most {packed} bytes, got "
+                                         f"{entry.file_size}")
+                elif entry.compress_type != zipfile.ZIP_STORED or entry.file_size > size:
                     raise ValueError(f"{name} must be stored uncompressed")
-                size -= entry.file_size
+                else:
+                    size -= entry.file_size
                 with archive.open(entry) as file:
                     arrays[name] = _read_npy(file, name, entry.file_size)
     except FileNotFoundError:
@@ -107,6 +119,13 @@ def read_arrays(path: FilePath) -> NamedArrays:
     except Exception as error:      # damaged files make zipfile and NumPy raise all kinds of errors
         raise ValueError(f"not a readable .npz file: {error_text(error)}") from error
     return arrays
+
+
+def _check_file(path):
+    check_regular_file(path)
+    size = os.path.getsize(path)
+    if size > MAX_SIZE:
+        raise ValueError(f"it must have at most {MAX_SIZE / 1e9:.1f} GB, got {size / 1e9:.1f} GB")
 
 
 def _occurrences(file, word):
@@ -128,8 +147,9 @@ def read_array(path: FilePath) -> np.ndarray:
 
     Raises FileNotFoundError, and ValueError, naming the file, for any other problem.
     """
+    path = expanded(path)
     try:
-        check_regular_file(path)
+        _check_file(path)
         with open(path, "rb") as file:
             return _read_npy(file, "it", os.path.getsize(path))
     except FileNotFoundError:
