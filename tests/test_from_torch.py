@@ -101,6 +101,15 @@ def test_what_is_explained_is_the_logit(nn, end):
     assert_same(lrp.from_torch(nn.Sequential(body, nn.Softmax(dim=1))), x, theirs)
 
 
+@pytest.mark.filterwarnings("ignore:Implicit dimension choice:UserWarning")
+def test_the_softmax_of_a_row(nn):
+    """Its dimension is 1, or the last, or torch's guess, which is the same."""
+    body, x = nn.Sequential(nn.Linear(4, 3)).double(), rows(4, np.float64)
+    for last in (nn.Softmax(1), nn.Softmax(-1), nn.Softmax(None), nn.LogSoftmax(-1),
+                 nn.LogSoftmax(None)):
+        assert_same(lrp.from_torch(nn.Sequential(*body, last)), x, answers(body, x))
+
+
 def test_weights_are_copies(nn):
     model, x = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 2)), rows(3, np.float32)
     net = lrp.from_torch(model)
@@ -449,6 +458,18 @@ def test_models_without_plain_numbers(nn):
     model = nn.Sequential(nn.Linear(3, 2))
     model[0].weight = nn.Parameter(torch.ones(2, 3).as_subclass(Wrapped))
     with pytest.raises(ValueError, match="layer 0: weight must be a plain tensor, got .*Wrapped"):
+        lrp.from_torch(model)
+
+
+def test_what_the_model_itself_refuses(nn):
+    """A weight that is no parameter stays float32 where all others are compared in float64."""
+    import torch
+
+    model = nn.Sequential(nn.Linear(3, 2))
+    del model[0].weight
+    model[0].weight = torch.ones(2, 3)
+    with pytest.raises(ValueError, match=r"sequential must take inputs of shape \(3,\), got "
+                                         "RuntimeError: "):
         lrp.from_torch(model)
 
 
