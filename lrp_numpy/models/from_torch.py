@@ -62,7 +62,7 @@ def from_torch(sequential: Any, shape: Shape | None = None) -> Network:
     own, hooks, options that ours do not have (dilation, groups, ...), types, activations without a
     layer; and if model and network differ on a few random rows. Needs torch 2.0 or later.
     """
-    torch = loaded("torch")
+    torch: Any = loaded("torch")
     kind = known_name(sequential, getattr(torch, "nn", None), METHODS)
     if kind != "Sequential":
         raise ValueError("sequential must be a torch.nn.Sequential, got "
