@@ -220,6 +220,16 @@ def refused_of_keras(layers):
         "of 6 x 5": (image, [layers.MaxPooling2D(2, padding="same")]),
         "layer 0: keepdims of GlobalAveragePooling2D must be False, got True":
             (image, [layers.GlobalAveragePooling2D(keepdims=True)]),
+        "layer 0: keepdims of GlobalMaxPooling2D must be False, got True":
+            (image, [layers.GlobalMaxPooling2D(keepdims=True)]),
+        "layer 0: data_format of MaxPooling2D must be 'channels_last', got":
+            (image, [layers.MaxPooling2D(2, data_format="channels_first")]),
+        "layer 0: data_format of AveragePooling2D must be 'channels_last', got":
+            (image, [layers.AveragePooling2D(2, data_format="channels_first")]),
+        "layer 0: data_format of GlobalMaxPooling2D must be 'channels_last', got":
+            (image, [layers.GlobalMaxPooling2D(data_format="channels_first")]),
+        "layer 0: data_format of GlobalAveragePooling2D must be 'channels_last', got":
+            (image, [layers.GlobalAveragePooling2D(data_format="channels_first")]),
         "layer 0: its kernel must be as high as it is wide, got":
             (image, [layers.GlobalMaxPooling2D()]),
         "layer 0: stride must be one integer for both sides, got":

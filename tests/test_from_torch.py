@@ -101,6 +101,15 @@ def test_what_is_explained_is_the_logit(nn, end):
     assert_same(lrp.from_torch(nn.Sequential(body, nn.Softmax(dim=1))), x, theirs)
 
 
+@pytest.mark.filterwarnings("ignore:Implicit dimension choice:UserWarning")
+def test_the_softmax_of_a_row(nn):
+    """Its dimension is 1, or the last, or torch's guess, which is the same."""
+    body, x = nn.Sequential(nn.Linear(4, 3)).double(), rows(4, np.float64)
+    for last in (nn.Softmax(1), nn.Softmax(-1), nn.Softmax(None), nn.LogSoftmax(-1),
+                 nn.LogSoftmax(None)):
+        assert_same(lrp.from_torch(nn.Sequential(*body, last)), x, answers(body, x))
+
+
 def test_weights_are_copies(nn):
     model, x = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 2)), rows(3, np.float32)
     net = lrp.from_torch(model)
@@ -437,12 +446,30 @@ def test_models_without_plain_numbers(nn):
                                          ".*device meta"):
         lrp.from_torch(nn.Sequential(nn.Linear(3, 2, device="meta")))
 
+    sparse = nn.Sequential(nn.Linear(3, 3))
+    sparse[0].weight = nn.Parameter(torch.eye(3).to_sparse())
+    with pytest.raises(ValueError, match="layer 0: weight must have all its numbers in memory, got "
+                                         "a tensor of layout torch.sparse_coo on device cpu"):
+        lrp.from_torch(sparse)
+
     class Wrapped(torch.Tensor):
         """As tensors of other numbers than they claim are made."""
 
     model = nn.Sequential(nn.Linear(3, 2))
     model[0].weight = nn.Parameter(torch.ones(2, 3).as_subclass(Wrapped))
     with pytest.raises(ValueError, match="layer 0: weight must be a plain tensor, got .*Wrapped"):
+        lrp.from_torch(model)
+
+
+def test_what_the_model_itself_refuses(nn):
+    """A weight that is no parameter stays float32 where all others are compared in float64."""
+    import torch
+
+    model = nn.Sequential(nn.Linear(3, 2))
+    del model[0].weight
+    model[0].weight = torch.ones(2, 3)
+    with pytest.raises(ValueError, match=r"sequential must take inputs of shape \(3,\), got "
+                                         "RuntimeError: "):
         lrp.from_torch(model)
 
 
@@ -480,6 +507,23 @@ def test_the_model_stays_as_it_is(nn):
     assert_same(net, x, answers(model[:-1], x))
 
 
+def test_random_numbers_of_a_parametrization(nn):
+    """One that draws random numbers, whatever for: the next ones are as if nothing had been."""
+    import torch
+
+    class Drawing(nn.Module):
+        def forward(self, W):
+            return W + 0 * torch.rand(())
+
+    model = nn.Sequential(nn.Linear(4, 3))
+    nn.utils.parametrize.register_parametrization(model[0], "weight", Drawing())
+    state = torch.get_rng_state()
+    lrp.from_torch(model)
+    assert torch.equal(torch.get_rng_state(), state)
+    model[0].weight
+    assert not torch.equal(torch.get_rng_state(), state)
+
+
 @pytest.mark.parametrize("table, key, value", [
     ("ACTIVATIONS", "GELU", "silu"), ("ACTIVATIONS", "Tanh", "identity"),
     ("NO_EFFECT", None, ("Dropout", "GELU"))])
@@ -498,6 +542,11 @@ def test_what_is_read_wrongly_is_noticed(nn, monkeypatch, table, key, value):
         lrp.from_torch(model)
 
 
+def without_statistics(norm):
+    norm.running_mean = norm.running_var = None
+    return norm
+
+
 REFUSED_OF_TORCH = {
     "layer 1 must be Linear, Conv2d.*at the end, Softmax or LogSoftmax, got Hardswish":
         lambda nn: [nn.Linear(3, 2), nn.Hardswish()],
@@ -508,6 +557,10 @@ REFUSED_OF_TORCH = {
         lambda nn: [nn.Linear(3, 2), nn.BatchNorm1d(2, track_running_stats=False)],
     "layer 1: the slope must be a finite number of at least 0, got -0.2":
         lambda nn: [nn.Linear(3, 2), nn.LeakyReLU(-0.2)],
+    "layer 1: running_mean of BatchNorm1d must be an array, got None":
+        lambda nn: [nn.Linear(3, 2), without_statistics(nn.BatchNorm1d(2))],
+    "layer 1: track_running_stats of BatchNorm2d must be True, got False":
+        lambda nn: [nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2, track_running_stats=False)],
     "layer 1: alpha of ELU must be 1, got 0.5": lambda nn: [nn.Linear(3, 2), nn.ELU(0.5)],
     "layer 1: approximate of GELU must be 'none', got 'tanh'":
         lambda nn: [nn.Linear(3, 2), nn.GELU("tanh")],

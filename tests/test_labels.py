@@ -111,7 +111,7 @@ def test_labels_are_kept(case, tmp_path):
     """In a file, and by what makes one network of another."""
     net, x = case
     for classes in (["a", "bb", "c"], [7, 8, 9], [0.5, 1.5, 2.5]):
-        net.classes = classes
+        net.classes = np.array(classes, object)     # as a table's column has them
         assert repr(net) == f"MLP(sizes=[4, 5, 3], classes={classes})"
         net.save(tmp_path / "net.npz")
         loaded = lrp.Network.load(tmp_path / "net.npz")

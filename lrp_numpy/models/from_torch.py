@@ -62,14 +62,14 @@ def from_torch(sequential: Any, shape: Shape | None = None) -> Network:
     own, hooks, options that ours do not have (dilation, groups, ...), types, activations without a
     layer; and if model and network differ on a few random rows. Needs torch 2.0 or later.
     """
-    torch = loaded("torch")
+    torch: Any = loaded("torch")
     kind = known_name(sequential, getattr(torch, "nn", None), METHODS)
     if kind != "Sequential":
         raise ValueError("sequential must be a torch.nn.Sequential, got "
                          f"{kind or full_name(sequential)}; make one of its layers, in the order "
                          "in which its forward calls them")
     _check_global_hooks(torch)
-    with _at_rest(sequential):
+    with _at_rest(sequential), torch.random.fork_rng(devices=[]):
         steps, end = without_last_activation(
             [Step(place, name, _ours(place, name, module, torch), module)
              for place, name, module in _flat(sequential, torch)])
@@ -211,7 +211,7 @@ def _logits(torch, model, end, images):
     entered: list[Any] = []
     handle = end and end.theirs.register_forward_pre_hook(lambda _, inputs: entered.extend(inputs))
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with torch.no_grad():
             output = torch.func.functional_call(model, copies, (torch.from_numpy(images),))
     except (RuntimeError, ValueError, TypeError) as error:
         raise ValueError(f"sequential must take inputs of shape {images.shape[1:]}, got "
