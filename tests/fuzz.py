@@ -11,6 +11,7 @@ Only the memory of Python and NumPy is measured. Pillow's is not, but is limited
 import argparse
 import gzip
 import io
+import re
 import struct
 import sys
 import tempfile
@@ -28,7 +29,7 @@ from PIL import Image
 
 import lrp_numpy as lrp
 from lrp_numpy.training import checkpoint
-from lrp_numpy.datasets import download, read_idx
+from lrp_numpy.datasets import download, folders, read_idx
 from lrp_numpy.utils import files
 from lrp_numpy.datasets import handwriting
 from lrp_numpy.training import init_state
@@ -100,6 +101,25 @@ def unpacked_size(content):
         return 0
 
 
+def packed_size(content):
+    """What the arrays of a compressed .npz file unpack to, as its directory says."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return sum(min(entry.file_size, 1000 * max(entry.compress_size, 1))
+                       for entry in archive.infolist())
+    except Exception:
+        return 0
+
+
+def packed_join(parts):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, part in zip(parts[::2], parts[1::2]):
+            archive.writestr(name.decode("latin-1").replace("\0", "") or "x", part)
+    return file.getvalue()
+
+
 def readers():
     """{name: Reader} for every kind of file that the package reads."""
     rng = np.random.default_rng(0)
@@ -114,7 +134,10 @@ def readers():
         net.save(f"{folder}/network.npz")
         checkpoint.save(f"{folder}/run.npz", init_state(net), [1.0, 2.0], [0.5], fingerprint)
         network, run = (Path(folder, f"{name}.npz").read_bytes() for name in ("network", "run"))
-    npy, png = io.BytesIO(), io.BytesIO()
+    npy, png, keras = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    np.savez_compressed(keras, **dict(zip(folders.KERAS_ARRAYS, 2 * [images, images[:, 0, 0]])))
+    csv = ("label," + ",".join(f"pixel{j}" for j in range(784)) + "\n" + "".join(
+        ",".join(map(str, [3, *image.ravel()])) + "\n" for image in images)).encode()
     np.save(npy, rng.random((40, 30)))
     Image.fromarray(rng.integers(0, 255, (30, 20, 4), dtype=np.uint8)).save(png, "png")
 
@@ -125,6 +148,9 @@ def readers():
                       b"".join, len),
         "idx.gz": Reader(read_idx, gzip.compress(idx), lambda file: [gzip.decompress(file)],
                          lambda parts: gzip.compress(parts[0], 1), unpacked_size),
+        "csv": Reader(folders.read_csv, csv, lambda file: re.split(b"(?<=[,\n])", file), b"".join,
+                      len),
+        "keras": Reader(folders.read_keras, keras.getvalue(), zip_split, packed_join, packed_size),
         "network": Reader(lrp.Network.load, network, zip_split, zip_join, len),
         "checkpoint": Reader(resume, run, zip_split, zip_join, len),
         "npy": Reader(files.read_array, npy.getvalue(),

@@ -92,7 +92,10 @@ def _alike(folder, names):
 
 def read_keras(path: FilePath) -> Arrays:
     """The arrays of keras' mnist.npz. Raises ValueError, naming the file, for any other."""
-    arrays = read_arrays(path, packed=MAX_ITEMS * PIXELS + 1000)
+    try:
+        arrays = read_arrays(path, packed=MAX_ITEMS * PIXELS + 1000)
+    except ValueError as error:
+        raise ValueError(f"{path} is not keras' mnist.npz: {error_text(error)}") from error
     missing = [name for name in KERAS_ARRAYS if name not in arrays]
     if missing:
         raise ValueError(f"{path} must hold keras' arrays {', '.join(KERAS_ARRAYS)}, but lacks "
@@ -139,9 +142,7 @@ def _table(path):
                 raise ValueError(f"its lines must hold a label and {PIXELS} pixels, got "
                                  f"{first.count(',') + 1} columns in the first")
             table = np.loadtxt(_chain(first, lines), np.uint8, delimiter=",", ndmin=2,
-                               max_rows=MAX_ITEMS, comments=None)
-            if next(lines, None) is not None:
-                raise ValueError(f"it must hold at most {MAX_ITEMS} digits")
+                               comments=None)
     except (OSError, ValueError, OverflowError) as error:
         raise ValueError(f"{path} is not a CSV file of digits: {error_text(error)}") from error
     return table
@@ -153,8 +154,11 @@ def _chain(first: str, lines: Iterator[str]) -> Iterator[str]:
 
 
 def _lines(file) -> Iterator[str]:
-    """The lines of a text file; none may be longer than that of a digit."""
+    """The lines of a text file; none may be longer than that of a digit, nor may they be more."""
+    number = 0
     while line := file.readline(MAX_LINE):
-        if len(line) == MAX_LINE:
-            raise ValueError(f"a line must have fewer than {MAX_LINE} letters")
+        number += 1
+        if len(line) == MAX_LINE or number > MAX_ITEMS:
+            raise ValueError(f"it must have at most {MAX_ITEMS} lines, of fewer than {MAX_LINE} "
+                             "letters")
         yield line
