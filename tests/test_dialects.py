@@ -128,6 +128,32 @@ def test_zennits_rules(zennit, kind, shape, seed, name, parameters, theirs, thei
         assert_close(ours, relevance, engine)
 
 
+# Our own rules and zennit's, without what its stabilizer does; its w-square and flat keep the bias
+SAME = [("0", {}, "Epsilon", {"epsilon": 1e-300}),
+        ("epsilon", {"epsilon": 0.3}, "Epsilon", {"epsilon": 0.3}),
+        ("gamma_generalized", {"gamma": 0.6}, "Gamma", {"gamma": 0.6, "stabilizer": 1e-300}),
+        ("alpha_beta", {"alpha": 1.5, "beta": 0.5}, "AlphaBeta",
+         {"alpha": 1.5, "beta": 0.5, "stabilizer": 1e-300}),
+        ("z_plus", {}, "ZPlus", {"stabilizer": 1e-300}),
+        ("zennit.w_square", {"stabilizer": 1e-300}, "WSquare", {"stabilizer": 1e-300}),
+        ("zennit.flat", {"stabilizer": 1e-300}, "Flat", {"stabilizer": 1e-300}),
+        ("z_box", {"low": -4.0, "high": 5.0}, "ZBox",
+         {"low": -4.0, "high": 5.0, "stabilizer": 1e-300})]
+
+
+@on_every_layer
+@pytest.mark.parametrize("name, parameters, theirs, their_parameters", SAME)
+def test_our_rules_are_zennits_but_for_the_stabilizer(zennit, kind, shape, seed, name, parameters,
+                                                      theirs, their_parameters):
+    """To 1e-12, of the number itself or of the largest."""
+    layer, a, R = any_case(kind, shape, seed)
+    relevance = zennits(getattr(zennit, theirs)(**their_parameters), layer, a, R)
+    scale = max(1, np.abs(relevance).max())
+    for engine in ENGINES:
+        ours, _ = by_engine({**RULES, **DIALECTS}[name], layer, a, R, engine, **parameters)
+        np.testing.assert_allclose(ours, relevance, rtol=1e-12, atol=1e-12 * scale)
+
+
 def test_zennits_defaults(zennit):
     """Parameters that are not named are zennit's, but for z-box, where zennit has none."""
     layer, a, R = dense_case((5, 8, 7), 0)
