@@ -133,3 +133,24 @@ def test_a_heatmap_that_ignores_something_has_a_smaller_gain(trained, digits, fa
                                            pixels="nonzero")
         gains.append(curves.srg(curves.accuracy))
     assert gains[1] < gains[0] - 0.3
+
+
+def test_the_fill_is_that_of_every_condition(trained, digits, monkeypatch):
+    x, labels = digits.test_images[:20], digits.test_labels[:20]
+    images = images_measured(monkeypatch, trained, x, labels, {"0": {}}, fill=2.0, rng=3)
+    for name, flipped in images.items():
+        assert set(np.unique(flipped[flipped != x])) == ({2.0} if name != "original" else set()), (
+            name)
+
+
+def test_every_measure_is_estimated_from_its_own_numbers(trained, digits):
+    x, labels = digits.test_images[:40], digits.test_labels[:40]
+    runs = [study.outcomes(trained, x, labels, {}, rng=seed) for seed in (0, 1)]
+    found = study.estimates(runs, rng=0)["random", None]
+    outcomes = [run["random", None] for run in runs]
+    for name, arrays in (("accuracy", [one.correct for one in outcomes]),
+                         ("confidence", [one.confidence for one in outcomes]),
+                         ("margin", [one.margin for one in outcomes])):
+        assert found[name].mean == pytest.approx(np.mean(arrays), rel=1e-12)
+        assert found[name].median == pytest.approx(np.median(arrays), rel=1e-12)
+    assert len({one.mean for one in found.values()}) == 3
