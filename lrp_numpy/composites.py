@@ -12,11 +12,13 @@ from lrp_numpy.dialects import DIALECTS
 from lrp_numpy.layers import Conv2D, Dense, Layer
 from lrp_numpy.network import Network
 from lrp_numpy.rules import RULES
+from lrp_numpy.utils.doors import door
 from lrp_numpy.utils.types import Rule
 
 HOW = ("layer", "ledger")       # what a rule passes on to rules.propagate
 
 
+@door
 def overview(net: Network) -> list[tuple[str, dict]]:
     """z-B for the pixels, then gamma, then epsilon, and LRP-0 for the logits.
 
@@ -33,6 +35,7 @@ def overview(net: Network) -> list[tuple[str, dict]]:
             + [("epsilon", {})] * (between // 2) + [("0", {})])
 
 
+@door
 def deep_taylor(net: Network) -> list[tuple[str, dict]]:
     """z-B for the pixels, z+ for all other layers.
 
@@ -43,6 +46,7 @@ def deep_taylor(net: Network) -> list[tuple[str, dict]]:
     return [("z_box", {})] + [("z_plus", {})] * (_at_least(net, "deep_taylor", 1) - 1)
 
 
+@door
 def epsilon_plus_flat(net: Network) -> list[tuple[str, dict]]:
     """flat for the first layer, z+ for convolutions, epsilon for Dense layers.
 
@@ -56,6 +60,7 @@ def epsilon_plus_flat(net: Network) -> list[tuple[str, dict]]:
                              for layer in layers_with_rule(net)[1:]]
 
 
+@door
 def epsilon_gamma_box(net: Network) -> list[tuple[str, dict]]:
     """z-B for the first convolution, generalized gamma for the others, epsilon for Dense layers.
 
@@ -123,10 +128,11 @@ def rules_of_layers(rule: Rule, net: Network,
         rules = [rule] * max(count, 1)      # checked even if no layer takes it
     pairs: list[Any] = [one if _is_pair(one) else (one, {}) for one in rules]
     for name, own in pairs:
-        if isinstance(name, str) and name in COMPOSITES or name in COMPOSITES.values():
+        if (isinstance(name, str) and name in COMPOSITES
+                or callable(name) and name in COMPOSITES.values()):
             raise ValueError("rule must be the name of a composite alone, with its parameters as "
                              f"keywords, for it stands for all layers; got {name!r} as one of them")
-        if not callable(find_rule(name)):
+        if not callable(find_rule(name)) or isinstance(name, type):
             raise ValueError(f"rule must be one of {', '.join(map(repr, RULES))}, a dialect "
                              f"({', '.join(map(repr, DIALECTS))}), a function, a pair of either "
                              "and its parameters, or a composite "

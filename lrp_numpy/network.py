@@ -18,11 +18,12 @@ from lrp_numpy.layers.activations import check_activation
 from lrp_numpy.layers.saved import as_arrays, from_arrays
 from lrp_numpy.ops import choose
 from lrp_numpy.ops.blas import one_core_free
+from lrp_numpy.utils.doors import door
 from lrp_numpy.utils.files import atomic_write, error_text, read_arrays
 from lrp_numpy.utils.labels import as_classes, predicted_labels
 from lrp_numpy.utils.types import FilePath, Seed
-from lrp_numpy.utils.validation import (check_finite, check_inputs, check_integer, check_overflow,
-                                        native)
+from lrp_numpy.utils.validation import (as_list, check_finite, check_inputs, check_integer,
+                                        check_overflow, check_shape, native)
 
 
 class Pass(NamedTuple):
@@ -49,7 +50,7 @@ class Network:
 
         classes: see the property. Raises ValueError unless there is a layer and all fit together.
         """
-        layers = [layers] if isinstance(layers, Layer) else list(layers)
+        layers = [layers] if isinstance(layers, Layer) else as_list("layers", layers)
         if not layers:
             raise ValueError("layers must hold at least one layer, got none")
         for number, layer in enumerate(layers):
@@ -144,6 +145,7 @@ class Network:
         of a single output without labels always 0: check its sign. Arguments as in `forward`."""
         return predicted_labels(self.forward(x, engine), self.classes)
 
+    @door
     @one_core_free()
     def backward(self, forward_pass: Pass, dlogits: np.ndarray) -> list[tuple[np.ndarray, ...]]:
         """Gradients [(dW, db), ...], input side first; () for a layer without parameters.
@@ -157,6 +159,7 @@ class Network:
         and likewise for layers that are not Dense.
         """
         gradients, da, (a, z) = [], dlogits, forward_pass
+        check_shape("dlogits", dlogits, a[-1].shape)
         for number in reversed(range(self.first_trained, len(self.layers))):
             layer = self.layers[number]
             dz = layer.delta(z[number], a[number + 1], da)
@@ -183,6 +186,7 @@ class Network:
             np.savez(file, **arrays)
 
     @staticmethod
+    @door
     def load(path: FilePath) -> "Network":
         """The network that `save` wrote: an MLP if all its layers are Dense, else a Network.
 
@@ -217,6 +221,7 @@ class MLP(Network):
                                  f"{type(layer).__name__}; a Network takes all kinds")
 
     @classmethod
+    @door
     def random(cls, sizes: Sequence[int], activation: str = "sigmoid", rng: Seed = 0,
                dtype: DTypeLike = np.float32) -> "MLP":
         """An untrained network: W and b uniform in [-1/sqrt(D), 1/sqrt(D)], D inputs to a layer.
@@ -226,7 +231,7 @@ class MLP(Network):
         a numpy.random.Generator. torch initializes its Linear layers in the same way. Raises
         ValueError for sizes below 1, fewer than two sizes, or an unknown activation.
         """
-        sizes = list(sizes)
+        sizes = as_list("sizes", sizes)
         if len(sizes) < 2 or any(not isinstance(s, (int, np.integer)) or s < 1 for s in sizes):
             raise ValueError("sizes must be at least two integers, input to output, each at least "
                              f"1, got {sizes}")
@@ -243,6 +248,7 @@ class MLP(Network):
         The arrays are copied, as float32, or all as float64 if any is; every layer but the last
         has this `activation`. Raises ValueError if the shapes do not fit one another.
         """
+        weights, biases = as_list("weights", weights), as_list("biases", biases)
         if len(weights) != len(biases):
             raise ValueError(f"weights and biases must be equally many, got {len(weights)} and "
                              f"{len(biases)}")

@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 
+from lrp_numpy.utils.doors import door
 from lrp_numpy.utils.files import CHUNK_SIZE, check_regular_file, error_text, expanded, gunzip
 from lrp_numpy.utils.types import FilePath
 
@@ -14,6 +15,7 @@ MAX_ITEMS = 1_000_000       # images or labels in a file; files with more are re
 MAX_BYTES = 16 + MAX_ITEMS * SIDE * SIDE        # of an IDX file, unpacked
 
 
+@door
 def read_idx(path: FilePath) -> np.ndarray:
     """Read an IDX file of bytes, gzipped or not: images (N, 28, 28) or labels (N,), as uint8.
 

@@ -12,6 +12,7 @@ import numpy as np
 from lrp_numpy.datasets import download
 from lrp_numpy.datasets.folders import digit_arrays
 from lrp_numpy.datasets.idx import SIDE, read_idx
+from lrp_numpy.utils.doors import door
 from lrp_numpy.utils.types import FilePath
 from lrp_numpy.utils.validation import check_choice
 
@@ -24,6 +25,7 @@ class Digits(NamedTuple):
     test_labels: np.ndarray
 
 
+@door
 def load_mnist(name: str = "mnist-10k", folder: FilePath | None = None) -> Digits:
     """Load MNIST as `Digits`: float32 images (N, 784) in [0, 1] and int64 labels (N,).
 

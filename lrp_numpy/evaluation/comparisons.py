@@ -8,6 +8,7 @@ from lrp_numpy.evaluation.pixel_flipping import check_classes
 from lrp_numpy.explanation import explain
 from lrp_numpy.network import Network
 from lrp_numpy.rules import RULES
+from lrp_numpy.utils.doors import door
 from lrp_numpy.utils.labels import as_labels, label_indices
 from lrp_numpy.utils.types import Rule
 from lrp_numpy.utils.validation import check_inputs
@@ -15,6 +16,7 @@ from lrp_numpy.utils.validation import check_inputs
 FOR_PIXELS = ("w_square", "flat", "z_box")      # rules for the first layer only
 
 
+@door
 def mean_relevances(net: Network, x: np.ndarray, labels: np.ndarray, rule: Rule = "0",
                     **parameters: Any) -> np.ndarray:
     """The mean heatmap of each true class t for each explained class k: (K, K, D).
@@ -38,6 +40,7 @@ def mean_relevances(net: Network, x: np.ndarray, labels: np.ndarray, rule: Rule 
     return means
 
 
+@door
 def explain_top_two(net: Network, x: np.ndarray, rule: Rule = "0",
                     **parameters: Any) -> tuple[np.ndarray, np.ndarray]:
     """The two classes with the largest logits (N, 2), and the heatmap for each (2, N, D).
@@ -55,6 +58,7 @@ def explain_top_two(net: Network, x: np.ndarray, rule: Rule = "0",
                               for target in classes.T])
 
 
+@door
 def every_rule(net: Network, x: np.ndarray, epsilon: float = 0.25,
                gamma: float = 0.25) -> dict[str, np.ndarray]:
     """{the name of each rule: its heatmaps (N, D)} for the predicted classes of images x (N, D).

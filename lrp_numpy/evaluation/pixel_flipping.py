@@ -12,9 +12,10 @@ import numpy as np
 from lrp_numpy.explanation import explain
 from lrp_numpy.network import Network
 from lrp_numpy.training.train import softmax
+from lrp_numpy.utils.doors import door
 from lrp_numpy.utils.labels import label_indices, predicted_labels
 from lrp_numpy.utils.types import Rule, Seed
-from lrp_numpy.utils.validation import as_float, check_choice, check_inputs, check_shape
+from lrp_numpy.utils.validation import as_float, as_list, check_choice, check_inputs, check_shape
 
 
 class Outcome(NamedTuple):
@@ -35,6 +36,7 @@ class PixelFlipping(NamedTuple):
     lerf: Outcome               # its confidence is the paper's UFRC
 
 
+@door
 def confidence(logits: np.ndarray) -> np.ndarray:
     """The paper's confidence (top1 - top2) / top1 of the logits (N, K), one number an image (N,).
 
@@ -46,12 +48,14 @@ def confidence(logits: np.ndarray) -> np.ndarray:
         return (top1 - top2) / top1
 
 
+@door
 def margin(logits: np.ndarray) -> np.ndarray:
     """The softmax margin p_top1 - p_top2 (N,), in [0, 1], from logits (N, K)."""
     top2, top1 = np.sort(softmax(logits), axis=1)[:, -2:].T
     return top1 - top2
 
 
+@door
 def measure(net: Network, x: np.ndarray, labels: np.ndarray) -> Outcome:
     """The `Outcome` for images x (N, D) with the given labels (N,).
 
@@ -65,6 +69,7 @@ def measure(net: Network, x: np.ndarray, labels: np.ndarray) -> Outcome:
                    confidence(logits), margin(logits))
 
 
+@door
 def rank(x: np.ndarray, relevance: np.ndarray, first: str, order: str = "signed",
          pixels: str = "all", rng: Seed = 0) -> np.ndarray:
     """The rank of each pixel of images x (N, D), 0 for the pixel that is flipped first: (N, D).
@@ -126,6 +131,7 @@ def flip(x: np.ndarray, relevance: np.ndarray, first: str, fraction: float = 0.1
     return flip_ranked(x, rank(x, relevance, first, order, pixels, rng), fraction, fill, pixels)
 
 
+@door
 def size_matched_random(x: np.ndarray, flipped: np.ndarray, fill: float | np.ndarray = 0.0,
                         rng: Seed = 0) -> np.ndarray:
     """The size-matched random baseline: images x (N, D) with pixels flipped at random.
@@ -144,6 +150,7 @@ def size_matched_random(x: np.ndarray, flipped: np.ndarray, fill: float | np.nda
     return np.where(ranks < count, np.asarray(fill, x.dtype), x)
 
 
+@door
 def flip_and_measure(net: Network, x: np.ndarray, labels: np.ndarray, rule: Rule = "0",
                      fraction: float = 0.15, fill: float | np.ndarray = 0.0,
                      order: str = "signed", pixels: str = "all", rng: Seed = 0,
@@ -166,13 +173,14 @@ def first_of_each(labels: np.ndarray, digits: Sequence[int]) -> list[int]:
 
     Raises ValueError for a digit that is not among the labels (N,).
     """
-    labels = np.asarray(labels)
+    labels, digits = np.asarray(labels), as_list("digits", digits)
     for digit in digits:
         if not (labels == digit).any():
             raise ValueError(f"digits must be classes that occur among the labels, got {digit!r}")
     return [int(np.argmax(labels == digit)) for digit in digits]
 
 
+@door
 def check_classes(net: Network) -> None:
     """Raise ValueError for a network with a single output: it always predicts class 0."""
     if net.sizes[-1] < 2:

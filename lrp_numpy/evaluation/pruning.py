@@ -13,6 +13,7 @@ from lrp_numpy.datasets.mnist import Digits
 from lrp_numpy.explanation import explain
 from lrp_numpy.layers import Dense
 from lrp_numpy.network import Network
+from lrp_numpy.utils.doors import door
 from lrp_numpy.utils.types import Rule, Seed
 from lrp_numpy.utils.validation import check_choice, check_finite, check_inputs
 
@@ -20,6 +21,7 @@ RANKINGS = ("mean relevance", "mean absolute relevance", "variance", "activation
             "random")
 
 
+@door
 def importance(net: Network, x: np.ndarray, by: str, rule: Rule = "0", rng: Seed = 0,
                **parameters: Any) -> np.ndarray:
     """The importance of each input of `net` over a sample of images x (N, D): (D,).
@@ -36,6 +38,7 @@ def importance(net: Network, x: np.ndarray, by: str, rule: Rule = "0", rng: Seed
     return neuron_importance(net, x, 0, by, rule, rng, **parameters)
 
 
+@door
 def neuron_importance(net: Network, x: np.ndarray, layer: int, by: str, rule: Rule = "0",
                       rng: Seed = 0, **parameters: Any) -> np.ndarray:
     """`importance` of the neurons that enter layer number `layer`: 0 for the inputs, 1 for the
@@ -56,6 +59,7 @@ def neuron_importance(net: Network, x: np.ndarray, layer: int, by: str, rule: Ru
     return np.random.default_rng(rng).random(net.sizes[layer])
 
 
+@door
 def top_k(importance: np.ndarray, count: int, rng: Seed = 0) -> np.ndarray:
     """The indices of the `count` largest of importance (D,), in rising order; ties at random.
 
@@ -68,6 +72,7 @@ def top_k(importance: np.ndarray, count: int, rng: Seed = 0) -> np.ndarray:
     return np.sort(np.lexsort((ties, -np.asarray(importance)))[:count])
 
 
+@door
 def prune_inputs(net: Network, kept: np.ndarray) -> Network:
     """The smaller network with only the inputs `kept` (indices): the other rows of W1 are removed.
 
@@ -78,6 +83,7 @@ def prune_inputs(net: Network, kept: np.ndarray) -> Network:
     return prune_neurons(net, 0, kept)
 
 
+@door
 def prune_neurons(net: Network, layer: int, kept: np.ndarray) -> Network:
     """The smaller network in which only the neurons `kept` (indices) enter layer number `layer`.
 
@@ -95,6 +101,7 @@ def prune_neurons(net: Network, layer: int, kept: np.ndarray) -> Network:
     return type(net)(layers, net.classes)
 
 
+@door
 def select_pixels(digits: Digits, kept: np.ndarray) -> Digits:
     """The same digits with only the pixels `kept` (indices), as columns of their own. A copy.
 
@@ -105,11 +112,13 @@ def select_pixels(digits: Digits, kept: np.ndarray) -> Digits:
                            test_images=np.ascontiguousarray(digits.test_images[:, kept]))
 
 
+@door
 def count_parameters(net: Network) -> int:
     """The number of trained parameters: D K + K for each Dense layer."""
     return sum(getattr(layer, name).size for layer in net.layers for name in layer.parameters)
 
 
+@door
 def microseconds_per_image(nets: Sequence[Network], images: Sequence[np.ndarray],
                            repetitions: int = 15) -> np.ndarray:
     """Median time of the forward pass of each network per image, in microseconds: (len(nets),).

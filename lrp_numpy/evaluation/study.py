@@ -9,6 +9,7 @@ from lrp_numpy.evaluation.pixel_flipping import (Outcome, check_classes, flip_ra
 from lrp_numpy.explanation import explain
 from lrp_numpy.network import Network
 from lrp_numpy.training.train import softmax
+from lrp_numpy.utils.doors import door
 from lrp_numpy.utils.labels import label_indices
 from lrp_numpy.utils.types import Seed
 
@@ -45,6 +46,7 @@ class Curves(NamedTuple):
         return float(np.mean(of["lerf"] - of["morf"]))
 
 
+@door
 def outcomes(net: Network, x: np.ndarray, labels: np.ndarray, rules: dict[str, dict[str, Any]],
              fraction: float = 0.15, fill: float | np.ndarray = 0.0, rng: Seed = 0) -> Outcomes:
     """{(condition, rule): Outcome} for images x (N, D), with `fraction` of their pixels flipped.
@@ -75,6 +77,7 @@ def outcomes(net: Network, x: np.ndarray, labels: np.ndarray, rules: dict[str, d
     return found
 
 
+@door
 def estimate(values: Sequence | np.ndarray, rng: Seed = 0, resamples: int = 1000) -> Estimate:
     """The `Estimate` of a measure from values (S, N): S seeds, the same N images for each.
 
@@ -84,6 +87,8 @@ def estimate(values: Sequence | np.ndarray, rng: Seed = 0, resamples: int = 1000
     """
     rng = np.random.default_rng(rng)
     values = np.asarray(values, np.float64)
+    if values.ndim != 2:
+        raise ValueError(f"values must be an array (S, N), got shape {values.shape}")
     by_image, by_seed = values.mean(axis=0), values.mean(axis=1)
     N = len(by_image)
     means = [by_image[rng.integers(0, N, N)].mean() for _ in range(resamples)]
@@ -92,6 +97,7 @@ def estimate(values: Sequence | np.ndarray, rng: Seed = 0, resamples: int = 1000
                     float(by_seed.max()), float(np.median(values)))
 
 
+@door
 def estimates(runs: list[Outcomes],
               rng: Seed = 0) -> dict[tuple[str, str | None], dict[str, Estimate]]:
     """{(condition, rule): {measure: Estimate}} from the `outcomes` of several seeds (a list)."""
@@ -100,6 +106,7 @@ def estimates(runs: list[Outcomes],
                         for run in runs], rng) for name in MEASURES} for condition in runs[0]}
 
 
+@door
 def perturbation_curves(net: Network, x: np.ndarray, labels: np.ndarray, relevance: np.ndarray,
                         fractions: Sequence[float] | np.ndarray, fill: float | np.ndarray = 0.0,
                         pixels: str = "all", rng: Seed = 0) -> Curves:

@@ -7,8 +7,10 @@ from lrp_numpy.layers import (AvgPool2D, BatchNorm, Conv2D, Dense, Flatten, Laye
                               Permute)
 from lrp_numpy.layers.activations import at_zero, zero_centred_name
 from lrp_numpy.network import MLP, Network
+from lrp_numpy.utils.doors import door
 
 
+@door
 def zero_centred(net: Network) -> Network:
     """An equivalent network whose hidden activations are f(z) - f(0): 0 where z is 0.
 
@@ -42,6 +44,7 @@ def zero_centred(net: Network) -> Network:
     return type(net)(layers, net.classes)
 
 
+@door
 def fold_batchnorm(net: Network) -> Network:
     """An equivalent network without its BatchNorm layers: each becomes part of a neighbour.
 

@@ -2,10 +2,12 @@
 import numpy as np
 
 from lrp_numpy.network import MLP
+from lrp_numpy.utils.doors import door
 from lrp_numpy.utils.files import expanded, read_array
 from lrp_numpy.utils.types import FilePath
 
 
+@door
 def from_folder(path: FilePath, activation: str) -> MLP:
     """`MLP.from_arrays` of the files W1.npy (D, K), b1.npy (K,), W2.npy, b2.npy, ... in a folder.
 

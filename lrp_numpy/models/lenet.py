@@ -5,9 +5,11 @@ from numpy.typing import DTypeLike
 from lrp_numpy.layers import Conv2D, Dense, Flatten, MaxPool2D, Unflatten
 from lrp_numpy.layers.activations import check_activation
 from lrp_numpy.network import Network
+from lrp_numpy.utils.doors import door
 from lrp_numpy.utils.types import Seed
 
 
+@door
 def lenet(rng: Seed = 0, activation: str = "relu", channels: tuple[int, int] = (8, 16),
           hidden: int = 120, dtype: DTypeLike = np.float32) -> Network:
     """An untrained convolutional network for digits of 28 x 28 pixels, after LeNet-5.

@@ -15,9 +15,10 @@ from matplotlib.figure import Figure
 from lrp_numpy.evaluation.study import Curves
 from lrp_numpy.plotting.heatmap import (RELEVANCE, as_square, colour_bar, draw_relevance,
                                         symmetric_limit, without_ticks)
+from lrp_numpy.utils.doors import door
 from lrp_numpy.utils.files import atomic_write, expanded
 from lrp_numpy.utils.types import FilePath, Table
-from lrp_numpy.utils.validation import as_float, check_finite, check_integer
+from lrp_numpy.utils.validation import as_float, check_choice, check_finite, check_integer
 
 BLUE, VERMILION = "#0072b2", "#d55e00"      # of Okabe and Ito
 
@@ -35,6 +36,7 @@ def save(figure: Figure, path: FilePath) -> Path:
     return path
 
 
+@door
 def draw_image(axes: Axes, image: np.ndarray, title: str = "") -> None:
     """Draw one image (D,), D = side * side, black on white, on the given axes."""
     check_finite(image, "image")
@@ -42,6 +44,7 @@ def draw_image(axes: Axes, image: np.ndarray, title: str = "") -> None:
     without_ticks(axes, title)
 
 
+@door
 def loss_curve(loss: np.ndarray, epochs: int, title: str = "Cross-entropy of each batch") -> Figure:
     """Figure 1 of the paper: loss (steps,) in nats over the steps, with a running mean."""
     figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
@@ -59,12 +62,16 @@ def loss_curve(loss: np.ndarray, epochs: int, title: str = "Cross-entropy of eac
     return figure
 
 
+@door
 def samples(images: np.ndarray, labels: np.ndarray, predictions: np.ndarray,
             columns: int = 10) -> Figure:
     """Figure 2 of the paper: images with their predictions; misclassified ones are framed.
 
-    images (N, D), labels (N,), predictions (N,).
+    images (N, D), labels (N,), predictions (N,). Raises ValueError unless they are equally many.
     """
+    if not len(images) == len(labels) == len(predictions) > 0:
+        raise ValueError("images, labels and predictions must be equally many, at least one, got "
+                         f"{len(images)}, {len(labels)} and {len(predictions)}")
     rows = -(-len(images) // columns)
     figure, grid = _grid(rows, columns, cell=0.85)
     for axes in grid.flat[len(images):]:
@@ -79,6 +86,7 @@ def samples(images: np.ndarray, labels: np.ndarray, predictions: np.ndarray,
     return figure
 
 
+@door
 def heatmaps(relevances: Sequence[np.ndarray], row_titles: Sequence[str],
              column_titles: Sequence[str], images: np.ndarray | None = None,
              targets: Sequence[np.ndarray] | None = None, title: str = "",
@@ -93,6 +101,17 @@ def heatmaps(relevances: Sequence[np.ndarray], row_titles: Sequence[str],
     """
     if limit is not None and not 0 < as_float(limit) < np.inf:
         raise ValueError(f"limit must be None or a finite number above 0, got {limit!r}")
+    of_images = [] if images is None else [images]
+    for name, arrays in (("relevances", relevances), ("images", of_images),
+                         ("targets", [] if targets is None else targets)):
+        _check_rows(name, arrays, len(row_titles))
+    if not len(row_titles) or not len(relevances):
+        raise ValueError("row_titles and relevances must each hold at least one, got "
+                         f"{len(row_titles)} and {len(relevances)}")
+    for name, each in (("column_titles", column_titles), ("targets", targets)):
+        if each is not None and len(each) != len(relevances):
+            raise ValueError(f"{name} must be as many as relevances, {len(relevances)}, got "
+                             f"{len(each)}")
     first = 0 if images is None else 1
     figure, grid = _grid(len(row_titles), first + len(relevances))
     for i, row in enumerate(grid):
@@ -110,6 +129,7 @@ def heatmaps(relevances: Sequence[np.ndarray], row_titles: Sequence[str],
     return figure
 
 
+@door
 def class_matrix(means: np.ndarray, dots: bool = False) -> Figure:
     """A matrix of heatmaps, means (K, K, D): a row for each true class, a column for each explained
     class. All have the same limits, in units of the logit; a class without images (NaN) is blank.
@@ -130,6 +150,7 @@ def class_matrix(means: np.ndarray, dots: bool = False) -> Figure:
     return figure
 
 
+@door
 def bars(R: np.ndarray, names: Sequence[str], unassigned: dict[str, float] | None = None,
          values: Sequence | np.ndarray | None = None, most: int = 10,
          unit: str = "units of the output") -> Figure:
@@ -173,6 +194,7 @@ def bars(R: np.ndarray, names: Sequence[str], unassigned: dict[str, float] | Non
     return figure
 
 
+@door
 def flipped_images(variants: Sequence[np.ndarray], predictions: Sequence[np.ndarray],
                    labels: np.ndarray, column_titles: Sequence[str], title: str = "") -> Figure:
     """Figure 4 of the paper: a row for each image, a column for each variant of it.
@@ -180,6 +202,12 @@ def flipped_images(variants: Sequence[np.ndarray], predictions: Sequence[np.ndar
     variants: a list of arrays (N, D), one a column; predictions: a list of arrays (N,), the class
     predicted for each; labels (N,). Misclassified images are framed.
     """
+    _check_rows("variants", variants, len(labels))
+    _check_rows("predictions", predictions, len(labels))
+    if not len(variants) == len(predictions) == len(column_titles) > 0 or not len(labels):
+        raise ValueError("variants, predictions and column_titles must be equally many, at least "
+                         f"one, and labels at least one, got {len(variants)}, {len(predictions)}, "
+                         f"{len(column_titles)} and {len(labels)}")
     figure, grid = _grid(len(labels), len(variants))
     for i, row in enumerate(grid):
         for axes, images, predicted in zip(row, variants, predictions):
@@ -194,12 +222,14 @@ def flipped_images(variants: Sequence[np.ndarray], predictions: Sequence[np.ndar
     return figure
 
 
+@door
 def flipping_curves(results: dict[tuple[str, str, str], Curves], of: str, label: str) -> Figure:
     """Perturbation curves: a column for each network, a row for each fill and rule.
 
     results: {(network, rule, fill): study.Curves}; of: "accuracy" or "probability"; label: of the
     vertical axis. The area between LeRF and MoRF is shaded, and its size, the SRG, given.
     """
+    check_choice("of", of, ("accuracy", "probability"))
     names, rules, fills = (list(dict.fromkeys(part)) for part in zip(*results))
     rows = [(fill, rule) for fill in fills for rule in rules]
     figure, grid = plt.subplots(len(rows), len(names), squeeze=False, sharex=True, sharey=True,
@@ -227,6 +257,7 @@ def flipping_curves(results: dict[tuple[str, str, str], Curves], of: str, label:
     return figure
 
 
+@door
 def pruning_curves(rows: Table, what: str) -> Figure:
     """Accuracy against the number of inputs or neurons kept: a panel for each ranking.
 
@@ -267,6 +298,14 @@ def _label_ends(axes, apart=0.16):
         place = max(line.get_ydata()[-1], place + apart)
         axes.annotate(line.get_label(), (1, place), (4, 0), color=line.get_color(), fontsize=8,
                       xycoords=("axes fraction", "data"), textcoords="offset points", va="center")
+
+
+def _check_rows(name, arrays, rows):
+    """Each of the arrays must have a row for each image."""
+    for array in arrays:
+        if np.ndim(array) == 0 or len(array) < rows:
+            raise ValueError(f"{name} must have {rows} rows, one for each image, got "
+                             f"{'none' if np.ndim(array) == 0 else len(array)}")
 
 
 def _entitle(figure, title):

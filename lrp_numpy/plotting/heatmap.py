@@ -8,11 +8,13 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
+from lrp_numpy.utils.doors import door
 from lrp_numpy.utils.validation import check_finite
 
 RELEVANCE = LinearSegmentedColormap.from_list("relevance", ["#2f6dff", "#ffffff", "#b40000"])
 
 
+@door
 def draw_relevance(axes: Axes, R: np.ndarray, title: str = "", limit: float | None = None,
                    dots: bool = False) -> None:
     """Draw one image's relevance (D,), D = side * side, on the given axes.

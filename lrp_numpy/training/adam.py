@@ -2,6 +2,7 @@
 import numpy as np
 
 from lrp_numpy.network import Network
+from lrp_numpy.utils.doors import door
 from lrp_numpy.utils.validation import as_float
 
 State = list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]]
@@ -41,6 +42,7 @@ class Adam:
         return self.t, self.learning_rate, self.beta1, self.beta2, self.epsilon
 
 
+@door
 def init_state(net: Network) -> State:
     """[[(w, m, v), ...], ...]: the trained arrays of each layer, with moments of 0."""
     arrays = [[getattr(layer, name) for name in layer.parameters] for layer in net.layers]

@@ -16,6 +16,7 @@ from lrp_numpy.ops.blas import one_core_free
 from lrp_numpy.ops.reference import log_softmax
 from lrp_numpy.training import checkpoint as checkpoints
 from lrp_numpy.training.adam import Adam
+from lrp_numpy.utils.doors import door
 from lrp_numpy.utils.labels import label_indices
 from lrp_numpy.utils.files import expanded
 from lrp_numpy.utils.types import FilePath, Seed
@@ -28,11 +29,13 @@ class History(NamedTuple):
     accuracy: np.ndarray    # (epochs,) accuracy on the test images after each epoch
 
 
+@door
 def softmax(logits: np.ndarray) -> np.ndarray:
     """p_k = exp(logit_k) / sum_k' exp(logit_k'), row by row (N, K)."""
     return np.exp(log_softmax(logits))
 
 
+@door
 def accuracy(net: Network, images: np.ndarray, labels: np.ndarray,
              engine: str | None = None) -> float:
     """The fraction of images (N, D) whose largest logit is that of the label (N,).
@@ -71,11 +74,12 @@ def _labels_may_follow(train: Callable[..., History]) -> Callable[..., History]:
     def with_labels(net, digits, *settings, **named):
         if settings and np.ndim(settings[0]) > 0:
             digits, settings = Digits(digits, settings[0], digits, settings[0]), settings[1:]
-        return train(net, digits, *settings, **named)
+        return train(net, _as_digits(digits), *settings, **named)
     return with_labels
 
 
 @_labels_may_follow
+@door
 def train(net: Network, digits: Any, epochs: int = 10, batch_size: int = 100,
           learning_rate: float = 1e-3, rng: Seed = 0, progress: bool = True,
           engine: str | None = None, checkpoint: FilePath | None = None) -> History:
@@ -101,7 +105,6 @@ def train(net: Network, digits: Any, epochs: int = 10, batch_size: int = 100,
     network, other digits, settings or seed; FloatingPointError when the loss, a weight or a moment
     is no longer finite: `net` is then useless, and the checkpoint is the last good one.
     """
-    digits = _as_digits(digits)
     check_integer("epochs", epochs)
     check_integer("batch_size", batch_size)
     adam = Adam(net, learning_rate)

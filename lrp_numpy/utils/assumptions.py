@@ -10,6 +10,7 @@ import numpy as np
 
 from lrp_numpy.ops import reference
 from lrp_numpy.utils.types import Array
+from lrp_numpy.utils.validation import check_shape
 
 TO_CALLER = 4       # warn, from here, through the rule and its checks, to who called it
 
@@ -21,11 +22,16 @@ def warn_of_gamma(a: Array, W: Array, b: Array, R: Array, gamma: float, layer: A
         warnings.warn("gamma is made for activations of at least 0, and some here are negative: it "
                       "then favours negative evidence; use 'gamma_generalized', the rule for both "
                       "signs", stacklevel=TO_CALLER)
-    elif gamma > 0 and ((layer.linear(a, W, b) < 0) & (R != 0)).any():
+    elif gamma > 0 and _any_below_0(layer.linear(a, W, b), R):
         warnings.warn("gamma is made for pre-activations and logits z above 0, and some here that "
                       "have relevance are negative: its denominator can then be nearly 0, and "
                       "relevance huge; use 'gamma_generalized', the rule for both signs",
                       stacklevel=TO_CALLER)
+
+
+def _any_below_0(z, R):
+    check_shape("R", R, z.shape)
+    return ((z < 0) & (R != 0)).any()
 
 
 def warn_of_bits(x: Array) -> None:

@@ -3,7 +3,7 @@
 The error states the argument, what is allowed, and the value.
 """
 import inspect
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import wraps
 from numbers import Real
 from typing import Any
@@ -23,6 +23,14 @@ def check_integer(name: str, value: Any, minimum: int = 1) -> None:
     """`value` must be an integer of at least `minimum`; bools are refused."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
         raise ValueError(f"{name} must be an integer of at least {minimum}, got {value!r}")
+
+
+def as_list(name: str, value: Any) -> list:
+    """`value`, a sequence, as a list."""
+    is_sequence = isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
+    if not is_sequence or isinstance(value, np.ndarray) and value.ndim == 0:
+        raise ValueError(f"{name} must be a list, got {value!r}")
+    return list(value)
 
 
 def as_float(value: Any) -> float:
