@@ -1,0 +1,223 @@
+"""Which pixels of a picture are ink, and how dark it is there.
+
+Paper is what most of the neighbourhood is; ink is what differs from it in brightness or colour. What
+is no part of a digit is left out: a frame or a strip along an edge, the lines of ruled and squared
+paper, specks. A picture that shows two digits, or is unclear, is refused.
+"""
+import numpy as np
+
+from lrp_numpy.datasets.components import Component, components, runs_of
+from lrp_numpy.datasets.pictures import LUMINANCE, MIN_CONTRAST
+
+PAPER_STEPS = (0.35, 0.2, 0.1)      # differences from the paper that still are paper, step by step
+PAPER_WINDOW = 1 / 8                # of the longer side, to each side of a pixel
+NOISE_TIMES = 4                     # times the median difference: below is noise
+INK_SHARE = 0.35                    # of the strong ink's difference: fainter is no ink
+EDGE_SHARE = 1 / 4                  # of a side: the widest frame or strip
+LINE_SHARE = 0.6                    # of a row that a ruled line covers at least
+LINE_WIDTH = 0.03                   # of the side: the widest line
+NEAR = 0.12                         # of the digit's size: pieces nearer than that belong to it
+SPECK = 0.002                       # of the digit's mass: lighter pieces are specks
+MAX_RUNS = 200_000                  # pieces of rows; more are noise, not a digit
+MAX_CROSSINGS = 5                   # of a digit with the picture's edges; more are lines
+
+
+def find_ink(colours: np.ndarray) -> np.ndarray:
+    """The ink (H, W), float32 from 0 (paper) to 1 (the darkest ink), of colours (H, W, 3) in [0, 1].
+
+        difference = (colours - paper) / max(brightness of the paper, 0.5)
+        ink = difference @ v / (v @ v)      v: the mean difference of the digit's strong pixels
+
+    so that a pixel that the pen covers by half is 0.5, whether ink and paper differ in brightness or
+    in colour, and whichever is brighter. `paper` is the local mean of all that differs little from
+    it. Ink is 0 outside of the digit's connected pieces.
+
+    Raises ValueError if there is no ink, if there are two digits of like size, or if the picture is
+    unclear.
+    """
+    difference = _difference(colours)
+    distance = np.sqrt(np.einsum("hwc,hwc->hw", difference, difference) / 3)
+    faint = max(MIN_CONTRAST, NOISE_TIMES * float(np.median(distance)))
+    if distance.max() < faint:
+        raise ValueError("there is no ink: no pixel differs from the paper by "
+                         f"{faint:.0%} of the paper's brightness")
+    distance = without_lines(without_edges(distance, faint), faint)
+    if distance.max() < faint:
+        raise ValueError("there is no ink besides lines and edges")
+    strong = np.percentile(distance[distance >= faint], 95)
+    mask = distance >= max(faint, INK_SHARE * strong)
+    numbers, digit = _digit(mask, distance)
+    is_digit = np.isin(numbers, [piece.number for piece in digit])
+    v = difference[is_digit & (distance >= 0.7 * strong)].mean(axis=0)
+    ink = np.clip(difference @ (v / (v @ v)), 0, 1)
+    ink *= _grown(is_digit, 1)
+    ink *= distance > 0         # not what was left out
+    return ink.astype(np.float32)
+
+
+def _difference(colours):
+    """The difference from the paper (H, W, 3), where the paper's brightness is 1."""
+    paper = np.median(colours.reshape(-1, 3), axis=0)
+    reach = max(1, round(PAPER_WINDOW * max(colours.shape)))
+    for step in PAPER_STEPS:
+        is_paper = np.abs(colours - paper).max(axis=2) <= step
+        share = box_mean(is_paper.astype(np.float32), reach)[..., None]
+        sums = box_mean(colours * is_paper[..., None], reach)
+        paper = np.where(share > 0.02, sums / np.maximum(share, 0.02), paper)
+    return (colours - paper) / np.maximum(paper @ LUMINANCE, 0.5)[..., None]
+
+
+def box_mean(image: np.ndarray, reach: int) -> np.ndarray:
+    """The mean of image (H, W) or (H, W, C) over `reach` pixels to each side, within the image.
+
+    Differences of cumulative sums, along one axis after the other.
+    """
+    for axis in (0, 1):
+        size = image.shape[axis]
+        sums = np.cumsum(np.insert(image, 0, 0, axis=axis), axis=axis, dtype=np.float64)
+        first = np.maximum(np.arange(size) - reach, 0)
+        last = np.minimum(np.arange(size) + reach + 1, size)
+        count = (last - first).reshape([-1 if i == axis else 1 for i in range(image.ndim)])
+        image = ((sums.take(last, axis) - sums.take(first, axis)) / count).astype(np.float32)
+    return image
+
+
+def without_edges(distance: np.ndarray, faint: float) -> np.ndarray:
+    """`distance` (H, W), 0 in a frame or a strip: rows along an edge that are ink for the most part.
+
+    They must end before a quarter of the picture, and no ink may go on from them inwards: the bar
+    of a 7 at the edge is no strip.
+    """
+    distance = distance.copy()
+    for turns in range(4):
+        view = np.rot90(distance, turns)
+        margin = view.shape[1] // 10
+        share = (view[:, margin:view.shape[1] - margin] >= faint).mean(axis=1)
+        end = int(np.argmax(share <= 0.5)) if (share <= 0.5).any() else len(share)
+        inside = share[end + 1 + len(share) // 100:][:1]
+        if 0 < end <= EDGE_SHARE * len(share) and inside.size and inside[0] < 0.02:
+            view[:end + 1 + len(share) // 100] = 0
+    return distance
+
+
+def without_lines(distance: np.ndarray, faint: float) -> np.ndarray:
+    """`distance` (H, W) without ruled lines: thin rows, or columns, of ink from edge to edge.
+
+    A line's pixels become the lesser of the pixels above and below it, so that a stroke that crosses
+    it goes on; where they are clearly darker than the line, they stay.
+    """
+    for _ in range(2):
+        distance = _without_rows(distance, faint).T
+    return distance
+
+
+def _without_rows(distance, faint):
+    height, width = distance.shape
+    mask = distance >= faint
+    columns = np.flatnonzero(mask.any(axis=0))
+    if not columns.size:
+        return distance
+    inner = np.s_[columns[0]:columns[-1] + 1]       # a frame that was left out is no part of a line
+    bands = _bands(mask[:, inner], max(2, round(LINE_WIDTH * height)))
+    if not bands or columns[-1] - columns[0] < 0.8 * width:
+        return distance
+    cleared = distance.copy()
+    for first, last in bands:
+        thick = last - first
+        above, below = (distance[row] if 0 <= row < height else np.zeros(width)
+                        for row in (first - 1, last))
+        crossing = _row_maximum(np.minimum(_row_maximum(above, thick), _row_maximum(below, thick)),
+                                0)
+        level = np.median(distance[first:last, inner], axis=1, keepdims=True)
+        darker = np.where(distance[first:last] > 1.25 * level + 0.08, distance[first:last], 0)
+        cleared[first:last] = np.maximum(np.minimum(distance[first:last], crossing), darker)
+    if len(bands) == 1:     # a single line must go beyond the digit on both sides
+        rest = np.flatnonzero((cleared >= faint).sum(axis=0) > 0)
+        if rest.size and (rest[0] < 0.1 * width or rest[-1] > 0.9 * width):
+            return distance
+    return cleared
+
+
+def _bands(mask, thickest):
+    """[(first, last)]: rows of lines, that cover most of the width and reach both of its ends."""
+    share, end = mask.mean(axis=1), max(1, mask.shape[1] // 20)
+    is_line = (share > LINE_SHARE) & mask[:, :end].any(axis=1) & mask[:, -end:].any(axis=1)
+    bands = []
+    runs = runs_of(is_line[None])
+    for first, last in zip(runs.start, runs.end):
+        while first > 0 and share[first - 1] > 0.3:
+            first -= 1
+        while last < len(share) and share[last] > 0.3:
+            last += 1
+        if last - first <= thickest:
+            bands.append((int(first), int(last)))
+    return bands
+
+
+def _row_maximum(row, reach):
+    """The maximum of row (W,) over `reach` pixels to each side."""
+    padded = np.pad(row, reach)
+    return np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(axis=1)
+
+
+def _digit(mask, distance):
+    """(numbers (H, W), the components of the one digit)."""
+    join = max(mask.shape) // 100       # a pale pen leaves gaps
+    if len(runs_of(mask).row) > MAX_RUNS:
+        raise ValueError("the picture is unclear: it shows noise everywhere")
+    numbers, pieces = components(_grown(mask, join), distance * mask)
+    numbers = numbers * mask
+    pieces = _without_surroundings(pieces, numbers)
+    main = pieces[0]
+    if (numbers == main.number).mean() > 0.6:
+        raise ValueError("the picture is unclear: more than half of it would be ink")
+    if _crossings(numbers == main.number) > MAX_CROSSINGS:
+        raise ValueError("the picture is unclear: lines that run into its edges cannot be told "
+                         "from the digit")
+    digit, others = [main], pieces[1:]
+    near = NEAR * main.size
+    for piece in others:
+        if piece.gap(main) <= near and piece.mass >= SPECK * main.mass:
+            digit.append(piece)
+        elif piece.height >= 0.6 * main.height and piece.mass >= 0.15 * main.mass:
+            raise ValueError("it must show one digit, but shows two of like size")
+    return numbers, digit
+
+
+def _without_surroundings(pieces, numbers):
+    """The components without what lies along an edge or around all others, if a digit is left."""
+    longest = max(numbers.shape)
+
+    def is_digit(piece: Component) -> bool:
+        return piece.size >= 0.1 * longest
+
+    def is_surrounding(piece: Component) -> bool:
+        box = numbers[piece.top:piece.bottom, piece.left:piece.right] == piece.number
+        along_edge = max(
+            (numbers[edge] == piece.number).mean() for edge in (np.s_[0], np.s_[-1], np.s_[:, 0],
+                                                                np.s_[:, -1])) > 0.25
+        around = (piece.size > 0.7 * longest and box.mean() < 0.15 and any(
+            other.height > 0.25 * piece.height and other.top > piece.top
+            and other.bottom < piece.bottom and other.left > piece.left
+            and other.right < piece.right for other in pieces))
+        return along_edge or around
+
+    large = [piece for piece in pieces if is_digit(piece)]
+    left = [piece for piece in large if not is_surrounding(piece)]
+    if not left or len(left) == len(large):
+        return pieces
+    dropped = {piece.number for piece in large} - {piece.number for piece in left}
+    return [piece for piece in pieces if piece.number not in dropped]
+
+
+def _crossings(is_piece):
+    """How often a piece meets the edges of the picture."""
+    return sum(len(runs_of(edge[None]).row) for edge in (is_piece[0], is_piece[-1],
+                                                         is_piece[:, 0], is_piece[:, -1]))
+
+
+def _grown(mask, reach):
+    """The mask (H, W) grown by `reach` pixels in each direction."""
+    if reach == 0:
+        return mask
+    return box_mean(mask.astype(np.float32), reach) > 0.5 / (2 * reach + 1)**2
