@@ -106,52 +106,45 @@ def without_lines(distance: np.ndarray, faint: float) -> np.ndarray:
     A line's pixels become the lesser of the pixels above and below it, so that a stroke that crosses
     it goes on; where they are clearly darker than the line, they stay.
     """
-    for _ in range(2):
-        distance = _without_rows(distance, faint).T
-    return distance
+    rows, columns = _bands(distance >= faint), _bands(distance.T >= faint)
+    no_columns = distance.copy()
+    for first, last in columns:
+        no_columns[:, first:last] = 0       # what crosses a row is no column of a grid
+    cleared = _interpolated(distance, no_columns, rows, faint)
+    return _interpolated(cleared.T, cleared.T, columns, faint).T
 
 
-def _without_rows(distance, faint):
+def _interpolated(distance, across, bands, faint):
+    """`distance` without bands of rows, where a stroke is seen in `across`, above and below."""
     height, width = distance.shape
-    mask = distance >= faint
-    columns = np.flatnonzero(mask.any(axis=0))
-    if not columns.size:
-        return distance
-    inner = np.s_[columns[0]:columns[-1] + 1]       # a frame that was left out is no part of a line
-    bands = _bands(mask[:, inner], max(2, round(LINE_WIDTH * height)))
-    if not bands or columns[-1] - columns[0] < 0.8 * width:
-        return distance
     cleared = distance.copy()
     for first, last in bands:
-        thick = last - first
-        above, below = (distance[row] if 0 <= row < height else np.zeros(width)
-                        for row in (first - 1, last))
-        crossing = _row_maximum(np.minimum(_row_maximum(above, thick), _row_maximum(below, thick)),
-                                0)
-        level = np.median(distance[first:last, inner], axis=1, keepdims=True)
-        darker = np.where(distance[first:last] > 1.25 * level + 0.08, distance[first:last], 0)
-        cleared[first:last] = np.maximum(np.minimum(distance[first:last], crossing), darker)
+        above, below = (_row_maximum(across[row], last - first) if 0 <= row < height
+                        else np.zeros(width) for row in (first - 1, last))
+        line = distance[first:last]
+        level = np.median(line[line >= faint]) if (line >= faint).any() else 0
+        darker = np.where(line > 1.25 * level + 0.08, line, 0)
+        cleared[first:last] = np.maximum(np.minimum(line, np.minimum(above, below)), darker)
     if len(bands) == 1:     # a single line must go beyond the digit on both sides
-        rest = np.flatnonzero((cleared >= faint).sum(axis=0) > 0)
+        rest = np.flatnonzero((cleared >= faint).any(axis=0))
         if rest.size and (rest[0] < 0.1 * width or rest[-1] > 0.9 * width):
             return distance
     return cleared
 
 
-def _bands(mask, thickest):
+def _bands(mask):
     """[(first, last)]: rows of lines, that cover most of the width and reach both of its ends."""
+    inked = np.flatnonzero(mask.any(axis=0))        # a frame that was left out is no part of a line
+    if not inked.size or inked[-1] - inked[0] < 0.8 * mask.shape[1]:
+        return []
+    mask = mask[:, inked[0]:inked[-1] + 1]
     share, end = mask.mean(axis=1), max(1, mask.shape[1] // 20)
     is_line = (share > LINE_SHARE) & mask[:, :end].any(axis=1) & mask[:, -end:].any(axis=1)
-    bands = []
-    runs = runs_of(is_line[None])
-    for first, last in zip(runs.start, runs.end):
-        while first > 0 and share[first - 1] > 0.3:
-            first -= 1
-        while last < len(share) and share[last] > 0.3:
-            last += 1
-        if last - first <= thickest:
-            bands.append((int(first), int(last)))
-    return bands
+    lines = runs_of(is_line[None])
+    thickest = max(2, round(LINE_WIDTH * len(mask)))
+    soft = np.pad(share > LINE_SHARE / 2, 1)        # the pale edges of a line
+    return [(int(first - soft[first]), int(last + soft[last + 1]))
+            for first, last in zip(lines.start, lines.end) if last - first <= thickest]
 
 
 def _row_maximum(row, reach):
