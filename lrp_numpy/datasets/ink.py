@@ -157,23 +157,23 @@ def _digit(mask, distance):
     """(numbers (H, W), the components of the one digit)."""
     join = max(mask.shape) // 100       # a pale pen leaves gaps
     if len(runs_of(mask).row) > MAX_RUNS:
-        raise ValueError("the picture is unclear: it shows noise everywhere")
+        raise ValueError("it is unclear: there is noise everywhere")
     numbers, pieces = components(_grown(mask, join), distance * mask)
     numbers = numbers * mask
     pieces = _without_surroundings(pieces, numbers)
     main = pieces[0]
     if (numbers == main.number).mean() > 0.6:
-        raise ValueError("the picture is unclear: more than half of it would be ink")
+        raise ValueError("it is unclear: more than half of it would be ink")
     if _crossings(numbers == main.number) > MAX_CROSSINGS:
-        raise ValueError("the picture is unclear: lines that run into its edges cannot be told "
-                         "from the digit")
+        raise ValueError("it is unclear: lines that run into its edges cannot be told from the "
+                         "digit")
     digit, others = [main], pieces[1:]
     near = NEAR * main.size
     for piece in others:
         if piece.gap(main) <= near and piece.mass >= SPECK * main.mass:
             digit.append(piece)
         elif piece.height >= 0.6 * main.height and piece.mass >= 0.15 * main.mass:
-            raise ValueError("it must show one digit, but shows two of like size")
+            raise ValueError("it shows two of like size")
     return numbers, digit
 
 
