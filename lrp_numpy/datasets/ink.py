@@ -85,19 +85,26 @@ def box_mean(image: np.ndarray, reach: int) -> np.ndarray:
 def without_edges(distance: np.ndarray, faint: float) -> np.ndarray:
     """`distance` (H, W), 0 in a frame or a strip: rows along an edge that are ink for the most part.
 
-    They must end before a quarter of the picture, and no ink may go on from them inwards: the bar
-    of a 7 at the edge is no strip.
+    They must end before a quarter of the picture, and no ink may go on from them inwards, unless
+    they reach further to both sides than all other ink: the bar of a 7 at the edge is no strip.
     """
     distance = distance.copy()
     for turns in range(4):
         view = np.rot90(distance, turns)
-        margin = view.shape[1] // 10
-        share = (view[:, margin:view.shape[1] - margin] >= faint).mean(axis=1)
-        end = int(np.argmax(share <= 0.5)) if (share <= 0.5).any() else len(share)
-        inside = share[end + 1 + len(share) // 100:][:1]
-        if 0 < end <= EDGE_SHARE * len(share) and inside.size and inside[0] < 0.02:
-            view[:end + 1 + len(share) // 100] = 0
+        height, width = view.shape
+        share = (view[:, width // 10:width - width // 10] >= faint).mean(axis=1)
+        end = int(np.argmax(share <= 0.5)) if (share <= 0.5).any() else height
+        first = end + 1 + height // 100         # past the blurred border of the strip
+        if 0 < end <= EDGE_SHARE * height and (
+                share[first] < 0.02 or _is_within(view[first:] >= faint)):
+            view[:first] = 0
     return distance
+
+
+def _is_within(mask):
+    """Whether the ink leaves a tenth of the width free on both sides."""
+    columns = np.flatnonzero(mask.any(axis=0)) / mask.shape[1]
+    return not columns.size or (columns[0] >= 0.1 and columns[-1] <= 0.9)
 
 
 def without_lines(distance: np.ndarray, faint: float) -> np.ndarray:
@@ -126,8 +133,7 @@ def _interpolated(distance, across, bands, faint):
         darker = np.where(line > 1.25 * level + 0.08, line, 0)
         cleared[first:last] = np.maximum(np.minimum(line, np.minimum(above, below)), darker)
     if len(bands) == 1:     # a single line must go beyond the digit on both sides
-        rest = np.flatnonzero((cleared >= faint).any(axis=0))
-        if rest.size and (rest[0] < 0.1 * width or rest[-1] > 0.9 * width):
+        if not _is_within(cleared >= faint):
             return distance
     return cleared
 
@@ -138,8 +144,9 @@ def _bands(mask):
     if not inked.size or inked[-1] - inked[0] < 0.8 * mask.shape[1]:
         return []
     mask = mask[:, inked[0]:inked[-1] + 1]
-    share, end = mask.mean(axis=1), max(1, mask.shape[1] // 20)
-    is_line = (share > LINE_SHARE) & mask[:, :end].any(axis=1) & mask[:, -end:].any(axis=1)
+    share, end = mask.mean(axis=1), max(1, mask.shape[1] // 10)
+    is_line = np.minimum.reduce([share, mask[:, :end].mean(axis=1),
+                                 mask[:, -end:].mean(axis=1)]) > LINE_SHARE
     lines = runs_of(is_line[None])
     thickest = max(2, round(LINE_WIDTH * len(mask)))
     soft = np.pad(share > LINE_SHARE / 2, 1)        # the pale edges of a line
