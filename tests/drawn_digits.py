@@ -1,7 +1,7 @@
 """Digits drawn by strokes of our own, and what happens to pictures of digits in the field.
 
-`ink(digit, seed)` is a drawing (H, W) from 0 (paper) to 1 (ink); `KINDS[kind](path, digit, seed)` saves it
-as a picture of that kind. The same seed has the same strokes in every kind.
+`ink(digit, seed)` is a drawing (H, W) from 0 (paper) to 1 (ink); `KINDS[kind](path, digit, seed)`
+saves it as a picture of that kind. The same seed has the same strokes in every kind.
 """
 import numpy as np
 from PIL import Image, ImageDraw

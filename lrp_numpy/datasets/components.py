@@ -5,7 +5,7 @@ import numpy as np
 
 
 class Component(NamedTuple):
-    """A connected piece: its box in rows top to bottom - 1 and columns left to right - 1, its mass."""
+    """A connected piece: its box, rows top to bottom - 1, columns left to right - 1, and mass."""
     number: int
     top: int
     bottom: int

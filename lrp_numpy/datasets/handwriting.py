@@ -56,9 +56,9 @@ class Reading(NamedTuple):
 def read_digit(path: FilePath) -> np.ndarray:
     """Read a digit from a picture: (784,) float32 in [0, 1], as a network trained on MNIST sees it.
 
-    The file is PNG, JPEG, WebP, BMP, TIFF or GIF. Ink may be darker or brighter than the paper, or of
-    another colour, anywhere in the picture, on plain, ruled or squared paper. `reading` also returns
-    the steps.
+    The file is PNG, JPEG, WebP, BMP, TIFF or GIF. Ink may be darker or brighter than the paper, or
+    of another colour, anywhere in the picture, on plain, ruled or squared paper. `reading` also
+    returns the steps.
 
     Raises ValueError, naming the file, if it cannot be read (`read_picture`), or does not show one
     digit clearly (`find_ink`).

@@ -1,8 +1,8 @@
 """Which pixels of a picture are ink, and how dark it is there.
 
-Paper is what most of the neighbourhood is; ink is what differs from it in brightness or colour. What
-is no part of a digit is left out: a frame or a strip along an edge, the lines of ruled and squared
-paper, specks. A picture that shows two digits, or is unclear, is refused.
+Paper is what most of the neighbourhood is; ink is what differs from it in brightness or colour.
+What is no part of a digit is left out: a frame or a strip along an edge, the lines of ruled and
+squared paper, specks. A picture that shows two digits, or is unclear, is refused.
 """
 import numpy as np
 
@@ -17,7 +17,7 @@ EDGE_SHARE = 1 / 4                  # of a side: the widest frame or strip
 LINE_SHARE = 0.6                    # of a row that a ruled line covers at least
 LINE_WIDTH = 0.03                   # of the side: the widest line
 NEAR = 0.12                         # of the digit's size: pieces nearer than that belong to it
-SPECK = 0.002                       # of the digit's mass: lighter pieces are specks
+SPECK = 0.06                        # of the digit's size: smaller pieces are specks
 MAX_RUNS = 200_000                  # pieces of rows; more are noise, not a digit
 MAX_CROSSINGS = 5                   # of a digit with the picture's edges; more are lines
 
@@ -28,12 +28,12 @@ def find_ink(colours: np.ndarray) -> np.ndarray:
         difference = (colours - paper) / max(brightness of the paper, 0.5)
         ink = difference @ v / (v @ v)      v: the mean difference of the digit's strong pixels
 
-    so that a pixel that the pen covers by half is 0.5, whether ink and paper differ in brightness or
-    in colour, and whichever is brighter. `paper` is the local mean of all that differs little from
+    so that a pixel that the pen covers by half is 0.5, whether ink and paper differ in brightness
+    or in colour, and whichever is brighter. `paper` is the local mean of what differs little from
     it. Ink is 0 outside of the digit's connected pieces.
 
-    Raises ValueError if there is no ink, if there are two digits of like size, or if the picture is
-    unclear.
+    Raises ValueError if there is no ink, if there are two digits of like size, or if the picture
+    is unclear.
     """
     difference = _difference(colours)
     distance = np.sqrt(np.einsum("hwc,hwc->hw", difference, difference) / 3)
@@ -41,7 +41,7 @@ def find_ink(colours: np.ndarray) -> np.ndarray:
     if distance.max() < faint:
         raise ValueError("there is no ink: no pixel differs from the paper by "
                          f"{faint:.0%} of the paper's brightness")
-    distance = without_lines(without_edges(distance, faint), faint)
+    seen, distance = distance, without_lines(without_edges(distance, faint), faint)
     if distance.max() < faint:
         raise ValueError("there is no ink besides lines and edges")
     strong = np.percentile(distance[distance >= faint], 95)
@@ -50,8 +50,8 @@ def find_ink(colours: np.ndarray) -> np.ndarray:
     is_digit = np.isin(numbers, [piece.number for piece in digit])
     v = difference[is_digit & (distance >= 0.7 * strong)].mean(axis=0)
     ink = np.clip(difference @ (v / (v @ v)), 0, 1)
-    ink *= _grown(is_digit, 1)
-    ink *= distance > 0         # not what was left out
+    ink *= _grown(is_digit, 1 + digit[0].size // 20)    # with the pale border of its strokes
+    ink *= distance / np.maximum(seen, faint / 100)     # what lines covered is left out
     return ink.astype(np.float32)
 
 
@@ -83,7 +83,7 @@ def box_mean(image: np.ndarray, reach: int) -> np.ndarray:
 
 
 def without_edges(distance: np.ndarray, faint: float) -> np.ndarray:
-    """`distance` (H, W), 0 in a frame or a strip: rows along an edge that are ink for the most part.
+    """`distance` (H, W), 0 in a frame or a strip: rows along an edge that are mostly ink.
 
     They must end before a quarter of the picture, and no ink may go on from them inwards, unless
     they reach further to both sides than all other ink: the bar of a 7 at the edge is no strip.
@@ -110,7 +110,7 @@ def _is_within(mask):
 def without_lines(distance: np.ndarray, faint: float) -> np.ndarray:
     """`distance` (H, W) without ruled lines: thin rows, or columns, of ink from edge to edge.
 
-    A line's pixels become the lesser of the pixels above and below it, so that a stroke that crosses
+    A line's pixels become the lesser of those above and below it, so that a stroke that crosses
     it goes on; where they are clearly darker than the line, they stay.
     """
     rows, columns = _bands(distance >= faint), _bands(distance.T >= faint)
@@ -172,12 +172,12 @@ def _digit(mask, distance):
     if (numbers == main.number).mean() > 0.6:
         raise ValueError("it is unclear: more than half of it would be ink")
     if _crossings(numbers == main.number) > MAX_CROSSINGS:
-        raise ValueError("it is unclear: lines that run into its edges cannot be told from the "
-                         "digit")
+        raise ValueError("it is unclear: lines that run into its edges cannot be told "
+                         "from the digit")
     digit, others = [main], pieces[1:]
     near = NEAR * main.size
     for piece in others:
-        if piece.gap(main) <= near and piece.mass >= SPECK * main.mass:
+        if piece.gap(main) <= near and piece.size - 2 * join >= SPECK * main.size:
             digit.append(piece)
         elif piece.height >= 0.6 * main.height and piece.mass >= 0.15 * main.mass:
             raise ValueError("it shows two of like size")

@@ -28,7 +28,7 @@ LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)     # of red, green, blu
 MIN_CONTRAST = 0.05         # between ink and paper, where white is 1
 ORIENTATION = 0x0112        # the EXIF tag
 START_OF_SCAN = 0xda        # the JPEG marker after which there is no more to walk over
-NO_SEGMENT = (0xff, *range(0xd0, 0xda))     # JPEG markers without a length, and bytes that only fill
+NO_SEGMENT = (0xff, *range(0xd0, 0xda))     # JPEG markers without a length, and filling bytes
 TURNED: dict[int, Callable] = {     # EXIF orientation: the colours as they are meant to be seen
     2: lambda colours: colours[:, ::-1],
     3: lambda colours: colours[::-1, ::-1],
@@ -43,11 +43,11 @@ def read_picture(path: FilePath) -> np.ndarray:
     """Read a picture: colours (H, W, 3), float32 in [0, 1], red, green, blue.
 
     The file is PNG, JPEG, WebP, BMP, TIFF or GIF (its first frame); its content decides, not its
-    name. A picture with a side above MAX_SIDE is reduced by a whole factor: each pixel is the mean of
-    factor x factor pixels. Where the file is transparent, the paper behind it is white; if nothing
-    would show on white, as with white ink on a clear canvas, it is black. Grey values of 16 bits
-    count from 0 to 2^n - 1, n the number of bits that the largest needs (10 for a camera of 10 bits).
-    The orientation of EXIF is obeyed.
+    name. A picture with a side above MAX_SIDE is reduced by a whole factor: each pixel is the mean
+    of factor x factor pixels. Where the file is transparent, the paper behind it is white; if
+    nothing would show on white, as with white ink on a clear canvas, it is black. Grey values of 16
+    bits count from 0 to 2^n - 1, n the number of bits that the largest needs (10 for a camera of 10
+    bits). The orientation of EXIF is obeyed.
 
     Raises ValueError, naming the file, if it is missing, damaged, no such picture, or larger than
     MAX_PIXELS, MAX_FILE_SIDE, MAX_BYTES, MAX_PARTS allow; all but damage is found before decoding.
