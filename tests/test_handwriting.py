@@ -9,7 +9,7 @@ from PIL import Image
 import lrp_numpy as lrp
 from lrp_numpy.datasets.handwriting import (is_like_mnist, like_mnist, plain_ink, reading,
                                             resampling_matrix)
-from lrp_numpy.datasets.ink import box_mean
+from lrp_numpy.datasets.ink import box_sum
 
 
 def in_a_sheet(image, scale, rng, size=600):
@@ -140,7 +140,7 @@ def test_a_few_of_every_kind(tmp_path, kind):
         KINDS["clean"](tmp_path / "clean.png", i % 10, i)
         KINDS[kind](tmp_path / "digit.png", i % 10, i)
         if kind not in ("small in 28 x 28", "off centre", "uneven light"):      # another pen
-            digit, clean = (box_mean(lrp.read_digit(tmp_path / name).reshape(28, 28), 1).ravel()
+            digit, clean = (box_sum(lrp.read_digit(tmp_path / name).reshape(28, 28), 1).ravel()
                             for name in ("digit.png", "clean.png"))     # a thin pen may be shifted
             assert np.corrcoef(digit, clean)[0, 1] > (0.8 if kind in ("ruled", "squared") else 0.95)
         digit = lrp.read_digit(tmp_path / "digit.png")

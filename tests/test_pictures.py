@@ -13,7 +13,7 @@ from PIL import Image
 import lrp_numpy as lrp
 from lrp_numpy.datasets import pictures
 from lrp_numpy.datasets.components import components
-from lrp_numpy.datasets.ink import box_mean, find_ink
+from lrp_numpy.datasets.ink import box_sum, find_ink
 from lrp_numpy.datasets.pictures import read_picture
 
 INK = np.zeros((40, 30))
@@ -82,11 +82,9 @@ def test_transparency(tmp_path):
     np.testing.assert_allclose(half[..., 0], np.where(INK, 0, 0.8), atol=1e-6)
     np.testing.assert_allclose(half[..., 2], 1)
     tall = np.concatenate([DEEP] * 4)       # more than one strip of rows
-    for clear, expected in ((65535, 1 - INK), (0, 1 - INK)):
+    for clear in (65535, 0):        # black ink on white; white paper without its ink, on black
         read = read_picture(written(tmp_path, tall, transparency=clear))
-        visible = 1 - INK if clear == 0 else INK
-        expected = visible if clear == 0 else 1 - visible     # on black; on white
-        np.testing.assert_allclose(read[..., 0], np.concatenate([expected] * 4))
+        np.testing.assert_allclose(read[..., 0], np.concatenate([1 - INK] * 4))
 
 
 def test_values_of_more_than_8_bits(tmp_path):
@@ -126,7 +124,7 @@ def test_metadata_that_cannot_be_read(tmp_path):
 @pytest.mark.parametrize("form, size", [("JPEG", (3468, 4624)), ("PNG", (3468, 4624)),
                                         ("TIFF", (3468, 4624)), ("GIF", (7016, 4960))])
 def test_large_pictures_are_reduced(tmp_path, form, size):
-    """A phone's picture, a scan of A4 at 600 dots per inch: a side of at most 2000, little memory."""
+    """A phone's picture, a scan of A4 at 600 dots per inch: at most 2000 a side, little memory."""
     picture = np.full(size, 255, np.uint8)
     picture[1000:2000, 400:900] = 0
     file, kept = written(tmp_path, picture, form), []
@@ -228,7 +226,7 @@ def test_small_far_pieces_are_left_out_and_thin_digits_are_not():
     dirty = sheet(one)
     dirty[5, 270], dirty[270, 4:6], dirty[8, 8] = 0, 0, 0
     np.testing.assert_array_equal(find_ink(dirty), find_ink(sheet(one)))
-    np.testing.assert_allclose(find_ink(sheet(one)), one, atol=0.06)
+    np.testing.assert_allclose(find_ink(sheet(one)), one, atol=0.1)
 
 
 def test_pieces_of_one_digit_stay():
@@ -302,8 +300,8 @@ def test_components():
             assert piece.mass == pytest.approx(weight[rows, columns].sum())
 
 
-def test_box_means():
+def test_box_sums():
     image = np.random.default_rng(0).random((9, 7, 2)).astype(np.float32)
     for i, j in ((0, 0), (4, 3), (8, 6), (1, 5)):
         near = image[max(0, i - 2):i + 3, max(0, j - 2):j + 3]
-        np.testing.assert_allclose(box_mean(image, 2)[i, j], near.mean(axis=(0, 1)), rtol=1e-5)
+        np.testing.assert_allclose(box_sum(image, 2)[i, j], near.sum(axis=(0, 1)), rtol=1e-5)

@@ -7,8 +7,9 @@ squared paper, specks. A picture that shows two digits, or is unclear, is refuse
 import numpy as np
 
 from lrp_numpy.datasets.components import Component, components, runs_of
-from lrp_numpy.datasets.pictures import LUMINANCE, MIN_CONTRAST
+from lrp_numpy.datasets.pictures import LUMINANCE, MIN_CONTRAST, block_means
 
+PAPER_SIDE = 400                    # pixels: the paper changes slowly, so a small picture shows it
 PAPER_STEPS = (0.35, 0.2, 0.1)      # differences from the paper that still are paper, step by step
 PAPER_WINDOW = 1 / 8                # of the longer side, to each side of a pixel
 NOISE_TIMES = 4                     # times the median difference: below is noise
@@ -23,7 +24,7 @@ MAX_CROSSINGS = 5                   # of a digit with the picture's edges; more 
 
 
 def find_ink(colours: np.ndarray) -> np.ndarray:
-    """The ink (H, W), float32 from 0 (paper) to 1 (the darkest ink), of colours (H, W, 3) in [0, 1].
+    """The ink (H, W), float32 from 0 (paper) to 1 (darkest), of colours (H, W, 3) in [0, 1].
 
         difference = (colours - paper) / max(brightness of the paper, 0.5)
         ink = difference @ v / (v @ v)      v: the mean difference of the digit's strong pixels
@@ -48,37 +49,56 @@ def find_ink(colours: np.ndarray) -> np.ndarray:
     mask = distance >= max(faint, INK_SHARE * strong)
     numbers, digit = _digit(mask, distance)
     is_digit = np.isin(numbers, [piece.number for piece in digit])
-    v = difference[is_digit & (distance >= 0.7 * strong)].mean(axis=0)
+    v = _pen(difference[is_digit], distance[is_digit])
     ink = np.clip(difference @ (v / (v @ v)), 0, 1)
     ink *= _grown(is_digit, 1 + digit[0].size // 20)    # with the pale border of its strokes
     ink *= distance / np.maximum(seen, faint / 100)     # what lines covered is left out
     return ink.astype(np.float32)
 
 
+def _pen(difference, distance):
+    """The mean difference (N, 3) of the strong pixels that differ as the strongest does."""
+    strong = difference[distance >= 0.7 * np.percentile(distance, 95)]
+    return strong[strong @ difference[distance.argmax()] > 0].mean(axis=0)
+
+
 def _difference(colours):
     """The difference from the paper (H, W, 3), where the paper's brightness is 1."""
+    factor = -(-max(colours.shape) // PAPER_SIDE)
+    paper = _paper(block_means(colours, factor))
+    rows, columns = (np.arange(size) // factor for size in colours.shape[:2])
+    difference = paper[rows[:, None], columns]
+    light = np.maximum(difference @ LUMINANCE, 0.5)
+    np.subtract(colours, difference, out=difference)
+    difference /= light[..., None]
+    return difference
+
+
+def _paper(colours):
+    """The colour of the paper at each pixel (H, W, 3)."""
     paper = np.median(colours.reshape(-1, 3), axis=0)
     reach = max(1, round(PAPER_WINDOW * max(colours.shape)))
+    count = box_sum(np.ones(colours.shape[:2]), reach)
     for step in PAPER_STEPS:
-        is_paper = np.abs(colours - paper).max(axis=2) <= step
-        share = box_mean(is_paper.astype(np.float32), reach)[..., None]
-        sums = box_mean(colours * is_paper[..., None], reach)
-        paper = np.where(share > 0.02, sums / np.maximum(share, 0.02), paper)
-    return (colours - paper) / np.maximum(paper @ LUMINANCE, 0.5)[..., None]
+        is_paper = (np.abs(colours - paper).max(axis=2) <= step).astype(np.float64)
+        found = box_sum(is_paper, reach)[..., None]
+        sums = box_sum(colours * is_paper[..., None], reach)
+        paper = np.where(found > 0.02 * count[..., None], sums / np.maximum(found, 1), paper)
+    return paper.astype(np.float32)
 
 
-def box_mean(image: np.ndarray, reach: int) -> np.ndarray:
-    """The mean of image (H, W) or (H, W, C) over `reach` pixels to each side, within the image.
+def box_sum(image: np.ndarray, reach: int) -> np.ndarray:
+    """The sum of image (H, W) or (H, W, C) over `reach` pixels to each side, within the image.
 
     Differences of cumulative sums, along one axis after the other.
     """
     for axis in (0, 1):
         size = image.shape[axis]
-        sums = np.cumsum(np.insert(image, 0, 0, axis=axis), axis=axis, dtype=np.float64)
+        sums = np.cumsum(np.insert(image, 0, 0, axis=axis), axis=axis, dtype=image.dtype)
         first = np.maximum(np.arange(size) - reach, 0)
         last = np.minimum(np.arange(size) + reach + 1, size)
-        count = (last - first).reshape([-1 if i == axis else 1 for i in range(image.ndim)])
-        image = ((sums.take(last, axis) - sums.take(first, axis)) / count).astype(np.float32)
+        image = sums.take(last, axis)
+        image -= sums.take(first, axis)
     return image
 
 
@@ -220,4 +240,4 @@ def _grown(mask, reach):
     """The mask (H, W) grown by `reach` pixels in each direction."""
     if reach == 0:
         return mask
-    return box_mean(mask.astype(np.float32), reach) > 0.5 / (2 * reach + 1)**2
+    return box_sum(mask.astype(np.int32), reach) > 0

@@ -136,8 +136,8 @@ def _colours(picture, factor):
         if is_deep:         # grey with more than 8 bits, of which one level may be transparent
             grey = np.asarray(strip)
             visible = grey != picture.info.get("transparency", -1)
-            alpha[part] = _block_means(visible, factor)
-            colours[part] = _block_means(np.clip(grey / white, 0, 1), factor)[..., None]
+            alpha[part] = block_means(visible, factor)
+            colours[part] = block_means(np.clip(grey / white, 0, 1), factor)[..., None]
         else:
             pixels = np.asarray(strip.convert("RGBA").reduce(factor)) / np.float32(255)
             colours[part], alpha[part] = pixels[..., :3], pixels[..., 3]
@@ -154,14 +154,18 @@ def _white(picture):
     return np.float32(2 ** max(8, int(high).bit_length()) - 1)
 
 
-def _block_means(image, factor):
-    """The means of factor x factor blocks of image (H, W), rounded up at the far edges."""
+def block_means(image: np.ndarray, factor: int) -> np.ndarray:
+    """The means of factor x factor pixels of image (H, W) or (H, W, C), float32.
+
+    At the far edges, of as many as there are.
+    """
     sums, sizes = image.astype(np.float32), []
     for axis in (0, 1):
         starts = np.arange(0, image.shape[axis], factor)
         sizes.append(np.diff(np.append(starts, image.shape[axis])))
         sums = np.add.reduceat(sums, starts, axis=axis)
-    return sums / np.outer(*sizes).astype(np.float32)
+    count = np.outer(*sizes).astype(np.float32)
+    return sums / count.reshape(count.shape + (1,) * (image.ndim - 2))
 
 
 def _over_paper(colours, alpha):
