@@ -176,7 +176,7 @@ def test_the_same_seed_gives_the_same_files(tmp_path):
     (["explain", "--target", "10"], "--target: invalid choice: 10"),
     (["explain", "--network", "/nowhere/net.npz"], "/nowhere/net.npz is not a network"),
     (["explain", "--image", "/nowhere/3.png"], "/nowhere/3.png cannot be read as a picture"),
-    (["explain", "--image", __file__], "test_cli.py cannot be read as a picture: not a file of the"),
+    (["explain", "--image", __file__], "test_cli.py cannot be read as a picture: not a file of"),
     (["explain", "--image", "3.png", "--digits", "3"], "--digits: not allowed with .* --image"),
     (["--activation", "step"], "--activation: invalid choice: 'step'"),
     (["dance"], "invalid choice: 'dance'"),
