@@ -12,11 +12,12 @@ from lrp_numpy.datasets.pictures import LUMINANCE, MIN_CONTRAST, block_means
 PAPER_SIDE = 400                    # pixels: the paper changes slowly, so a small picture shows it
 PAPER_STEPS = (0.35, 0.2, 0.1)      # differences from the paper that still are paper, step by step
 PAPER_WINDOW = 1 / 8                # of the longer side, to each side of a pixel
-NOISE_TIMES = 4                     # times the median difference: below is noise
+NOISE_TIMES = 4                     # times the paper's median difference: below is noise
 INK_SHARE = 0.35                    # of the strong ink's difference: fainter is no ink
 EDGE_SHARE = 1 / 4                  # of a side: the widest frame or strip
 LINE_SHARE = 0.6                    # of a row that a ruled line covers at least
 LINE_WIDTH = 0.03                   # of the side: the widest line
+MAX_SLOPE = 0.08                    # of ruled lines: of the side, along the other one
 NEAR = 0.12                         # of the digit's size: pieces nearer than that belong to it
 SPECK = 0.06                        # of the digit's size: smaller pieces are specks
 MAX_RUNS = 200_000                  # pieces of rows; more are noise, not a digit
@@ -38,7 +39,8 @@ def find_ink(colours: np.ndarray) -> np.ndarray:
     """
     difference = _difference(colours)
     distance = np.sqrt(np.einsum("hwc,hwc->hw", difference, difference) / 3)
-    faint = max(MIN_CONTRAST, NOISE_TIMES * float(np.median(distance)))
+    noise = np.median(distance[distance < PAPER_STEPS[1]]) if distance.min() < PAPER_STEPS[1] else 0
+    faint = max(MIN_CONTRAST, NOISE_TIMES * float(noise))
     if distance.max() < faint:
         raise ValueError("there is no ink: no pixel differs from the paper by "
                          f"{faint:.0%} of the paper's brightness")
@@ -76,7 +78,7 @@ def _difference(colours):
 
 def _paper(colours):
     """The colour of the paper at each pixel (H, W, 3)."""
-    paper = np.median(colours.reshape(-1, 3), axis=0)
+    paper = _commonest(colours)
     reach = max(1, round(PAPER_WINDOW * max(colours.shape)))
     count = box_sum(np.ones(colours.shape[:2]), reach)
     for step in PAPER_STEPS:
@@ -85,6 +87,14 @@ def _paper(colours):
         sums = box_sum(colours * is_paper[..., None], reach)
         paper = np.where(found > 0.02 * count[..., None], sums / np.maximum(found, 1), paper)
     return paper.astype(np.float32)
+
+
+def _commonest(colours):
+    """The median colour (3,) of the pixels about as bright as most are."""
+    brightness = colours @ LUMINANCE
+    counts, edges = np.histogram(brightness, 16, (0, 1))
+    middle = edges[counts.argmax()] + 1 / 32
+    return np.median(colours[np.abs(brightness - middle) <= PAPER_STEPS[1]], axis=0)
 
 
 def box_sum(image: np.ndarray, reach: int) -> np.ndarray:
@@ -122,9 +132,9 @@ def without_edges(distance: np.ndarray, faint: float) -> np.ndarray:
 
 
 def _is_within(mask):
-    """Whether the ink leaves a tenth of the width free on both sides."""
+    """Whether the ink leaves a thirtieth of the width free on both sides."""
     columns = np.flatnonzero(mask.any(axis=0)) / mask.shape[1]
-    return not columns.size or (columns[0] >= 0.1 and columns[-1] <= 0.9)
+    return not columns.size or (columns[0] >= 1 / 30 and columns[-1] <= 29 / 30)
 
 
 def without_lines(distance: np.ndarray, faint: float) -> np.ndarray:
@@ -133,12 +143,41 @@ def without_lines(distance: np.ndarray, faint: float) -> np.ndarray:
     A line's pixels become the lesser of those above and below it, so that a stroke that crosses
     it goes on; where they are clearly darker than the line, they stay.
     """
-    rows, columns = _bands(distance >= faint), _bands(distance.T >= faint)
-    no_columns = distance.copy()
+    rise, slide = _slope(distance >= faint), _slope(distance.T >= faint)
+    rows = _bands(_sheared(distance, rise) >= faint)
+    columns = _bands(_sheared(distance.T, slide) >= faint)
+    no_columns = _sheared(distance.T, slide)
     for first, last in columns:
-        no_columns[:, first:last] = 0       # what crosses a row is no column of a grid
-    cleared = _interpolated(distance, no_columns, rows, faint)
-    return _interpolated(cleared.T, cleared.T, columns, faint).T
+        no_columns[first:last] = 0          # what crosses a row is no column of a grid
+    no_columns = _sheared(no_columns, -slide).T
+    cleared = _sheared(_interpolated(_sheared(distance, rise), _sheared(no_columns, rise), rows,
+                                     faint), -rise)
+    turned = _sheared(cleared.T, slide)
+    return _sheared(_interpolated(turned, turned, columns, faint), -slide).T
+
+
+def _slope(mask):
+    """How many rows the lines in a mask fall from its left to its right end: where most are found.
+
+    The fourth powers of the rows' shares of ink are summed: full rows count most.
+    """
+    step = max(1, mask.shape[1] // 100)
+    few, most = mask[:, ::step], round(MAX_SLOPE * mask.shape[1])
+    slopes = sorted(range(-most, most + 1, max(1, mask.shape[1] // 300)), key=abs)
+    found = [(_sheared(few, slope).mean(axis=1)**4).sum() for slope in [0, *slopes]]
+    return [0, *slopes][int(np.argmax(found))]
+
+
+def _sheared(image, slope):
+    """image (H, W), whose column at the right end moved up by `slope` rows, those before by less.
+
+    What leaves it above comes back below, so that the opposite slope restores the image.
+    """
+    height, width = image.shape
+    if slope == 0:
+        return image.copy()
+    moved = np.rint(np.arange(width) * (slope / width)).astype(int)
+    return image[(np.arange(height)[:, None] + moved) % height, np.arange(width)]
 
 
 def _interpolated(distance, across, bands, faint):
