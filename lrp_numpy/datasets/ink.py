@@ -10,7 +10,9 @@ from lrp_numpy.datasets.components import Component, components, runs_of
 from lrp_numpy.datasets.pictures import LUMINANCE, MIN_CONTRAST, block_means
 
 PAPER_SIDE = 400                    # pixels: the paper changes slowly, so a small picture shows it
-PAPER_STEPS = (0.35, 0.2, 0.1)      # differences from the paper that still are paper, step by step
+PAPER_STEPS = (0.2, 0.1)            # differences from the paper that still are paper, step by step
+SURFACE_STEPS = 20                  # of reweighted least squares
+LIGHT_RANGE = 0.45                  # how much darker or brighter paper may be than most of it
 PAPER_WINDOW = 1 / 8                # of the longer side, to each side of a pixel
 NOISE_TIMES = 4                     # times the paper's median difference: below is noise
 INK_SHARE = 0.35                    # of the strong ink's difference: fainter is no ink
@@ -21,7 +23,8 @@ MAX_SLOPE = 0.08                    # of ruled lines: of the side, along the oth
 NEAR = 0.12                         # of the digit's size: pieces nearer than that belong to it
 SPECK = 0.06                        # of the digit's size: smaller pieces are specks
 MAX_RUNS = 200_000                  # pieces of rows; more are noise, not a digit
-MAX_CROSSINGS = 5                   # of a digit with the picture's edges; more are lines
+MAX_BESIDE = 2.5                    # times the digit's ink: more in all is no picture of a digit
+MAX_CROSSINGS = 6                   # of a digit with the picture's edges; more are lines
 
 
 def find_ink(colours: np.ndarray) -> np.ndarray:
@@ -39,7 +42,7 @@ def find_ink(colours: np.ndarray) -> np.ndarray:
     """
     difference = _difference(colours)
     distance = np.sqrt(np.einsum("hwc,hwc->hw", difference, difference) / 3)
-    noise = np.median(distance[distance < PAPER_STEPS[1]]) if distance.min() < PAPER_STEPS[1] else 0
+    noise = np.median(distance[distance < PAPER_STEPS[0]]) if distance.min() < PAPER_STEPS[0] else 0
     faint = max(MIN_CONTRAST, NOISE_TIMES * float(noise))
     if distance.max() < faint:
         raise ValueError("there is no ink: no pixel differs from the paper by "
@@ -77,16 +80,44 @@ def _difference(colours):
 
 
 def _paper(colours):
-    """The colour of the paper at each pixel (H, W, 3)."""
-    paper = _commonest(colours)
+    """The colour of the paper at each pixel (H, W, 3): a smooth surface, then a local mean.
+
+    What differs by more than half of what ink does is not paper.
+    """
+    surface = _surface(colours)
+    strong = np.percentile(np.abs(colours - surface).max(axis=2), 98)
     reach = max(1, round(PAPER_WINDOW * max(colours.shape)))
-    count = box_sum(np.ones(colours.shape[:2]), reach)
+    count, paper = box_sum(np.ones(colours.shape[:2]), reach), surface
     for step in PAPER_STEPS:
-        is_paper = (np.abs(colours - paper).max(axis=2) <= step).astype(np.float64)
+        near = np.abs(colours - paper).max(axis=2) <= min(step, strong / 2)
+        is_paper = near.astype(np.float64)
         found = box_sum(is_paper, reach)[..., None]
         sums = box_sum(colours * is_paper[..., None], reach)
-        paper = np.where(found > 0.02 * count[..., None], sums / np.maximum(found, 1), paper)
+        paper = np.where(found > 0.02 * count[..., None], sums / np.maximum(found, 1), surface)
     return paper.astype(np.float32)
+
+
+def _surface(colours):
+    """The polynomial of second degree (H, W, 3) that has the least mean |difference| from colours.
+
+    By weighted least squares, with weights 1 / |difference|; at first from the commonest colour.
+    Pixels that differ from that by more than light can fall are left out.
+    """
+    height, width = colours.shape[:2]
+    y, x = np.mgrid[-1:1:height * 1j, -1:1:width * 1j]
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=2)
+    step = max(1, max(height, width) // 60)
+    points, seen = (array[::step, ::step].reshape(-1, array.shape[2]) for array in (terms, colours))
+    commonest = _commonest(colours)
+    near = np.abs(seen - commonest).max(axis=1) <= LIGHT_RANGE
+    points, seen = (points[near], seen[near]) if near.sum() >= 50 else (points, seen)
+    fitted = np.broadcast_to(commonest, seen.shape)
+    for _ in range(SURFACE_STEPS):
+        weight = 1 / np.maximum(np.abs(seen - fitted).max(axis=1, keepdims=True), 0.01)
+        root = np.sqrt(weight)
+        factors = np.linalg.lstsq(root * points, root * seen, rcond=None)[0]
+        fitted = points @ factors
+    return np.clip(terms @ factors, seen.min(axis=0), seen.max(axis=0))
 
 
 def _commonest(colours):
@@ -94,7 +125,7 @@ def _commonest(colours):
     brightness = colours @ LUMINANCE
     counts, edges = np.histogram(brightness, 16, (0, 1))
     middle = edges[counts.argmax()] + 1 / 32
-    return np.median(colours[np.abs(brightness - middle) <= PAPER_STEPS[1]], axis=0)
+    return np.median(colours[np.abs(brightness - middle) <= PAPER_STEPS[0]], axis=0)
 
 
 def box_sum(image: np.ndarray, reach: int) -> np.ndarray:
@@ -133,7 +164,7 @@ def without_edges(distance: np.ndarray, faint: float) -> np.ndarray:
 
 def _is_within(mask):
     """Whether the ink leaves a thirtieth of the width free on both sides."""
-    columns = np.flatnonzero(mask.any(axis=0)) / mask.shape[1]
+    columns = np.flatnonzero(mask.mean(axis=0) > 0.01) / mask.shape[1]
     return not columns.size or (columns[0] >= 1 / 30 and columns[-1] <= 29 / 30)
 
 
@@ -141,7 +172,8 @@ def without_lines(distance: np.ndarray, faint: float) -> np.ndarray:
     """`distance` (H, W) without ruled lines: thin rows, or columns, of ink from edge to edge.
 
     A line's pixels become the lesser of those above and below it, so that a stroke that crosses
-    it goes on; where they are clearly darker than the line, they stay.
+    it goes on; where they are clearly darker than the line, they stay. Lines may be at a slant. A
+    single line must reach further to both sides than all other ink.
     """
     rise, slide = _slope(distance >= faint), _slope(distance.T >= faint)
     rows = _bands(_sheared(distance, rise) >= faint)
@@ -150,10 +182,14 @@ def without_lines(distance: np.ndarray, faint: float) -> np.ndarray:
     for first, last in columns:
         no_columns[first:last] = 0          # what crosses a row is no column of a grid
     no_columns = _sheared(no_columns, -slide).T
-    cleared = _sheared(_interpolated(_sheared(distance, rise), _sheared(no_columns, rise), rows,
-                                     faint), -rise)
+    cleared = _sheared(_interpolated(_sheared(distance, rise), _sheared(no_columns, rise), rows),
+                       -rise)
     turned = _sheared(cleared.T, slide)
-    return _sheared(_interpolated(turned, turned, columns, faint), -slide).T
+    cleared = _sheared(_interpolated(turned, turned, columns), -slide).T
+    if len(rows) + len(columns) == 1 and not _is_within(
+            (cleared if rows else cleared.T) >= faint):
+        return distance
+    return cleared
 
 
 def _slope(mask):
@@ -180,7 +216,7 @@ def _sheared(image, slope):
     return image[(np.arange(height)[:, None] + moved) % height, np.arange(width)]
 
 
-def _interpolated(distance, across, bands, faint):
+def _interpolated(distance, across, bands):
     """`distance` without bands of rows, where a stroke is seen in `across`, above and below."""
     height, width = distance.shape
     cleared = distance.copy()
@@ -188,12 +224,9 @@ def _interpolated(distance, across, bands, faint):
         above, below = (_row_maximum(across[row], last - first) if 0 <= row < height
                         else np.zeros(width) for row in (first - 1, last))
         line = distance[first:last]
-        level = np.median(line[line >= faint]) if (line >= faint).any() else 0
+        level = np.median(line, axis=1, keepdims=True)
         darker = np.where(line > 1.25 * level + 0.08, line, 0)
         cleared[first:last] = np.maximum(np.minimum(line, np.minimum(above, below)), darker)
-    if len(bands) == 1:     # a single line must go beyond the digit on both sides
-        if not _is_within(cleared >= faint):
-            return distance
     return cleared
 
 
@@ -240,6 +273,8 @@ def _digit(mask, distance):
             digit.append(piece)
         elif piece.height >= 0.6 * main.height and piece.mass >= 0.15 * main.mass:
             raise ValueError("it shows two of like size")
+    if sum(piece.mass for piece in pieces) > MAX_BESIDE * sum(piece.mass for piece in digit):
+        raise ValueError("it is unclear: there is more ink beside the digit than in it")
     return numbers, digit
 
 
