@@ -9,7 +9,7 @@ from PIL import Image
 import lrp_numpy as lrp
 from lrp_numpy.datasets.handwriting import (is_like_mnist, like_mnist, plain_ink, reading,
                                             resampling_matrix)
-from lrp_numpy.datasets.ink import box_sum
+from lrp_numpy.datasets.paper import box_sum
 
 
 def in_a_sheet(image, scale, rng, size=600):
@@ -136,7 +136,7 @@ def test_every_kind_is_read_like_clean_pictures(tmp_path, good_net, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_few_of_every_kind(tmp_path, kind):
     """The same digit as from the clean picture of the same strokes."""
-    for i in (3, 7, 15):
+    for i in (3, 15):
         KINDS["clean"](tmp_path / "clean.png", i % 10, i)
         KINDS[kind](tmp_path / "digit.png", i % 10, i)
         if kind not in ("small in 28 x 28", "off centre", "uneven light"):      # another pen

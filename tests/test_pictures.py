@@ -13,7 +13,8 @@ from PIL import Image
 import lrp_numpy as lrp
 from lrp_numpy.datasets import pictures
 from lrp_numpy.datasets.components import components
-from lrp_numpy.datasets.ink import box_sum, find_ink
+from lrp_numpy.datasets.ink import find_ink
+from lrp_numpy.datasets.paper import box_sum
 from lrp_numpy.datasets.pictures import read_picture
 
 INK = np.zeros((40, 30))
