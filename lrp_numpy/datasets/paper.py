@@ -3,7 +3,7 @@ import numpy as np
 
 from lrp_numpy.datasets.pictures import LUMINANCE, block_means
 
-PAPER_SIDE = 400                    # pixels: the paper changes slowly, so a small picture shows it
+PAPER_SIDE = 150                    # pixels: the paper changes slowly, so a small picture shows it
 PAPER_STEPS = (0.2, 0.1)            # differences from the paper that still are paper, step by step
 SURFACE_STEPS = 20                  # of reweighted least squares
 LIGHT_RANGE = 0.45                  # how much darker or brighter paper may be than most of it
