@@ -191,6 +191,15 @@ def test_a_picture_of_28_x_28_that_is_not_mnists(tmp_path, digits):
         assert np.corrcoef(digit, image.ravel())[0, 1] > 0.9 and digit.max() == 1
 
 
+@pytest.mark.parametrize("turns", range(4))
+def test_the_paper_is_the_median_of_the_whole_rim(turns):
+    """A sheet of 9 x 3, one long side black: without the other, black would be the paper."""
+    picture = np.ones((9, 3, 3), np.float32)
+    picture[:, 0] = 0
+    ink = np.rot90(plain_ink(np.rot90(picture, turns)), -turns)
+    np.testing.assert_allclose(ink, 1 - picture[..., 0], atol=1e-6)
+
+
 def test_the_steps_of_reading(tmp_path):
     KINDS["red on green"](tmp_path / "digit.png", 3, 3)
     steps = reading(tmp_path / "digit.png")
