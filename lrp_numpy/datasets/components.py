@@ -84,7 +84,7 @@ def components(mask: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, list[C
     count = int(label.max(initial=-1)) + 1
     numbers = np.zeros(mask.shape, np.int32)
     numbers[mask] = np.repeat(label + 1, runs.end - runs.start)
-    mass = np.bincount(numbers.ravel(), weight.ravel(), count + 1)
+    mass = np.bincount(numbers[mask], weight[mask], count + 1)
     low, high = np.full((2, count), max(mask.shape)), np.zeros((2, count), int)
     for axis, (first, last) in enumerate(((runs.row, runs.row + 1), (runs.start, runs.end))):
         np.minimum.at(low[axis], label, first)

@@ -7,7 +7,7 @@ squared paper, specks. A picture that shows two digits, or is unclear, is refuse
 import numpy as np
 
 from lrp_numpy.datasets.components import Component, components, runs_of
-from lrp_numpy.datasets.paper import PAPER_STEPS, box_sum, difference_from_paper
+from lrp_numpy.datasets.paper import PAPER_STEPS, difference_from_paper
 from lrp_numpy.datasets.pictures import MIN_CONTRAST
 
 NOISE_TIMES = 4                     # times the paper's median difference: below is noise
@@ -48,11 +48,10 @@ def find_ink(colours: np.ndarray) -> np.ndarray:
         raise ValueError("there is no ink besides lines and edges")
     strong = np.percentile(distance[distance >= faint], 95)
     mask = distance >= max(faint, INK_SHARE * strong)
-    numbers, digit = _digit(mask, distance)
-    is_digit = np.isin(numbers, [piece.number for piece in digit])
+    is_digit, size = _digit(mask, distance)
     v = _pen(difference[is_digit], distance[is_digit])
     ink = np.clip(difference @ (v / (v @ v)), 0, 1)
-    ink *= _grown(is_digit, 1 + digit[0].size // 20)    # with the pale border of its strokes
+    ink *= _grown(is_digit, 1 + size // 20)    # with the pale border of its strokes
     ink *= distance / np.maximum(seen, faint / 100)     # what lines covered is left out
     return ink.astype(np.float32)
 
@@ -98,6 +97,8 @@ def without_lines(distance: np.ndarray, faint: float) -> np.ndarray:
     rise, slide = _slope(distance >= faint), _slope(distance.T >= faint)
     rows = _bands(_sheared(distance, rise) >= faint)
     columns = _bands(_sheared(distance.T, slide) >= faint)
+    if not rows and not columns:
+        return distance
     no_columns = _sheared(distance.T, slide)
     for first, last in columns:
         no_columns[first:last] = 0          # what crosses a row is no column of a grid
@@ -173,7 +174,7 @@ def _row_maximum(row, reach):
 
 
 def _digit(mask, distance):
-    """(numbers (H, W), the components of the one digit)."""
+    """(whether a pixel is of the one digit (H, W), the size of the digit's largest piece)."""
     join = max(mask.shape) // 100       # a pale pen leaves gaps
     if len(runs_of(mask).row) > MAX_RUNS:
         raise ValueError("it is unclear: there is noise everywhere")
@@ -195,7 +196,7 @@ def _digit(mask, distance):
             raise ValueError("it shows two of like size")
     if sum(piece.mass for piece in pieces) > MAX_BESIDE * sum(piece.mass for piece in digit):
         raise ValueError("it is unclear: there is more ink beside the digit than in it")
-    return numbers, digit
+    return np.logical_or.reduce([numbers == piece.number for piece in digit]), main.size
 
 
 def _without_surroundings(pieces, numbers):
@@ -232,6 +233,9 @@ def _crossings(is_piece):
 
 def _grown(mask, reach):
     """The mask (H, W) grown by `reach` pixels in each direction."""
-    if reach == 0:
-        return mask
-    return box_sum(mask.astype(np.int32), reach) > 0
+    for axis in (0, 1):
+        size = mask.shape[axis]
+        sums = np.cumsum(np.insert(mask, 0, False, axis=axis), axis=axis, dtype=np.int16)
+        last = sums.take(np.minimum(np.arange(size) + reach + 1, size), axis)
+        mask = last > sums.take(np.maximum(np.arange(size) - reach, 0), axis)
+    return mask
