@@ -88,7 +88,7 @@ def png_join(parts):
 
 
 def picture_size(content):
-    """The size of float32 colours for each pixel that the reader returns, by the header."""
+    """The size of the colours and the ink of each pixel as float32, by the header."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -98,7 +98,7 @@ def picture_size(content):
     if width * height > pictures.MAX_PIXELS:
         return 0
     factor = -(-max(width, height) // pictures.MAX_SIDE)
-    return 12 * (width // factor + 1) * (height // factor + 1)
+    return 16 * (width // factor + 1) * (height // factor + 1)
 
 
 def halves(content):

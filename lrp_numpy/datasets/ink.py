@@ -50,10 +50,12 @@ def find_ink(colours: np.ndarray) -> np.ndarray:
     mask = distance >= max(faint, INK_SHARE * strong)
     is_digit, size = _digit(mask, distance)
     v = _pen(difference[is_digit], distance[is_digit])
-    ink = np.clip(difference @ (v / (v @ v)), 0, 1)
+    ink = difference @ (v / (v @ v))
+    np.clip(ink, 0, 1, out=ink)
     ink *= _grown(is_digit, 1 + size // 20)    # with the pale border of its strokes
-    ink *= distance / np.maximum(seen, faint / 100)     # what lines covered is left out
-    return ink.astype(np.float32)
+    np.maximum(seen, faint / 100, out=seen)
+    ink *= np.divide(distance, seen, out=seen)      # what lines covered is left out
+    return ink.astype(np.float32, copy=False)
 
 
 def _pen(difference, distance):
