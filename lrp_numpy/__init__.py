@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lrp_numpy import (composites, dialects, evaluation, layers, ops, plotting, rules,
                            training)
+    from lrp_numpy.datasets.handwriting import read_digit
     from lrp_numpy.datasets.mnist import Digits, load_mnist
     from lrp_numpy.evaluation.pixel_flipping import flip, flip_and_measure, measure
     from lrp_numpy.explanation import Explanation, explain, explain_batches
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 MODULES = ("composites", "dialects", "evaluation", "layers", "ops", "plotting", "rules", "training")
 HOMES = {
+    "datasets.handwriting": ("read_digit",),
     "datasets.mnist": ("Digits", "load_mnist"),
     "evaluation.pixel_flipping": ("flip", "flip_and_measure", "measure"),
     "explanation": ("Explanation", "explain", "explain_batches"),

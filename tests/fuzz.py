@@ -5,10 +5,11 @@ For every such file, the reader must return or raise one ValueError that names t
 second, and in at most four times the memory that the file's content needs, plus a fixed amount for
 buffers. Files for which it does not are kept in the folder of --keep.
 
-Only the memory of Python and NumPy is measured. Pillow's is not, but is limited: at most 4096 x
-4096 pixels, and only as many as fit in the file's bytes.
+Only the memory of Python and NumPy is measured. Pillow's is not, but is limited: at most 36 million
+pixels, and of a PNG file only as many as fit in its bytes.
 """
 import argparse
+import contextlib
 import gzip
 import io
 import re
@@ -31,7 +32,7 @@ import lrp_numpy as lrp
 from lrp_numpy.training import checkpoint
 from lrp_numpy.datasets import download, folders, read_idx
 from lrp_numpy.utils import files
-from lrp_numpy.datasets import handwriting
+from lrp_numpy.datasets import handwriting, pictures
 from lrp_numpy.training import init_state
 
 SECONDS = 1.0
@@ -81,16 +82,28 @@ def png_split(content):
 def png_join(parts):
     file = b"\x89PNG\r\n\x1a\n"
     for part in parts:
-        if part[:4] not in (b"IHDR", b"IEND", b"PLTE", b"tRNS", b"gAMA", b"pHYs"):
+        if part[:4] not in (b"IHDR", b"IEND", b"PLTE", b"tRNS", b"gAMA", b"pHYs", b"eXIf"):
             part = b"IDAT" + zlib.compress(part)
         file += struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part))
     return file
 
 
-def png_size(content):
-    """The size of a float32 for each pixel, by the header."""
-    sides = struct.unpack(">2I", content[16:24]) if len(content) >= 24 else (0, 0)
-    return 4 * sides[0] * sides[1] if max(sides) <= handwriting.MAX_SIDE else 0
+def picture_size(content):
+    """The size of the colours and the ink of each pixel as float32, by the header."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            width, height = Image.open(io.BytesIO(content), formats=pictures.FORMATS).size
+    except Exception:
+        return 0
+    if width * height > pictures.MAX_PIXELS:
+        return 0
+    factor = -(-max(width, height) // pictures.MAX_SIDE)
+    return 16 * (width // factor + 1) * (height // factor + 1)
+
+
+def halves(content):
+    return [content[:len(content) // 4], content[len(content) // 4:]]
 
 
 def unpacked_size(content):
@@ -134,12 +147,18 @@ def readers():
         net.save(f"{folder}/network.npz")
         checkpoint.save(f"{folder}/run.npz", init_state(net), [1.0, 2.0], [0.5], fingerprint)
         network, run = (Path(folder, f"{name}.npz").read_bytes() for name in ("network", "run"))
-    npy, png, keras = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    npy, keras = io.BytesIO(), io.BytesIO()
     np.savez_compressed(keras, **dict(zip(folders.KERAS_ARRAYS, 2 * [images, images[:, 0, 0]])))
     csv = ("label," + ",".join(f"pixel{j}" for j in range(784)) + "\n" + "".join(
         ",".join(map(str, [3, *image.ravel()])) + "\n" for image in images)).encode()
     np.save(npy, rng.random((40, 30)))
-    Image.fromarray(rng.integers(0, 255, (30, 20, 4), dtype=np.uint8)).save(png, "png")
+    seven, encoded = np.full((30, 20, 3), 230, np.uint8), {}
+    seven[5:8, 4:15], seven[8:25, 11:14], exif = (20, 20, 90), (20, 20, 90), Image.Exif()
+    exif[0x0112] = 6
+    for form in pictures.FORMATS:
+        file = io.BytesIO()
+        Image.fromarray(seven).save(file, form, exif=exif)
+        encoded[form] = file.getvalue()
 
     def resume(path):
         return checkpoint.load(path, init_state(net), fingerprint.copy(), steps=2, epochs=10)
@@ -155,7 +174,10 @@ def readers():
         "checkpoint": Reader(resume, run, zip_split, zip_join, len),
         "npy": Reader(files.read_array, npy.getvalue(),
                       lambda file: [file[:10], file[10:128], file[128:]], b"".join, len),
-        "png": Reader(handwriting.read_digit, png.getvalue(), png_split, png_join, png_size)}
+        "png": Reader(handwriting.read_digit, encoded["PNG"], png_split, png_join, picture_size),
+        **{form.lower(): Reader(handwriting.read_digit, encoded[form], halves, b"".join,
+                                picture_size)
+           for form in pictures.FORMATS if form != "PNG"}}
 
 
 def damaged(content, rng):
@@ -199,6 +221,9 @@ def fuzz(name, reader, count, folder, seed=0, keep=None):
     the content}."""
     found = {"read": 0, "refused": 0, "wrong": [], "seconds": 0.0, "memory": 0, "times": 0.0}
     path = Path(folder) / f"{name}.bin"
+    path.write_bytes(reader.valid)
+    with contextlib.suppress(Exception):
+        reader.read(path)       # what is imported or kept at the first call does not count
     tracemalloc.start()
     for number in range(count):
         content = sample(reader, np.random.default_rng([seed, number]))

@@ -177,7 +177,7 @@ def test_the_same_seed_gives_the_same_files(tmp_path):
     (["explain", "--target", "10"], "--target: invalid choice: 10"),
     (["explain", "--network", "/nowhere/net.npz"], "/nowhere/net.npz is not a network"),
     (["explain", "--image", "/nowhere/3.png"], "/nowhere/3.png cannot be read as a picture"),
-    (["explain", "--image", __file__], "test_cli.py cannot be read as a picture: not a PNG file"),
+    (["explain", "--image", __file__], "test_cli.py cannot be read as a picture: not a file of"),
     (["explain", "--image", "3.png", "--digits", "3"], "--digits: not allowed with .* --image"),
     (["--activation", "step"], "--activation: invalid choice: 'step'"),
     (["dance"], "invalid choice: 'dance'"),
@@ -334,6 +334,8 @@ def test_digits_of_your_own(tmp_path, capsys):
             e = lrp.explain(net, saved["images"], rule, **parameters)
             np.testing.assert_array_equal(saved[f"relevance_{rule}"], e.input)
             assert saved["target"].tolist() == e.target.tolist()
+        assert (out / "explain_pictures.png").stat().st_size > 0
+        assert f"{out / 'explain_pictures.png'}" in printed
         for i, name in enumerate(("small", "a $large^ one")):
             probability = 100 * np.exp(e.logits[i, label]) / np.exp(e.logits[i]).sum()
             line, = set(re.findall(rf"{re.escape(name)}: predicted {label} \(probability "

@@ -198,8 +198,9 @@ def test_large_files_take_little_memory(tmp_path):
     with open(tmp_path / "npy", "wb") as file:
         np.save(file, rng.random((500, 784)))
     lrp.MLP.random([784, 900, 10]).save(tmp_path / "network")
-    Image.fromarray(rng.integers(0, 256, (1000, 1000), dtype=np.uint8)).save(tmp_path / "png",
-                                                                             "png")
+    seven = rng.integers(200, 220, (1000, 1000), dtype=np.uint8)
+    seven[200:250, 300:700], seven[200:800, 600:650] = 20, 20
+    Image.fromarray(seven).save(tmp_path / "png", "png")
     by_name = readers()
     for name in ("idx", "idx.gz", "npy", "network", "png"):
         reader, path = by_name[name], tmp_path / name

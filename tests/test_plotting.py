@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from lrp_numpy import plotting
+from lrp_numpy.datasets.handwriting import Reading
 from lrp_numpy.evaluation import Curves
 
 RNG = np.random.default_rng(0)
@@ -250,6 +251,21 @@ def test_bars_of_all_features():
 def test_bars_refuse(change, message):
     with pytest.raises(ValueError, match=message):
         plotting.bars(**{"R": np.ones(2), "names": ["a", "b"], **change})
+
+
+def test_readings_show_each_step():
+    rng = np.random.default_rng(0)
+    steps = [Reading(rng.random((40, 30, 3)), rng.random((40, 30)), rng.random(784))
+             for _ in range(2)]
+    figure = plotting.readings(steps, ["mine", "a $b^ c"])
+    grid = np.array(figure.axes).reshape(2, 3)
+    for row, step, name in zip(grid, steps, ("mine", "a $b^ c")):
+        assert row[0].get_ylabel() == name
+        for axes, expected in zip(row, (step.picture, step.ink, step.digit.reshape(28, 28))):
+            np.testing.assert_array_equal(axes.images[0].get_array(), expected)
+        assert row[1].images[0].cmap.name == "gray_r" and row[1].images[0].get_clim() == (0, 1)
+    assert [axes.get_title() for axes in grid[0]] == ["picture", "taken for ink",
+                                                      "what the network sees"]
 
 
 def test_save_makes_the_folder_and_closes(tmp_path):

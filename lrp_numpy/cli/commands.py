@@ -14,7 +14,7 @@ from lrp_numpy import evaluation, explain, flip_and_measure, plotting, training
 from lrp_numpy.cli import draw, report, tables
 from lrp_numpy.cli.job import (Job, explained_network, load_digits, output_folder, print_written,
                                rule_file_name, rule_title, start, train_and_save, train_network)
-from lrp_numpy.datasets.handwriting import read_digit
+from lrp_numpy.datasets.handwriting import reading
 from lrp_numpy.utils.files import write_text, atomic_write
 from lrp_numpy.utils.labels import predicted_labels
 
@@ -58,13 +58,15 @@ def run_train(options: argparse.Namespace) -> None:
 
 
 def run_explain(options: argparse.Namespace) -> None:
-    """Draw the relevance of some digits, or of your own, and print the ledger."""
-    own = [read_digit(path) for path in options.image or []]
+    """Draw the relevance of some digits, or of your own as they are read, and print the ledger."""
+    own = [reading(path) for path in options.image or []]
     job = start(options)
     written = train_and_save(job)
     if own:
-        images, known = np.array(own), {"files": options.image}
+        images, known = np.array([steps.digit for steps in own]), {"files": options.image}
         names = [os.fsencode(Path(path).stem).decode(errors="replace") for path in options.image]
+        figure = plotting.readings(own, [textwrap.fill(name, 16) for name in names])
+        written.append(plotting.save(figure, job.out / "explain_pictures.png"))
     else:
         images, labels = _chosen(job)
         known, names = {"labels": labels}, [f"digit {label}" for label in labels]

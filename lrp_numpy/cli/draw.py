@@ -15,8 +15,9 @@ from matplotlib.widgets import Button, RadioButtons, Slider
 
 from lrp_numpy import Network, explain, training
 from lrp_numpy.composites import parameters_of
-from lrp_numpy.datasets.handwriting import MIN_CONTRAST, like_mnist
+from lrp_numpy.datasets.handwriting import like_mnist
 from lrp_numpy.datasets.idx import SIDE
+from lrp_numpy.datasets.pictures import MIN_CONTRAST
 from lrp_numpy.plotting import draw_image, draw_relevance, symmetric_limit
 from lrp_numpy.rules import LedgerRow
 from lrp_numpy.utils.files import atomic_write

@@ -116,8 +116,9 @@ def build_parser() -> Parser:
         shown = _add_digits(command)
         if command is explain:
             shown.add_argument("--image", metavar="FILE", nargs="+",
-                               help="show these instead: PNG files, each with a digit of your "
-                                    "own, dark on bright paper or bright on dark")
+                               help="show these instead: pictures (PNG, JPEG, WebP, BMP, TIFF, "
+                                    "GIF), each with one digit of your own; a figure shows what "
+                                    "was taken for ink")
     draw = add("draw", "open a window to draw a digit in; at every stroke it shows the prediction "
                "and its relevance", saved, zero_centred, _training("relu"), data, seed)
     draw.add_argument("--picture", metavar="FILE",

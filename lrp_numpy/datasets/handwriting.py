@@ -2,24 +2,17 @@
 
 `ink` is a picture (H, W) from 0 (paper) to 1 (black ink). A digit is a row of 784 pixels.
 """
-import io
-import warnings
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from lrp_numpy.datasets.idx import SIDE
-from lrp_numpy.utils.files import check_regular_file, error_text
+from lrp_numpy.datasets.ink import find_ink
+from lrp_numpy.datasets.pictures import LUMINANCE, read_picture
 from lrp_numpy.utils.types import FilePath
 
 BOX_SIDE = 20               # pixels: the longer side of a digit's bounding box in MNIST
 BOX_THRESHOLD = 0.25        # of the darkest ink: fainter ink does not extend the box
-MIN_CONTRAST = 0.05         # between ink and paper, where white is 1
-MAX_SIDE = 4096             # pixels of a picture; larger ones are not decoded
-MAX_UNPACKED_RATIO = 1032   # bytes that one byte of a PNG file can unpack to (deflate)
-STRIP_ROWS = 64             # rows of a picture to convert at a time
-LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)     # of red, green, blue: ITU-R BT.601
 
 
 def like_mnist(ink: np.ndarray) -> np.ndarray:
@@ -53,75 +46,69 @@ def like_mnist(ink: np.ndarray) -> np.ndarray:
     return digit.ravel()
 
 
+class Reading(NamedTuple):
+    """What is done to a picture, step by step; all float32 in [0, 1]."""
+    picture: np.ndarray     # colours (H, W, 3), as they are meant to be seen
+    ink: np.ndarray         # (H, W)
+    digit: np.ndarray       # (784,), what a network sees
+
+
 def read_digit(path: FilePath) -> np.ndarray:
-    """Read a digit from a PNG file: (784,) float32 in [0, 1].
+    """Read a digit from a picture: (784,) float32 in [0, 1], as a network trained on MNIST sees it.
 
-    A picture of 28 x 28 pixels is taken to be scaled and centred already. Any other goes through
-    `like_mnist`. Raises ValueError as `read_picture` does.
+    The file is PNG, JPEG, WebP, BMP, TIFF or GIF. Ink may be darker or brighter than the paper, or
+    of another colour, anywhere in the picture, on plain, ruled or squared paper. `reading` also
+    returns the steps.
+
+    Raises ValueError, naming the file, if it cannot be read (`read_picture`), or does not show one
+    digit clearly (`find_ink`).
     """
-    ink = read_picture(path)
-    return ink.ravel() if ink.shape == (SIDE, SIDE) else like_mnist(ink)
+    return reading(path).digit
 
 
-def read_picture(path: FilePath) -> np.ndarray:
-    """Read the ink (H, W), float32 in [0, 1], from a PNG file of any kind.
+def reading(path: FilePath) -> Reading:
+    """Read a digit as `read_digit` does, and return each step.
 
-    Colours become their luminance, over white paper where they are transparent. The brightness of
-    the paper is the median of the picture's border. If it is nearer to the brightest pixel than to
-    the darkest, the ink is darker than the paper; otherwise it is brighter, as in MNIST. Ink is the
-    difference from the paper in that direction, so grey paper is 0, too. But a shadow across the
-    paper counts as ink.
-
-    Raises ValueError, naming the file, if it is missing, damaged or not a PNG file, has a side
-    above MAX_SIDE (checked before decoding), or contains no ink.
+    A picture of 28 x 28 pixels is taken as it stands if it already is what MNIST's digits are
+    (`is_like_mnist`). Any other goes through `find_ink` and `like_mnist`.
     """
-    grey = _read_grey(path)
+    picture = read_picture(path)
+    if picture.shape[:2] == (SIDE, SIDE):
+        ink = plain_ink(picture)
+        if is_like_mnist(ink):
+            return Reading(picture, ink, ink.ravel())
+    try:
+        ink = find_ink(picture)
+    except ValueError as error:
+        raise ValueError(f"{path} must show a digit, but {error}") from error
+    return Reading(picture, ink, like_mnist(ink))
+
+
+def is_like_mnist(ink: np.ndarray) -> bool:
+    """Whether ink (28, 28) is scaled and centred as MNIST's digits are.
+
+    Its longer side is 19 or 20 pixels, its centre of mass within 1.1 pixels of (14, 14), both ways,
+    and its darkest pixel at least 0.9. Of MNIST's 10,000 test digits, 9,995 are so.
+    """
+    darkest = ink.max()
+    if darkest < 0.9:
+        return False
+    is_dark = ink >= BOX_THRESHOLD * darkest
+    sides = [np.ptp(np.flatnonzero(is_dark.any(axis=axis))) + 1 for axis in (0, 1)]
+    centre = [np.arange(SIDE) @ ink.sum(axis=axis) / ink.sum() for axis in (0, 1)]
+    return max(sides) in (BOX_SIDE - 1, BOX_SIDE) and np.abs(np.subtract(centre, 14)).max() <= 1.1
+
+
+def plain_ink(picture: np.ndarray) -> np.ndarray:
+    """The ink (H, W) of colours (H, W, 3): the difference in brightness from the paper.
+
+    The paper is the median of the picture's rim. If it is nearer to the brightest pixel than to the
+    darkest, the ink is darker than the paper; otherwise it is brighter, as in MNIST.
+    """
+    grey = picture @ LUMINANCE
     paper = np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]]))
     is_bright = paper - grey.min() >= grey.max() - paper
-    ink = np.subtract(*((paper, grey) if is_bright else (grey, paper)), out=grey)   # saves memory
-    np.clip(ink, 0, 1, out=ink)
-    if ink.max() < MIN_CONTRAST:
-        raise ValueError(f"{path} must show a digit, but there is no ink: no pixel differs from "
-                         f"the paper by {MIN_CONTRAST:.0%}")
-    return ink
-
-
-def _read_grey(path):
-    """The brightness (H, W) of a PNG file, float32, from 0 (black) to 1 (white)."""
-    try:
-        check_regular_file(path)
-        content = Path(path).read_bytes()       # given a path, Pillow trusts its lengths
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")     # about Pillow's size limit: ours is lower
-            with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
-                if max(picture.size) > MAX_SIDE:
-                    raise ValueError(f"a side must have at most {MAX_SIDE} pixels, got "
-                                     f"{picture.width} x {picture.height}")
-                if picture.width * picture.height / 8 > MAX_UNPACKED_RATIO * len(content):
-                    raise ValueError(f"{picture.width} x {picture.height} pixels do not fit in "
-                                     f"{len(content)} bytes")
-                return _luminance(picture)
-    except Image.UnidentifiedImageError as error:
-        raise ValueError(f"{path} cannot be read as a picture: not a PNG file") from error
-    except FileNotFoundError as error:
-        raise ValueError(f"{path} cannot be read as a picture: no such file") from error
-    except Exception as error:      # damaged files make Pillow raise all kinds of errors
-        raise ValueError(f"{path} cannot be read as a picture: {error_text(error)}") from error
-
-
-def _luminance(picture):
-    grey = np.empty((picture.height, picture.width), np.float32)
-    for top in range(0, picture.height, STRIP_ROWS):    # all colours as floats would take too much
-        strip = picture.crop((0, top, picture.width, min(top + STRIP_ROWS, picture.height)))
-        if picture.mode.startswith("I"):        # 16-bit grey, of which one level may be transparent
-            pixels = np.asarray(strip)
-            is_clear = pixels == picture.info.get("transparency", -1)
-            grey[top:top + STRIP_ROWS] = np.where(is_clear, 1, pixels / np.float32(65535))
-        else:
-            colours = np.asarray(strip.convert("RGBA")) / np.float32(255)
-            alpha = colours[..., 3]
-            grey[top:top + STRIP_ROWS] = colours[..., :3] @ LUMINANCE * alpha + (1 - alpha)
-    return grey
+    return np.clip(paper - grey if is_bright else grey - paper, 0, 1)
 
 
 def resampling_matrix(size: int, longer: int) -> np.ndarray:
