@@ -9,6 +9,7 @@ import pytest
 import lrp_numpy as lrp
 from lrp_numpy import composites, dialects, evaluation, plotting, rules, training
 from lrp_numpy.datasets import Digits, read_idx
+from lrp_numpy.datasets.handwriting import Reading
 from lrp_numpy.evaluation import study
 
 RNG = np.random.default_rng(0)
@@ -35,6 +36,8 @@ def runs():
 
 TABLE = [{"ranking": "random", "kept": 2, "accuracy": 0.5, "retrained": None}]
 RULE_ARGUMENTS = {"a": X.astype(float), "W": W, "b": b, "R": RK}
+
+READINGS = [Reading(np.zeros((9, 9, 3)), np.zeros((9, 9)), np.zeros(784))]
 
 # The good arguments of each function, by name
 GOOD = {
@@ -71,6 +74,8 @@ GOOD = {
     "fold_batchnorm": (lrp.fold_batchnorm, dict(net=net())),
     "load_mnist": (lrp.load_mnist, dict(name="mnist", folder="missing")),
     "read_idx": (read_idx, dict(path="missing")),
+    "read_digit": (lrp.read_digit, dict(path="missing")),
+    "readings": (plotting.readings, dict(steps=READINGS, names=["a"])),
     "flip": (lrp.flip, dict(x=X, relevance=R, first="morf", fraction=0.5, fill=0.0,
                             order="signed", pixels="all", rng=0)),
     "flip_ranked": (evaluation.flip_ranked, dict(

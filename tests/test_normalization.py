@@ -1,4 +1,5 @@
 """BatchNorm, folded and as a layer of its own; layers that reorder axes; pooling of rectangles."""
+from dataclasses import fields
 from itertools import pairwise
 
 import numpy as np
@@ -69,7 +70,7 @@ def test_batchnorm_is_folded(name, dtype):
     if dtype == np.float32:
         net = lrp.Network([type(layer)(*(getattr(layer, field).astype(dtype)
                                          if field in layer.parameters else getattr(layer, field)
-                                         for field in layer.__dataclass_fields__))
+                                         for field in [one.name for one in fields(layer)]))
                            for layer in layers])
     before = [layer.W.copy() for layer in net.layers if layer.parameters]
     folded = lrp.fold_batchnorm(net)

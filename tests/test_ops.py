@@ -369,6 +369,7 @@ path, digits = sys.argv[1], lrp.load_mnist()
 digits = lrp.Digits(*(array[:300] for array in digits))
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
+    warnings.filterwarnings("ignore", message="gamma is made for")
     net = lrp.MLP.random([784, 20, 10], "relu")
     assert lrp.train(net, digits, 10, 10, progress=False).accuracy[-1] > 0.5
     e = lrp.explain(net, digits.test_images, "gamma")

@@ -9,6 +9,7 @@ import numpy as np
 from lrp_numpy.datasets.idx import SIDE
 from lrp_numpy.datasets.ink import find_ink
 from lrp_numpy.datasets.pictures import LUMINANCE, read_picture
+from lrp_numpy.utils.doors import door
 from lrp_numpy.utils.types import FilePath
 
 BOX_SIDE = 20               # pixels: the longer side of a digit's bounding box in MNIST
@@ -53,6 +54,7 @@ class Reading(NamedTuple):
     digit: np.ndarray       # (784,), what a network sees
 
 
+@door
 def read_digit(path: FilePath) -> np.ndarray:
     """Read a digit from a picture: (784,) float32 in [0, 1], as a network trained on MNIST sees it.
 

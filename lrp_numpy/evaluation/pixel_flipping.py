@@ -43,7 +43,7 @@ def confidence(logits: np.ndarray) -> np.ndarray:
     Beware: logits can be negative. It exceeds 1 if only top2 is negative, and is negative if both
     are. Where top1 is 0 it is infinite, or NaN if top2 is 0 as well. `margin` is free of all this.
     """
-    top2, top1 = np.sort(logits, axis=1)[:, -2:].T
+    top2, top1 = _top_two(logits)
     with np.errstate(divide="ignore", invalid="ignore"):
         return (top1 - top2) / top1
 
@@ -51,8 +51,14 @@ def confidence(logits: np.ndarray) -> np.ndarray:
 @door
 def margin(logits: np.ndarray) -> np.ndarray:
     """The softmax margin p_top1 - p_top2 (N,), in [0, 1], from logits (N, K)."""
-    top2, top1 = np.sort(softmax(logits), axis=1)[:, -2:].T
+    top2, top1 = _top_two(softmax(logits))
     return top1 - top2
+
+
+def _top_two(scores):
+    if scores.shape[1] < 2:
+        raise ValueError(f"logits must be of at least two classes, got shape {scores.shape}")
+    return np.sort(scores, axis=1)[:, -2:].T
 
 
 @door

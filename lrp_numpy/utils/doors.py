@@ -157,6 +157,11 @@ def _table(value):
     return None if is_table else f"a list of rows, at least one, with {', '.join(sorted(columns))}"
 
 
+def _readings(value):
+    is_list = _is_list(value) and len(value) > 0 and all(hasattr(one, "ink") for one in value)
+    return None if is_list else "a list of what `handwriting.reading` returned, at least one"
+
+
 def _runs(value):
     is_runs = _is_list(value) and len(value) > 0 and all(isinstance(one, Mapping) for one in value)
     return None if is_runs else "a list of what `outcomes` returned, at least one"
@@ -169,7 +174,7 @@ def _limit(value):
 CHECKS: dict[str, Callable[[Any], str | None]] = {
     "net": _network, "nets": _networks, "rng": _seed,
     "x": _array,
-    "logits": _numbers(2, 2, "an array of numbers (N, K), with at least two classes"),
+    "logits": _numbers(2, 1, "an array of numbers (N, K)"),
     "image": _filled_array, "R": _filled_array,
     "means": _numbers(3, 1, "an array of numbers (K, K, D)"),
     "values": _any_numbers("numbers, at least one"), "loss": _any_numbers("numbers, at least one"),
@@ -188,4 +193,4 @@ CHECKS: dict[str, Callable[[Any], str | None]] = {
     "results": _filled_mapping("{(network, rule, fill): Curves}, at least one"),
     "dtype": _float_type, "forward_pass": _forward_pass,
     "dlogits": _numbers(2, 1, "an array of numbers (N, K)"),
-    "digits": _digits, "runs": _runs, "rows": _table}
+    "steps": _readings, "digits": _digits, "runs": _runs, "rows": _table}
