@@ -51,6 +51,10 @@ MODULES = {
     "ops/terms": (["rules"], ["layers"]),
     "training/adam": (["training"], ["checkpoint", "torch"]),
     "training/train": (["training"], ["checkpoint", "layers", "torch"]),
+    "training/checkpoint": (["checkpoint"], []),
+    "datasets/folders": (["folders"], ["data"]),
+    "datasets/idx": (["data"], ["files", "folders"]),
+    "evaluation/study": (["study"], []),
     "evaluation/pixel_flipping": (["pixel_flipping"], []),
     "evaluation/pruning": (["pruning"], [])}
 IMPORTED_ONCE = ["hypothesis", "pytest", "numba", "matplotlib.pyplot", "requests", "PIL.Image",

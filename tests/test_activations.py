@@ -243,3 +243,12 @@ def test_a_centred_network_is_loaded_in_a_fresh_process(tmp_path):
         with np.load(tmp_path / "e.npz") as there:
             np.testing.assert_array_equal(there["logits"], e.logits)
             np.testing.assert_array_equal(there["R"], e.input)
+
+
+@pytest.mark.parametrize("name, f", [
+    ("zero_centred_softplus", lambda z: math.log1p(math.exp(z)) - math.log(2)),
+    ("zero_centred_sigmoid", lambda z: 1 / (1 + math.exp(-z)) - 0.5)])
+def test_centred_activations_by_their_definition(name, f):
+    z = np.linspace(-6, 6, 25)
+    np.testing.assert_allclose(ACTIVATIONS[name].f(z), [f(one) for one in z], rtol=1e-10,
+                               atol=1e-12)

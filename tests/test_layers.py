@@ -480,6 +480,8 @@ def misfits():
         ([end[1], lrp.AvgPool2D(2)], r"takes images \(C, H, W\), but the layer before it gives"),
         ([lrp.Unflatten((6, 6)), conv], r"layer 0: shape must be \(C, H, W\)"),
         ([lrp.Unflatten(36), conv], r"layer 0: shape must be \(C, H, W\)"),
+        ([lrp.Unflatten((0, 6, 6)), conv], r"layer 0: shape must be \(C, H, W\).*at least 1, got"),
+        ([end[1], lrp.Unflatten((1, 1, 2))], "shape must hold 3 numbers"),
         ([lrp.Unflatten((1, None, 6)), conv], r"layer 0: shape must be \(C, H, W\)"),
         ([begin, lrp.Flatten], "layer 1 must be an instance of a dataclass"),
         ([begin, "Flatten"], "layer 1 must be an instance of a dataclass.*got 'Flatten'"),
