@@ -98,7 +98,8 @@ assert np.abs(with_epsilon).max() < 4 and np.abs(with_gamma).max() < 2
 #
 # But gamma relies on two things: that activations are not negative, and that z is positive. Take
 # contributions of 1 and -1.5, so z = -0.5. As γ grows, the positive one grows, and z rises to 0 and
-# crosses it. On both sides of the crossing, gamma makes the very peaks that it should remove.
+# crosses it. On both sides of the crossing, gamma makes the very peaks that it should remove. The
+# rule warns of it.
 
 # %%
 W, R = np.array([[1.0], [-1.5]]), np.array([[-0.5]])

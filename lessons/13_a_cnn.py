@@ -98,8 +98,10 @@ assert (back.reshape(1, 9) == s.reshape(1, 4) @ M.T).all()
 # Dense layer that has the matrix M.
 
 # %%
+import warnings
 from lrp_numpy.rules import RULES, lrp_epsilon
 
+warnings.filterwarnings("ignore", message="gamma is made for")    # of a negative z: see lesson 6
 R = np.array([[[[-2.0, 0.0], [4.0, 6.0]]]])
 pixels = image / 8                                  # in [0, 1], as z_box needs them
 print(lrp_epsilon(image, W, b, R, epsilon=1.0, layer=layer)[0, 0].round(2))

@@ -29,8 +29,10 @@ def test_gamma_where_a_logit_is_negative(engine):
     """With z = 0.5 - 0.6, gamma = 0.2 makes 0.6 - 0.6 of it: relevance is beyond all bounds."""
     net, x = lrp.MLP.from_arrays([np.array([[0.5, 1.0], [-0.6, 1.0]])], [np.zeros(2)],
                                  "relu"), np.ones((1, 2))
-    found, _ = warned(lambda: lrp.explain(net, x, "gamma", 0, gamma=0.2 - 1e-9, engine=engine))
-    assert len(found) == 1 and found[0].startswith(GAMMA) and "'gamma_generalized'" in found[0]
+    found, files = warned(lambda: lrp.explain(net, x, "gamma", 0, gamma=0.2 - 1e-9,
+                                              engine=engine))
+    assert files == {__file__} and len(found) == 1
+    assert found[0].startswith(GAMMA) and "'gamma_generalized'" in found[0]
     assert np.abs(lrp.explain(net, x, "gamma", 0, gamma=0.2 - 1e-9).input).max() > 1e6
     assert np.abs(lrp.explain(net, x, "gamma_generalized", 0, gamma=0.2).input).max() < 1
     for target, rule, parameters in ((1, "gamma", {}), (0, "gamma", {"gamma": 0.0}),
