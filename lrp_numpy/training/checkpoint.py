@@ -45,6 +45,8 @@ def architecture(net: Network) -> str:
         words.append(type(layer).__name__)
         for field in fields(layer):
             value = getattr(layer, field.name)
+            if field.name == "rule" and value is None:      # of AvgPool2D: version 0.1 had none
+                continue
             words += ([field.name, str(value.shape)] if isinstance(value, np.ndarray) else
                       [str(value)])
     return " ".join(words)
