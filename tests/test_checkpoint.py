@@ -202,6 +202,33 @@ def test_of_another_run(tmp_path, small, change, message):
     assert all((layer.W == W).all() for layer, W in zip(net.layers, untouched))
 
 
+def test_the_weights_of_every_layer_are_compared(tmp_path, small):
+    path, net = tmp_path / "run.npz", network()
+    lrp.train(net, small, **settings(epochs=1), checkpoint=path)
+    for number, name in ((0, "W"), (0, "b"), (1, "W"), (1, "b")):
+        other = lrp.MLP(net.layers)
+        getattr(other.layers[number], name).ravel()[-1] += 1
+        with pytest.raises(ValueError, match="its weights are neither"):
+            lrp.train(other, small, **settings(), checkpoint=path)
+    lrp.train(net, small, **settings(), checkpoint=path)
+
+
+def test_what_a_checkpoint_does_not_say_is_missed(tmp_path, small):
+    path = tmp_path / "run.npz"
+    lrp.train(network(), small, **settings(epochs=1), checkpoint=path)
+    with np.load(path) as file:
+        arrays = dict(file)
+    identity = json.loads(str(arrays["identity"]))
+    assert {"network", "rng", "batch_size", "learning_rate", "engine", "train_images"} <= set(
+        identity)
+    for name in identity:
+        if name != checkpoints.FIRST_WEIGHTS:
+            rest = {key: value for key, value in identity.items() if key != name}
+            np.savez(path, **arrays | {"identity": np.array(json.dumps(rest))})
+            with pytest.raises(ValueError, match=f"another {name}: None there"):
+                lrp.train(network(), small, **settings(), checkpoint=path)
+
+
 @pytest.mark.parametrize("damage", [
     lambda whole: b"", lambda whole: b"no zip file", lambda whole: whole[:-30],
     lambda whole: whole[:200] + b"\x00" * 50 + whole[250:], lambda whole: whole[:len(whole) // 2]])
