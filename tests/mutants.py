@@ -54,9 +54,9 @@ MODULES = {
     "training/checkpoint": (["checkpoint"], []),
     "datasets/folders": (["folders"], ["data"]),
     "datasets/idx": (["data"], ["files", "folders"]),
-    "evaluation/study": (["study"], []),
-    "evaluation/pixel_flipping": (["pixel_flipping"], []),
-    "evaluation/pruning": (["pruning"], [])}
+    "evaluation/study": (["study", "absurd_arguments"], []),
+    "evaluation/pixel_flipping": (["pixel_flipping", "absurd_arguments"], []),
+    "evaluation/pruning": (["pruning", "absurd_arguments"], [])}
 IMPORTED_ONCE = ["hypothesis", "pytest", "numba", "matplotlib.pyplot", "requests", "PIL.Image",
                  "tqdm", "torch", "captum.attr", "sklearn.neural_network", "keras"]
 OUTPUT = "mutants.txt"          # of the last round

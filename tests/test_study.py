@@ -154,3 +154,17 @@ def test_every_measure_is_estimated_from_its_own_numbers(trained, digits):
         assert found[name].mean == pytest.approx(np.mean(arrays), rel=1e-12)
         assert found[name].median == pytest.approx(np.median(arrays), rel=1e-12)
     assert len({one.mean for one in found.values()}) == 3
+
+
+def test_the_defaults_are_what_they_are_said_to_be(trained, digits):
+    values = np.random.default_rng(0).random((2, 30))
+    assert study.estimate(values) == study.estimate(values, 0, 1000)
+    runs = [study.outcomes(trained, digits.test_images[:9], digits.test_labels[:9], {})]
+    assert study.estimates(runs) == study.estimates(runs, rng=0)
+
+
+def test_labels_beyond_the_classes_are_refused(trained, digits):
+    x = digits.test_images[:3]
+    for labels in ([0, 1, 10], [0, -1, 1], [0, 1]):
+        with pytest.raises(ValueError, match="^labels must"):
+            lrp.evaluation.perturbation_curves(trained, x, np.array(labels), x, [0.5])
