@@ -19,8 +19,8 @@ from lrp_numpy.utils.assumptions import warn_of_bits
 from lrp_numpy.utils.foreign import check_network
 from lrp_numpy.utils.labels import as_indices, as_labels
 from lrp_numpy.utils.types import Rule, Target
-from lrp_numpy.utils.validation import (as_float, check_array, check_finite, check_integer,
-                                        check_overflow, native)
+from lrp_numpy.utils.validation import (check_array, check_finite, check_integer, check_overflow,
+                                        check_start, native)
 
 BATCH_BYTES = 2**24     # rough size of the arrays of one batch: small enough for the caches
 
@@ -105,7 +105,7 @@ def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None
     if net is not given:        # explain_batches has warned, and hands its own on
         _warn_unless_zero_centred(net)
     target = as_indices(target, len(x), net.sizes[-1], net.classes)
-    _check_start(start, len(x), net)
+    check_start(start, len(x), net.sizes[-1], net.dtype)
     real = np.result_type(net.dtype, x.dtype)       # for bytes, the network's type
     relevance = [np.empty((len(x), *shape), real)
                  for shape in net.shapes[:None if intermediate else 1]]
@@ -167,7 +167,7 @@ def explain_batches(net: Network, x: np.ndarray | Iterable[np.ndarray], rule: Ru
     rules_of_layers(rule, net, parameters)
     _warn_unless_zero_centred(net)
     as_indices(target, 1 if count is None else count, net.sizes[-1], net.classes)
-    _check_start(start, count, net)
+    check_start(start, count, net.sizes[-1], net.dtype)
 
     def pieces():
         with _bar(count, progress) as bar:
@@ -239,21 +239,6 @@ def _warn_unless_zero_centred(net):
             warnings.warn(f"{name}(0) is {at_zero(name):g}, so neurons near z = 0 get relevance "
                           "that they cannot redistribute sensibly; explain zero_centred(net) "
                           "instead, which has the same outputs", stacklevel=3)
-
-
-def _check_start(start, N, net):
-    """`start` must be None, a finite number, or a finite array (N, K)."""
-    if np.ndim(start) > 0:
-        if np.shape(start) != (N, net.sizes[-1]):
-            raise ValueError(f"start must be None, a number, or an array of shape "
-                             f"({N}, {net.sizes[-1]}), got {np.shape(start)}")
-        each = np.asarray(start)
-        if each.dtype.kind not in "iuf":
-            raise ValueError(f"start must hold integers or floats, got {each.dtype}")
-        with np.errstate(over="ignore"):
-            check_finite(each.astype(net.dtype), "start")
-    elif start is not None and not abs(as_float(start)) <= float(np.finfo(net.dtype).max):
-        raise ValueError(f"start must be None or a finite {net.dtype} number, got {start!r}")
 
 
 def _ledger_row(rows, R, R_inputs, a, number, first_row):

@@ -12,13 +12,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lrp_numpy.evaluation.study import Curves
 from lrp_numpy.plotting.heatmap import (RELEVANCE, as_square, colour_bar, draw_relevance,
                                         symmetric_limit, without_ticks)
 from lrp_numpy.utils.doors import door
 from lrp_numpy.utils.files import atomic_write, expanded
-from lrp_numpy.utils.types import FilePath, Table
-from lrp_numpy.utils.validation import as_float, check_choice, check_finite, check_integer
+from lrp_numpy.utils.types import FilePath
+from lrp_numpy.utils.validation import as_float, check_finite, check_integer
 
 BLUE, VERMILION = "#0072b2", "#d55e00"      # of Okabe and Ito
 
@@ -82,7 +81,7 @@ def samples(images: np.ndarray, labels: np.ndarray, predictions: np.ndarray,
         if is_wrong:
             _frame(axes, axes.title)
     wrong = int(np.sum(np.asarray(labels) != np.asarray(predictions)))
-    _entitle(figure, f"Predictions: {wrong} of {len(images)} misclassified (framed)")
+    entitle(figure, f"Predictions: {wrong} of {len(images)} misclassified (framed)")
     return figure
 
 
@@ -125,7 +124,7 @@ def heatmaps(relevances: Sequence[np.ndarray], row_titles: Sequence[str],
     for axes, column_title in zip(grid[0][first:], column_titles):
         axes.set_title(column_title, fontsize=9, parse_math=False)
     colour_bar(figure, grid.ravel().tolist(), limit)
-    _entitle(figure, title)
+    entitle(figure, title)
     return figure
 
 
@@ -145,7 +144,7 @@ def class_matrix(means: np.ndarray, dots: bool = False) -> Figure:
         row[0].set_ylabel(str(t))
     for k, axes in enumerate(grid[0]):
         axes.set_title(str(k), fontsize=9)
-    _entitle(figure, "Mean relevance of each true class (rows) for each explained class (columns)")
+    entitle(figure, "Mean relevance of each true class (rows) for each explained class (columns)")
     colour_bar(figure, grid.ravel().tolist(), limit)
     return figure
 
@@ -218,86 +217,8 @@ def flipped_images(variants: Sequence[np.ndarray], predictions: Sequence[np.ndar
         row[0].set_ylabel(f"{labels[i]}")
     for axes, column_title in zip(grid[0], column_titles):
         axes.set_title(column_title, fontsize=9, parse_math=False)
-    _entitle(figure, title)
+    entitle(figure, title)
     return figure
-
-
-@door
-def flipping_curves(results: dict[tuple[str, str, str], Curves], of: str, label: str) -> Figure:
-    """Perturbation curves: a column for each network, a row for each fill and rule.
-
-    results: {(network, rule, fill): study.Curves}; of: "accuracy" or "probability"; label: of the
-    vertical axis. The area between LeRF and MoRF is shaded, and its size, the SRG, given.
-    """
-    check_choice("of", of, ("accuracy", "probability"))
-    names, rules, fills = (list(dict.fromkeys(part)) for part in zip(*results))
-    rows = [(fill, rule) for fill in fills for rule in rules]
-    figure, grid = plt.subplots(len(rows), len(names), squeeze=False, sharex=True, sharey=True,
-                                figsize=(2.3 * len(names) + 0.6, 1.5 * len(rows) + 0.8),
-                                layout="constrained")
-    for (name, rule, fill), curves in results.items():
-        axes, of_order = grid[rows.index((fill, rule)), names.index(name)], getattr(curves, of)
-        percent = 100 * curves.fractions
-        for order, text, style, colour in (("lerf", "LeRF", "-o", BLUE),
-                                           ("morf", "MoRF", "--s", VERMILION),
-                                           ("random", "random", ":", "black")):
-            axes.plot(percent, of_order[order], style, color=colour, markersize=2.5, linewidth=1.2,
-                      label=text)
-        axes.fill_between(percent, of_order["morf"], of_order["lerf"], color="0.93", zorder=0)
-        axes.set_title(f"SRG {curves.srg(of_order):.2f}", fontsize=8, loc="right", pad=2)
-    for axes in grid[:, -1]:
-        _label_ends(axes)
-    for axes, name in zip(grid[0], names):
-        axes.set_title(name, fontsize=9, loc="left", pad=2, parse_math=False)
-    for row, (fill, rule) in zip(grid, rows):
-        row[0].set_ylabel(f"LRP-{rule}, fill {fill}\n{label}", fontsize=8)
-    for axes in grid[-1]:
-        axes.set_xlabel("pixels flipped (%)", fontsize=9)
-    _entitle(figure, "The wider the gap between LeRF and MoRF, the better the heatmap")
-    return figure
-
-
-@door
-def pruning_curves(rows: Table, what: str) -> Figure:
-    """Accuracy against the number of inputs or neurons kept: a panel for each ranking.
-
-    rows: dicts with "ranking", "kept", "accuracy" and "retrained" (None where it was not done),
-    as report.pruning_rows gives them; what: "inputs", say, for the horizontal axis. The ranking
-    "random", if there is one, is repeated in grey in the other panels.
-    """
-    rankings = list(dict.fromkeys(row["ranking"] for row in rows))
-    columns = min(3, len(rankings))
-    lines = -(-len(rankings) // columns)
-    figure, grid = plt.subplots(lines, columns, squeeze=False, sharex=True, sharey=True,
-                                figsize=(2.8 * columns, 2.2 * lines + 0.7), layout="constrained")
-    for axes in grid.flat[len(rankings):]:
-        axes.set_axis_off()
-    for axes, ranking in zip(grid.flat, rankings):
-        for shown in [ranking] + ["random"] * ("random" in rankings and ranking != "random"):
-            is_own = shown == ranking
-            for key, text, style, colour in (("accuracy", "as pruned", "--s", VERMILION),
-                                             ("retrained", "retrained", "-o", BLUE)):
-                points = [(row["kept"], 100 * row[key]) for row in rows
-                          if row["ranking"] == shown and row[key] is not None]
-                axes.plot(*np.reshape(points, (-1, 2)).T, style, color=colour if is_own else "0.75",
-                          markersize=3.5, zorder=2 if is_own else 1,
-                          label=text if is_own else f"random, {text}")
-        axes.set_title(ranking, fontsize=9, parse_math=False)
-        axes.set(xlabel=f"{what} kept", ylabel="accuracy (%)")
-        axes.label_outer()
-    figure.legend(handles=max((axes.get_lines() for axes in grid.flat), key=len), fontsize=8,
-                  loc="outside lower center", ncols=4)
-    _entitle(figure, f"The higher the curve, the better the ranking finds {what} to prune")
-    return figure
-
-
-def _label_ends(axes, apart=0.16):
-    """Write each line's label at its right end, the labels at least `apart` in units of y."""
-    place = -np.inf
-    for line in sorted(axes.get_lines(), key=lambda line: line.get_ydata()[-1]):
-        place = max(line.get_ydata()[-1], place + apart)
-        axes.annotate(line.get_label(), (1, place), (4, 0), color=line.get_color(), fontsize=8,
-                      xycoords=("axes fraction", "data"), textcoords="offset points", va="center")
 
 
 def _check_rows(name, arrays, rows):
@@ -308,7 +229,8 @@ def _check_rows(name, arrays, rows):
                              f"{'none' if np.ndim(array) == 0 else len(array)}")
 
 
-def _entitle(figure, title):
+def entitle(figure: Figure, title: str) -> None:
+    """A title above all axes, if there is one; "$" is no mathematics."""
     if title:
         figure.suptitle(title, fontsize=10, parse_math=False)
 

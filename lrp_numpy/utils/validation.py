@@ -151,6 +151,21 @@ def check_low_high(low: Any, high: Any, a: np.ndarray) -> tuple[np.ndarray, np.n
     return np.full_like(a, ends[0], real), np.full_like(a, ends[1], real)
 
 
+def check_start(start: Any, N: int | None, outputs: int, real: np.dtype) -> None:
+    """`start` must be None, a finite number, or a finite array (N, outputs), as type `real`."""
+    if np.ndim(start) > 0:
+        if np.shape(start) != (N, outputs):
+            raise ValueError(f"start must be None, a number, or an array of shape "
+                             f"({N}, {outputs}), got {np.shape(start)}")
+        each = np.asarray(start)
+        if each.dtype.kind not in "iuf":
+            raise ValueError(f"start must hold integers or floats, got {each.dtype}")
+        with np.errstate(over="ignore"):
+            check_finite(each.astype(real), "start")
+    elif start is not None and not abs(as_float(start)) <= float(np.finfo(real).max):
+        raise ValueError(f"start must be None or a finite {real} number, got {start!r}")
+
+
 def checked(rule: Callable) -> Callable:
     """A rule of rules.py that first checks its arguments: here are the constraints of all rules.
 
