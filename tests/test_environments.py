@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import drawn_digits
 import numpy as np
 import pytest
 
@@ -85,12 +86,13 @@ def test_an_odd_path(tmp_path):
     package = copied(tmp_path / ODD)
     work = tmp_path / f"{ODD} 2"
     work.mkdir()
-    network, run = f"{ODD}.npz", f"{ODD} run.npz"
+    network, run, digit = f"{ODD}.npz", f"{ODD} run.npz", f"{ODD} 7.png"
+    drawn_digits.KINDS["clean"](work / digit, 7, 0)
     for arguments in (
             ["train", "--epochs", "1", "--hidden", "20", "--checkpoint", run, "--out", ODD],
             ["train", "--epochs", "2", "--hidden", "20", "--checkpoint", run, "--out", ODD],
             ["draw", "--network", f"{ODD}/network.npz", "--picture", f"{ODD}.png"],
-            ["explain", "--network", f"{ODD}/network.npz", "--out", ODD, "--image", f"{ODD}.png"]):
+            ["explain", "--network", f"{ODD}/network.npz", "--out", ODD, "--image", digit]):
         done = lrp_numpy(*arguments, package=package, cwd=work, HOME=str(work))
         assert done.returncode == 0 and "Warning" not in done.stderr, done.stderr
     assert {"network.npz", "loss.csv", "explain_heatmaps.png"} <= {
