@@ -151,8 +151,8 @@ def test_every_measure_is_estimated_from_its_own_numbers(trained, digits):
     for name, arrays in (("accuracy", [one.correct for one in outcomes]),
                          ("confidence", [one.confidence for one in outcomes]),
                          ("margin", [one.margin for one in outcomes])):
-        assert found[name].mean == pytest.approx(np.mean(arrays), rel=1e-12)
-        assert found[name].median == pytest.approx(np.median(arrays), rel=1e-12)
+        assert found[name].mean == pytest.approx(np.mean(arrays, dtype=float), rel=1e-12)
+        assert found[name].median == pytest.approx(np.median(np.array(arrays, float)), rel=1e-12)
     assert len({one.mean for one in found.values()}) == 3
 
 
