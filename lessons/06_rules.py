@@ -102,6 +102,9 @@ assert np.abs(with_epsilon).max() < 4 and np.abs(with_gamma).max() < 2
 # rule warns of it.
 
 # %%
+import warnings
+
+warnings.filterwarnings("ignore", message="gamma is made for")      # here we want to see it happen
 W, R = np.array([[1.0], [-1.5]]), np.array([[-0.5]])
 tell(lrp_0)
 peak = tell(lrp_gamma, gamma=0.49)

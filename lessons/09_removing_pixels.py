@@ -68,12 +68,12 @@ assert np.isclose(confidence(np.array([[4.0, -2.0, -9.0]])), 1.5)
 #
 # A sigmoid network, 15 % of the pixels (118 of 784), the digits 0, 1, 2, 4, 7. The relevance is
 # that of the predicted class. We explain the network as it stands, as the paper did, and switch the
-# warning of `explain` off.
+# warnings of `explain` off: of the sigmoid, and of gamma, which is not made for its negative z.
 
 # %%
 import warnings
 
-warnings.filterwarnings("ignore", message=".*zero_centred")
+warnings.filterwarnings("ignore", message=".*zero_centred|gamma is made for")
 digits = lrp.load_mnist()
 images, labels = digits.test_images, digits.test_labels
 sigmoid = lrp.MLP.random([784, 500, 10], activation="sigmoid", rng=0)
