@@ -54,6 +54,11 @@ MODULES = {
     "training/checkpoint": (["checkpoint"], []),
     "datasets/folders": (["folders"], ["data"]),
     "datasets/idx": (["data"], ["files", "folders"]),
+    "datasets/pictures": (["pictures"], ["handwriting", "files"]),
+    "datasets/paper": (["handwriting"], ["pictures"]),
+    "datasets/ink": (["handwriting"], ["pictures"]),
+    "datasets/components": (["handwriting"], ["pictures"]),
+    "datasets/handwriting": (["handwriting", "pictures"], []),
     "evaluation/study": (["study", "absurd_arguments"], []),
     "evaluation/pixel_flipping": (["pixel_flipping", "absurd_arguments"], []),
     "evaluation/pruning": (["pruning", "absurd_arguments"], [])}
