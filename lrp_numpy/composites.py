@@ -116,7 +116,9 @@ def rules_of_layers(rule: Rule, net: Network,
 
     rule and parameters: as `explain` takes them. Raises ValueError if they do not fit.
     """
-    count = len(layers_with_rule(net))
+    count, options = len(layers_with_rule(net)), {name for one in net.layers for name in one.options}
+    if count == 0 and options and rule != "0":
+        raise ValueError(f"rule must be left out: no layer of this network takes one, got {rule!r}")
     if isinstance(rule, str) and rule in COMPOSITES:
         rule = COMPOSITES[rule](net)
     if isinstance(rule, (list, tuple)) and not _is_pair(rule):
@@ -138,7 +140,8 @@ def rules_of_layers(rule: Rule, net: Network,
                              "and its parameters, or a composite "
                              f"({', '.join(map(repr, COMPOSITES))}), got {name!r}")
         _check_parameters(own, [name])
-    _check_parameters(parameters, [name for name, _ in pairs])
+    _check_parameters({name: value for name, value in parameters.items() if name not in options},
+                      [name for name, _ in pairs])
     bound = iter([_bound(find_rule(name), {**{
         parameter: value for parameter, value in parameters.items()
         if parameter in parameters_of(name)}, **own}) for name, own in pairs])

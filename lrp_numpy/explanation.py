@@ -78,7 +78,8 @@ def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None
         a pair of either and its parameters, such as ("gamma", {"gamma": 0.5});
     or the name of a composite in composites.COMPOSITES, which sets the rules of all layers.
     parameters: of the rules, such as gamma=0.25, passed to each rule that takes them and has none
-    of its own. Layers without weights (Flatten, pooling) propagate as their class defines.
+    of its own; and the options of layers, such as beta=1 of a soft-min. Layers without weights
+    (Flatten, pooling) propagate as their class defines.
     start: R at the logits. None: the logit of the explained class; a number for that class, such as
     the 1.0 of some other software; or an array (N, K) of your own, such as z_4 at 4 and -z_9 at 9
     for "why 4 and not 9?". Relevance is then in units of `start`.
@@ -97,8 +98,7 @@ def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None
     check_network(net, Network)
     check_array(x, net.sizes[0], also=[np.uint8])
     warn_of_bits(x)
-    if layer is not None:
-        net = net.up_to(layer)
+    net = _explained_part(net, layer, parameters)
     ops, given = net.choose_ops(engine, len(x)), net
     net = _remembering(net)
     rules = rules_of_layers(rule, net, parameters)
@@ -146,8 +146,7 @@ def explain_batches(net: Network, x: np.ndarray | Iterable[np.ndarray], rule: Ru
     reaches them.
     """
     check_network(net, Network)
-    if layer is not None:
-        net = net.up_to(layer)
+    net = _explained_part(net, layer, parameters)
     size = _batch_size(net) if batch_size is None else batch_size
     check_integer("batch_size", size)
     arrays, count = x, None
@@ -190,6 +189,11 @@ def relevance_of_logits(logits: np.ndarray, target: np.ndarray,
     R, rows = np.zeros_like(logits), np.arange(len(logits))
     R[rows, target] = logits[rows, target] if start is None else start
     return R
+
+
+def _explained_part(net, layer, options):
+    """The network up to `layer` (None: all of it), with the options of its layers."""
+    return (net if layer is None else net.up_to(layer)).with_options(options)
 
 
 def _remembering(net: Network) -> Network:

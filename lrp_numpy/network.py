@@ -6,6 +6,7 @@ logits leave the last layer: x (N, D) to (N, K).
 """
 import math
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import is_dataclass, replace
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -58,12 +59,12 @@ class Network:
                 raise ValueError(f"layer {number} must be an instance of a dataclass that is a "
                                  f"layers.Layer, got {layer!r}")
         layers = [replace(layer, **{name: native(np.asarray(getattr(layer, name)))
-                                    for name in layer.parameters}) for layer in layers]
+                                    for name in _arrays(layer)}) for layer in layers]
         self.shapes = _shapes(layers)       # of one image: what enters each layer, logits last
-        arrays = [getattr(layer, name) for layer in layers for name in layer.parameters]
+        arrays = [getattr(layer, name) for layer in layers for name in _arrays(layer)]
         real = np.result_type(*arrays) if arrays else np.dtype(np.float32)
         self.layers = [replace(layer, **{name: np.array(getattr(layer, name), real, order="C")
-                                         for name in layer.parameters}) for layer in layers]
+                                         for name in _arrays(layer)}) for layer in layers]
         self.dtype = real
         self.classes = classes
 
@@ -100,12 +101,26 @@ class Network:
         is_row = len(self.shapes[number + 1]) == 1
         return Network(self.layers[:number + 1] + ([] if is_row else [Flatten()]))
 
+    def with_options(self, options: dict[str, Any]) -> "Network":
+        """The same network, with those fields of its layers that `options` sets, such as beta=1.
+
+        A name that is not among the `options` of a layer is ignored, and the network itself
+        returned if no name is. Raises ValueError for a value that a layer refuses.
+        """
+        chosen = [{name: options[name] for name in layer.options if name in options}
+                  for layer in self.layers]
+        if not any(chosen):
+            return self
+        twin = copy(self)
+        twin.layers = [replace(layer, **own) for layer, own in zip(self.layers, chosen)]
+        _shapes(twin.layers)
+        return twin
+
     @property
     def multiplications(self) -> int:
-        """The multiplications in the forward pass of one image: D K for each Dense layer; for
-        a convolution, the weights times the positions of the kernel."""
-        return sum(layer.W.size * math.prod(shape[1:])
-                   for layer, shape in zip(self.layers, self.shapes[1:]) if layer.parameters)
+        """The multiplications in the forward pass of one image."""
+        return sum(layer.multiplications(*shapes)
+                   for layer, *shapes in zip(self.layers, self.shapes, self.shapes[1:]))
 
     def choose_ops(self, engine: str | None, images: int) -> ModuleType:
         """The engine for a forward pass of that many images: see `ops.choose`."""
@@ -274,7 +289,7 @@ def _shapes(layers):
     for number, layer in enumerate(layers):
         try:
             shapes.append(layer.out_shape(shapes[-1]))
-            for name in layer.parameters:
+            for name in _arrays(layer):
                 _check_numbers(getattr(layer, name), name)
         except ValueError as error:
             raise ValueError(f"layer {number}: {error}") from error
@@ -282,6 +297,10 @@ def _shapes(layers):
         raise ValueError(f"layer {number}: the last layer must give logits, one row an image, got "
                          f"shape {shapes[-1]}")
     return shapes
+
+
+def _arrays(layer):
+    return (*layer.parameters, *layer.constants)
 
 
 def _check_numbers(array, name):

@@ -5,6 +5,7 @@ the loss with respect to z, and likewise `da`, `dW`, `db`. Rows of numbers are (
 (N, C, H, W): N images of C channels, H rows, W columns. ops: the engine, `ops.reference` for the
 equations in NumPy, or `ops.kernels` for the same equations as loops.
 """
+import math
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, Callable, ClassVar, NamedTuple
@@ -38,6 +39,8 @@ class Layer:
     b: Any
     __dataclass_fields__: ClassVar[dict[str, Any]]
     parameters: tuple[str, ...] = ()    # the arrays that training changes, such as ("W", "b")
+    constants: tuple[str, ...] = ()     # the arrays that it does not change, such as ("centroids",)
+    options: tuple[str, ...] = ()       # the fields that `explain` can set, such as ("beta",)
     activation: str = "identity"        # a name in ACTIVATIONS
     takes_rule = True                   # whether `explain` chooses its rule
     is_dense = False                    # whether linear is exactly a @ W + b, which has a loop
@@ -59,6 +62,11 @@ class Layer:
                   ops: ModuleType = reference) -> tuple[np.ndarray, ...]:
         """The derivatives of the loss with respect to each of `parameters`."""
         return ()
+
+    def multiplications(self, shape: Shape, out_shape: Shape) -> int:
+        """The multiplications for one image, from the shape of its input to that of its output:
+        D K of a Dense layer; of a convolution, the weights times the positions of the kernel."""
+        return self.W.size * math.prod(out_shape[1:]) if self.parameters else 0
 
     # Forward
 
