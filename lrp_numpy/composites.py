@@ -116,7 +116,8 @@ def rules_of_layers(rule: Rule, net: Network,
 
     rule and parameters: as `explain` takes them. Raises ValueError if they do not fit.
     """
-    count, options = len(layers_with_rule(net)), {name for one in net.layers for name in one.options}
+    count = len(layers_with_rule(net))
+    options = {name for layer in net.layers for name in layer.options}
     if count == 0 and options and rule != "0":
         raise ValueError(f"rule must be left out: no layer of this network takes one, got {rule!r}")
     if isinstance(rule, str) and rule in COMPOSITES:
