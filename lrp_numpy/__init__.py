@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from lrp_numpy.evaluation.pixel_flipping import flip, flip_and_measure, measure
     from lrp_numpy.explanation import Explanation, explain, explain_batches
     from lrp_numpy.layers import (AvgPool2D, BatchNorm, Conv2D, Dense, Flatten, MaxPool2D, Permute,
-                                  Unflatten)
+                                  Rivals, SoftMin, SquaredDistances, Unflatten)
     from lrp_numpy.models.canonize import fold_batchnorm, zero_centred
     from lrp_numpy.models.from_folder import from_folder
     from lrp_numpy.models.from_keras import from_keras
     from lrp_numpy.models.from_sklearn import from_sklearn
     from lrp_numpy.models.from_torch import from_torch
+    from lrp_numpy.models.kmeans import KMeans
     from lrp_numpy.models.lenet import lenet
+    from lrp_numpy.models.one_class import OneClass
     from lrp_numpy.network import MLP, Network
     from lrp_numpy.training.adam import Adam
     from lrp_numpy.training.train import History, train
@@ -31,13 +33,15 @@ HOMES = {
     "evaluation.pixel_flipping": ("flip", "flip_and_measure", "measure"),
     "explanation": ("Explanation", "explain", "explain_batches"),
     "layers": ("AvgPool2D", "BatchNorm", "Conv2D", "Dense", "Flatten", "MaxPool2D", "Permute",
-               "Unflatten"),
+               "Rivals", "SoftMin", "SquaredDistances", "Unflatten"),
     "models.canonize": ("fold_batchnorm", "zero_centred"),
     "models.from_folder": ("from_folder",),
     "models.from_keras": ("from_keras",),
     "models.from_sklearn": ("from_sklearn",),
     "models.from_torch": ("from_torch",),
+    "models.kmeans": ("KMeans",),
     "models.lenet": ("lenet",),
+    "models.one_class": ("OneClass",),
     "network": ("MLP", "Network"),
     "training.adam": ("Adam",),
     "training.train": ("History", "train"),

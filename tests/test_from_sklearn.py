@@ -155,7 +155,7 @@ def test_classes_of_ones_own(sklearn):
             with pytest.raises(ValueError, match="got .*MLPRegressor of test_from_sklearn"):
                 lrp.from_sklearn(own)
     model.predict = lambda x: 0 * x[:, 0]
-    with pytest.raises(ValueError, match="model must be an MLPClassifier or"):
+    with pytest.raises(ValueError, match="model must be one of MLPClassifier"):
         lrp.from_sklearn(model)
 
 

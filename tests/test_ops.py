@@ -55,6 +55,13 @@ def test_linear_and_its_transpose(shape, real, density):
 
 
 @on_every_case
+def test_shares_of_distances(shape, real, density):
+    a, W, _, s = case(*shape, real, density)
+    u = W.T.copy()
+    assert_equal(kernels.shares_of_distances(a, u, s), reference.shares_of_distances(a, u, s))
+
+
+@on_every_case
 def test_gradients(shape, real, density):
     a, _, _, dz = case(*shape, real, density)
     for ours, equation in zip(kernels.gradients(a, dz), reference.gradients(a, dz), strict=True):
@@ -265,6 +272,7 @@ def arguments_of(name):
     numbers = (3, 0.01, 0.8, 0.95, 1e-3)
     return {
         "linear": (a, W, b), "transpose": (R, W), "gradients": (a, R),
+        "shares_of_distances": (a, rng.normal(size=(33, 23)), R),
         "convolve": (images, kernel, bias, 2, 1),
         "convolve_transpose": (rng.normal(size=(3, 4, 4, 4)), kernel, images.shape, 2, 1),
         "kernel_gradient": (images, rng.normal(size=(3, 4, 4, 4)), 3, 2, 2, 1),

@@ -103,14 +103,16 @@ def _activate(place, name, activation, layers):
     layers[number] = replace(layers[number], activation=activation)
 
 
-def compare(net: Network, original: Callable[[np.ndarray], np.ndarray]) -> None:
+def compare(net: Network, original: Callable[[np.ndarray], np.ndarray],
+            around: np.ndarray | float = 0.0, spread: np.ndarray | float = 1.0) -> None:
     """Raise ValueError unless the network and the original agree on a few random rows.
 
-    original: its logits (N, K) for rows x (N, D), float64, of N random numbers of three scales.
-    This is the last line of defence: whatever was not read, or read wrongly, is noticed here.
+    original: its logits (N, K) for rows x (N, D), float64: `around` plus random numbers of three
+    scales, times `spread`. This is the last line of defence: whatever was not read, or read
+    wrongly, is noticed here.
     """
     normal = np.random.default_rng(0).normal(size=(len(SCALES) * ROWS, net.sizes[0]))
-    x = np.repeat(SCALES, ROWS)[:, np.newaxis] * normal
+    x = around + np.repeat(SCALES, ROWS)[:, np.newaxis] * spread * normal
     ours = run(net.layers, x, net.choose_ops(None, len(x))).a[-1]
     theirs = np.asarray(original(x), np.float64)
     if theirs.shape != ours.shape:

@@ -29,8 +29,8 @@ from lrp_numpy.utils.validation import check_shape
 
 __all__ = ["adam_step", "average_pool", "average_pool_transpose", "convolve", "convolve_transpose",
            "cross_entropy", "dense_adam_step", "gradients", "kernel_gradient", "linear",
-           "log_softmax", "loops", "max_pool", "max_pool_backward", "output_size", "shifted",
-           "transpose", "zero_pad"]
+           "log_softmax", "loops", "max_pool", "max_pool_backward", "output_size",
+           "shares_of_distances", "shifted", "transpose", "zero_pad"]
 
 # Sums may be taken in any order, and a * w + z rounded once. Nothing else is relaxed: NaN and
 # infinity are kept.
@@ -381,6 +381,28 @@ def times_input(a: np.ndarray, c: np.ndarray, out: np.ndarray) -> np.ndarray:
 def _times_input(turns, a, c, R, totals):
     for n in dealt(turns):
         totals[n] = times_input_row(R[n], a[n], c[n])
+
+
+# Distances
+
+def shares_of_distances(a: np.ndarray, u: np.ndarray, s: np.ndarray) -> np.ndarray:
+    """R[n, i] = sum_j s[n, j] (a[n, i] - u[j, i])^2: a (N, D), u (J, D), s (N, J) to (N, D)."""
+    check_shape("u", u, (len(u), a.shape[1]))
+    check_shape("s", s, (len(a), len(u)))
+    a, u, s = as_contiguous_floats(a, u, s)
+    R = np.zeros_like(a)
+    share(_shares_of_distances, len(a), 2 * u.size, a, u, s, R)
+    return R
+
+
+@compiled(fastmath=SUMS)
+def _shares_of_distances(turns, a, u, s, R):
+    """Only for the j with s_j != 0: a stiff soft-min leaves few."""
+    for n in dealt(turns):
+        for j in range(len(u)):
+            if s[n, j] != 0:
+                for i in range(a.shape[1]):
+                    R[n, i] += s[n, j] * (a[n, i] - u[j, i])**2
 
 
 # Convolution and pooling. An image is one line of numbers, row after row. A shifted image is the

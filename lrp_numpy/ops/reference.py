@@ -39,6 +39,16 @@ def gradients(a: np.ndarray, dz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return a.T @ dz, dz.sum(axis=0)
 
 
+# Distances
+
+def shares_of_distances(a: np.ndarray, u: np.ndarray, s: np.ndarray) -> np.ndarray:
+    """R[n, i] = sum_j s[n, j] (a[n, i] - u[j, i])^2: a (N, D), u (J, D), s (N, J) to (N, D)."""
+    R = np.empty(a.shape, np.result_type(a, u, s))
+    for n, j in enumerate(s != 0):      # a stiff soft-min leaves few j with relevance
+        R[n] = s[n, j] @ (a[n] - u[j])**2
+    return R
+
+
 # Convolutions
 
 def convolve(a: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int = 1,
