@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import lrp_numpy as lrp
+from lrp_numpy.datasets import folders
 from lrp_numpy.datasets.folders import CSV_PAIR, IDX_NAMES, KERAS_ARRAYS
 from lrp_numpy.utils import files
 
@@ -63,6 +64,20 @@ def test_keras_file(tmp_path):
         assert_digits(lrp.load_mnist("mnist", tmp_path / "mnist.npz"))
 
 
+def test_a_keras_file_of_one_grey(tmp_path):
+    """Its least number is its largest, too."""
+    grey = [np.full_like(ARRAYS[0], 255), *ARRAYS[1:]]
+    np.savez(tmp_path / "mnist.npz", **dict(zip(KERAS_ARRAYS, grey)))
+    assert (lrp.load_mnist("mnist", tmp_path).train_images == 1).all()
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path):
+    for name in ("digits.bin", "digits.csv.zip", "digits.txt"):
+        (tmp_path / name).write_text("1,2,3\n")
+        with pytest.raises(ValueError, match="folder must name a folder, or a file .npz or .csv"):
+            lrp.load_mnist("mnist", tmp_path / name)
+
+
 @pytest.mark.parametrize("header", ["", HEADER, HEADER.replace("\n", "\r\n"), "\ufeff" + HEADER])
 def test_csv_files(tmp_path, header):
     images, labels = (np.concatenate(pair) for pair in (ARRAYS[::2], ARRAYS[1::2]))
@@ -113,7 +128,7 @@ def test_damaged_keras_files_are_refused(tmp_path, change, message):
     assert "mnist.npz" in str(caught.value)
 
 
-def test_a_keras_file_that_unpacks_to_too_much(tmp_path):
+def test_a_keras_file_that_unpacks_to_too_much(tmp_path, monkeypatch):
     content = io.BytesIO()
     np.save(content, np.zeros(10**6, np.uint8))
     with zipfile.ZipFile(tmp_path / "mnist.npz", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -121,6 +136,12 @@ def test_a_keras_file_that_unpacks_to_too_much(tmp_path):
             archive.writestr(f"{name}.npy", content.getvalue())
     with pytest.raises(ValueError, match="must unpack to at most 1000 bytes, got 1000128"):
         files.read_arrays(tmp_path / "mnist.npz", packed=1000)
+    with zipfile.ZipFile(tmp_path / "mnist.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in KERAS_ARRAYS:       # more images than any of our readers takes
+            archive.writestr(f"{name}.npy", bytes(102 * 784))
+    monkeypatch.setattr(folders, "MAX_ITEMS", 100)
+    with pytest.raises(ValueError, match="must unpack to at most 79400 bytes, got 79968"):
+        lrp.load_mnist("mnist", tmp_path)
 
 
 def test_what_is_alike_is_named(tmp_path):
@@ -142,8 +163,9 @@ def test_the_missing_file_is_named(tmp_path):
     for name, array in list(zip(IDX_NAMES, ARRAYS))[:3]:
         written(tmp_path, name, idx(array))
     (tmp_path / "t10k-labels.idx1").touch()
-    with pytest.raises(ValueError, match=f"neither {IDX_NAMES[3]} nor .*'t10k-labels.idx1'"):
+    with pytest.raises(ValueError, match=f"neither {IDX_NAMES[3]} nor .*'t10k-labels.idx1'") as one:
         lrp.load_mnist("mnist", tmp_path)
+    assert "mnist.npz" not in str(one.value)        # three of the four are there: no need of keras'
 
 
 # ~, in every path

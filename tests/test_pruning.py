@@ -147,6 +147,7 @@ def test_the_median_of_the_turns_is_taken(monkeypatch):
     (lambda net, x: pruning.prune_inputs(net, [0, 12]), "different indices in 0..8, got .0, 12."),
     (lambda net, x: pruning.prune_inputs(net, [1, 1]), "different indices"),
     (lambda net, x: pruning.prune_inputs(net, []), "different indices"),
+    (lambda net, x: pruning.prune_inputs(net, np.zeros(0, int)), "different indices"),
     (lambda net, x: pruning.prune_inputs(net, [-1, 0]), "different indices"),
     (lambda net, x: pruning.prune_inputs(net, 3), "different indices"),
     (lambda net, x: pruning.prune_inputs(net, [[0, 1]]), "different indices"),
