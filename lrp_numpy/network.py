@@ -17,13 +17,14 @@ from numpy.typing import DTypeLike
 from lrp_numpy.layers import Dense, Flatten, Layer
 from lrp_numpy.layers.activations import check_activation
 from lrp_numpy.layers.saved import as_arrays, from_arrays
+from lrp_numpy.layers.shapes import arrays_of, shapes_of
 from lrp_numpy.ops import choose
 from lrp_numpy.ops.blas import one_core_free
 from lrp_numpy.utils.doors import door
 from lrp_numpy.utils.files import atomic_write, error_text, read_arrays
 from lrp_numpy.utils.labels import as_classes, predicted_labels
 from lrp_numpy.utils.types import FilePath, Seed
-from lrp_numpy.utils.validation import (as_list, check_finite, check_inputs, check_integer,
+from lrp_numpy.utils.validation import (as_list, check_inputs, check_integer,
                                         check_overflow, check_shape, native)
 
 
@@ -59,12 +60,12 @@ class Network:
                 raise ValueError(f"layer {number} must be an instance of a dataclass that is a "
                                  f"layers.Layer, got {layer!r}")
         layers = [replace(layer, **{name: native(np.asarray(getattr(layer, name)))
-                                    for name in _arrays(layer)}) for layer in layers]
-        self.shapes = _shapes(layers)       # of one image: what enters each layer, logits last
-        arrays = [getattr(layer, name) for layer in layers for name in _arrays(layer)]
+                                    for name in arrays_of(layer)}) for layer in layers]
+        self.shapes = shapes_of(layers)       # of one image: what enters each layer, logits last
+        arrays = [getattr(layer, name) for layer in layers for name in arrays_of(layer)]
         real = np.result_type(*arrays) if arrays else np.dtype(np.float32)
         self.layers = [replace(layer, **{name: np.array(getattr(layer, name), real, order="C")
-                                         for name in _arrays(layer)}) for layer in layers]
+                                         for name in arrays_of(layer)}) for layer in layers]
         self.dtype = real
         self.classes = classes
 
@@ -113,7 +114,7 @@ class Network:
             return self
         twin = copy(self)
         twin.layers = [replace(layer, **own) for layer, own in zip(self.layers, chosen)]
-        _shapes(twin.layers)
+        shapes_of(twin.layers)
         return twin
 
     @property
@@ -211,8 +212,7 @@ class Network:
         try:
             file = read_arrays(path)
             layers = from_arrays(file, others=["classes"])
-            is_mlp = all(type(layer) is Dense for layer in layers)
-            return (MLP if is_mlp else Network)(layers, file.get("classes"))
+            return of_layers(layers, file.get("classes"))
         except FileNotFoundError as error:
             raise ValueError(f"{path} is not a network saved by lrp_numpy: no such file") from error
         except Exception as error:      # a damaged file can raise anything
@@ -271,39 +271,12 @@ class MLP(Network):
             weights, biases, _hidden_and_linear(activation, len(weights)))])
 
 
+def of_layers(layers: Sequence[Layer], classes: Any = None) -> Network:
+    """An MLP if all layers are Dense, else a Network."""
+    is_mlp = all(type(layer) is Dense for layer in layers)
+    return (MLP if is_mlp else Network)(layers, classes)
+
+
 def _hidden_and_linear(activation, layers):
     check_activation(activation)
     return [activation] * (layers - 1) + ["identity"]
-
-
-def _shapes(layers):
-    """The shapes of each layer's inputs, and of the last layer's outputs. Raises ValueError, naming
-    the layer by its number, if two layers do not fit together."""
-    try:
-        shapes = [layers[0].in_shape]
-    except ValueError as error:
-        raise ValueError(f"layer 0: {error}") from error
-    if shapes[0] is None:
-        raise ValueError("layer 0 must know how many numbers an image has, as Dense and Unflatten "
-                         f"do, got {type(layers[0]).__name__}")
-    for number, layer in enumerate(layers):
-        try:
-            shapes.append(layer.out_shape(shapes[-1]))
-            for name in _arrays(layer):
-                _check_numbers(getattr(layer, name), name)
-        except ValueError as error:
-            raise ValueError(f"layer {number}: {error}") from error
-    if len(shapes[-1]) != 1:
-        raise ValueError(f"layer {number}: the last layer must give logits, one row an image, got "
-                         f"shape {shapes[-1]}")
-    return shapes
-
-
-def _arrays(layer):
-    return (*layer.parameters, *layer.constants)
-
-
-def _check_numbers(array, name):
-    if array.dtype not in (np.float32, np.float64):
-        raise ValueError(f"{name} must be float32 or float64, got {array.dtype}")
-    check_finite(array, name)

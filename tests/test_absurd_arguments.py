@@ -69,6 +69,17 @@ GOOD = {
     "from_torch": (lrp.from_torch, dict(model=None)),
     "from_sklearn": (lrp.from_sklearn, dict(model=None)),
     "from_keras": (lrp.from_keras, dict(model=None)),
+    "KMeans": (lrp.KMeans, dict(centroids=X[:3], beta=np.inf, classes=None)),
+    "KMeans.fit": (lrp.KMeans.fit, dict(x=X, clusters=2, rng=0, iterations=3, starts=1,
+                                        centroids=None, progress=False)),
+    "KMeans.predict": (lrp.KMeans(X[:3]).predict, dict(x=X)),
+    "KMeans.inertia": (lrp.KMeans(X[:3]).inertia, dict(x=X)),
+    "KMeans.load": (lrp.KMeans.load, dict(path="missing.npz")),
+    "explain clusters": (lambda **k: lrp.explain(lrp.KMeans(X[:3]), X, **k), dict(beta=1.0)),
+    "OneClass": (lrp.OneClass, dict(points=X, gamma=1.0, alpha=None, classes=None)),
+    "OneClass.fit": (lrp.OneClass.fit, dict(x=X, gamma=None, rng=0)),
+    "OneClass.load": (lrp.OneClass.load, dict(path="missing.npz")),
+    "outlierness": (lrp.OneClass(X, 1.0).outlierness, dict(x=X)),
     "lenet": (lrp.lenet, dict(rng=0, activation="relu")),
     "zero_centred": (lrp.zero_centred, dict(net=net())),
     "fold_batchnorm": (lrp.fold_batchnorm, dict(net=net())),
@@ -135,7 +146,7 @@ GOOD = {
        for name, composite in composites.COMPOSITES.items()}}
 
 FLAGS = ("intermediate", "progress")        # Python asks whether they are true
-FOREVER = ("epochs", "resamples", "repetitions")     # as often as they are told
+FOREVER = ("epochs", "resamples", "repetitions", "starts")     # as often as they are told
 
 # Functions that need none of this: classes of results, and what tells rather than does
 NOT_CALLED = {
@@ -143,7 +154,7 @@ NOT_CALLED = {
     "Estimate", "FOR_PIXELS", "MEASURES", "RANKINGS", "RELEVANCE", "colour_bar", "save",
     "symmetric_limit", "negative_pixels",
     "cross_entropy", "log_softmax", "training_step", "Dense", "Conv2D", "AvgPool2D", "MaxPool2D",
-    "Flatten", "Unflatten", "Permute", "BatchNorm"}
+    "Flatten", "Unflatten", "Permute", "BatchNorm", "Rivals", "SoftMin", "SquaredDistances"}
 
 
 def test_every_public_function_is_walked():

@@ -117,6 +117,14 @@ def test_on_the_border_relevance_is_dropped():
     assert lrp.explain(km, x, target=0).unassigned(0)["dropped"] == 0      # f = 0
 
 
+def test_what_changes_networks_leaves_clusters_as_they_are():
+    km, x = clusters(6, 4, 5, 6)
+    for same in (lrp.zero_centred(km), lrp.fold_batchnorm(km)):
+        np.testing.assert_array_equal(same.forward(x), km.forward(x))
+    with pytest.raises(ValueError, match="net must have a layer with weights to train"):
+        lrp.train(km, x, np.zeros(6, int), epochs=1, progress=False)
+
+
 @pytest.mark.parametrize("beta", BETAS)
 def test_the_ledger_of_clusters(beta):
     km, x = clusters(3, 5, 6, 8)
@@ -478,7 +486,7 @@ X = np.random.default_rng(0).normal(size=(20, 3))
     (lambda: lrp.KMeans.fit(X, 2, iterations=0), "iterations must be an integer of at least 1"),
     (lambda: lrp.KMeans.fit(X, 2, starts=0), "starts must be an integer of at least 1"),
     (lambda: lrp.KMeans.fit(X, 2, centroids=X[:3]), "centroids must be 2 rows"),
-    (lambda: lrp.KMeans(X[:1]), "centroids must be at least 2 rows of 3 numbers"),
+    (lambda: lrp.KMeans(X[:1]), "centroids must be at least 2 rows, each"),
     (lambda: lrp.KMeans(X[[0, 0]]), "centroids must differ"),
     (lambda: lrp.KMeans(X[:2], beta=0), "beta must be a number above 0, or inf, got 0"),
     (lambda: lrp.explain(lrp.KMeans(X[:2]), X, beta=-1.0), "beta must be a number above 0"),

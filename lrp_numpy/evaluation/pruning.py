@@ -12,7 +12,7 @@ import numpy as np
 from lrp_numpy.datasets.mnist import Digits
 from lrp_numpy.explanation import explain
 from lrp_numpy.layers import Dense
-from lrp_numpy.network import Network
+from lrp_numpy.network import Network, of_layers
 from lrp_numpy.utils.doors import door
 from lrp_numpy.utils.types import Rule, Seed
 from lrp_numpy.utils.validation import check_choice, check_finite, check_inputs
@@ -98,7 +98,7 @@ def prune_neurons(net: Network, layer: int, kept: np.ndarray) -> Network:
     if layer > 0:
         below = layers[layer - 1]
         layers[layer - 1] = replace(below, W=below.W[:, kept], b=below.b[kept])
-    return type(net)(layers, net.classes)
+    return of_layers(layers, net.classes)
 
 
 @door

@@ -145,5 +145,5 @@ def _per_centroid(s):
 
 def _check_points(name, points, shape, least):
     if np.ndim(points) != 2 or len(points) < least or np.shape(points)[1:] != shape:
-        raise ValueError(f"{name} must be at least {least} rows of {shape[-1]} numbers, got shape "
-                         f"{np.shape(points)}")
+        raise ValueError(f"{name} must be at least {least} rows, each of as many numbers as an "
+                         f"image has, {shape}, got shape {np.shape(points)}")

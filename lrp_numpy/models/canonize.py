@@ -6,7 +6,7 @@ import numpy as np
 from lrp_numpy.layers import (AvgPool2D, BatchNorm, Conv2D, Dense, Flatten, Layer, MaxPool2D,
                               Permute)
 from lrp_numpy.layers.activations import at_zero, zero_centred_name
-from lrp_numpy.network import MLP, Network
+from lrp_numpy.network import Network, of_layers
 from lrp_numpy.utils.doors import door
 
 
@@ -41,7 +41,7 @@ def zero_centred(net: Network) -> Network:
     if shift != 0:
         raise ValueError("net must end in a layer with f(0) = 0, whose outputs are the logits, got "
                          f"{shifted} and nothing behind it to collect f(0)")
-    return type(net)(layers, net.classes)
+    return of_layers(layers, net.classes)
 
 
 @door
@@ -76,8 +76,7 @@ def fold_batchnorm(net: Network) -> Network:
         layers[target] = folded
         del layers[number], shapes[number]
         number = min(number, target)        # a folded BatchNorm may be folded again
-    is_mlp = all(type(layer) is Dense for layer in layers)
-    return (MLP if is_mlp else Network)(layers, net.classes)
+    return of_layers(layers, net.classes)
 
 
 def _fold_back(before, norm):

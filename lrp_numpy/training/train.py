@@ -107,6 +107,8 @@ def train(net: Network, digits: Any, epochs: int = 10, batch_size: int = 100,
     """
     check_integer("epochs", epochs)
     check_integer("batch_size", batch_size)
+    if not any(layer.parameters for layer in net.layers):
+        raise ValueError(f"net must have a layer with weights to train, got {net!r}")
     adam = Adam(net, learning_rate)
     _check_digits(net, "train", digits.train_images, digits.train_labels)
     _check_digits(net, "test", digits.test_images, digits.test_labels)

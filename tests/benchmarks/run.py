@@ -15,6 +15,7 @@ import numpy as np
 import lrp_numpy as lrp
 from lrp_numpy.cli.tables import as_markdown
 from busy import busy_section
+from clusters import clusters_section
 from cnn import cnn_memory, cnn_section
 from contenders import as_module, copy_of, explainers, our_steps, torch_steps, trainers
 from measuring import alone, batches_of, compare, peak_beyond_now, rows
@@ -38,7 +39,7 @@ def main():
         return
     sections = [heading(options, digits), training_section(digits, options),
                 explanation_section(digits, options), cnn_section(digits, options),
-                busy_section(digits, options)]
+                clusters_section(digits, options), busy_section(digits, options)]
     measured = measure_scaling(digits, options.small, options.data)
     sections.append("## Cost as the work grows\n\n![time and memory](scaling.png)\n\n"
                     + as_markdown(scaling_rows(measured)))
