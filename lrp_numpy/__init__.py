@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from lrp_numpy.datasets.mnist import Digits, load_mnist
     from lrp_numpy.evaluation.pixel_flipping import flip, flip_and_measure, measure
     from lrp_numpy.explanation import Explanation, explain, explain_batches
-    from lrp_numpy.layers import (AvgPool2D, BatchNorm, Conv2D, Dense, Flatten, MaxPool2D, Permute,
-                                  Rivals, SoftMin, SquaredDistances, Unflatten)
+    from lrp_numpy.layers import (AvgPool2D, BatchNorm, Conv2D, Dense, Flatten, Histogram,
+                                  KernelMachine, MaxPool2D, Patches, Permute, Rivals, SoftMin,
+                                  SquaredDistances, Unflatten)
+    from lrp_numpy.models.bag_of_words import BagOfWords
     from lrp_numpy.models.canonize import fold_batchnorm, zero_centred
     from lrp_numpy.models.from_folder import from_folder
     from lrp_numpy.models.from_keras import from_keras
@@ -32,8 +34,10 @@ HOMES = {
     "datasets.mnist": ("Digits", "load_mnist"),
     "evaluation.pixel_flipping": ("flip", "flip_and_measure", "measure"),
     "explanation": ("Explanation", "explain", "explain_batches"),
-    "layers": ("AvgPool2D", "BatchNorm", "Conv2D", "Dense", "Flatten", "MaxPool2D", "Permute",
-               "Rivals", "SoftMin", "SquaredDistances", "Unflatten"),
+    "layers": ("AvgPool2D", "BatchNorm", "Conv2D", "Dense", "Flatten", "Histogram",
+               "KernelMachine", "MaxPool2D", "Patches", "Permute", "Rivals", "SoftMin",
+               "SquaredDistances", "Unflatten"),
+    "models.bag_of_words": ("BagOfWords",),
     "models.canonize": ("fold_batchnorm", "zero_centred"),
     "models.from_folder": ("from_folder",),
     "models.from_keras": ("from_keras",),

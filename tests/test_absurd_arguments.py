@@ -79,6 +79,11 @@ GOOD = {
     "OneClass": (lrp.OneClass, dict(points=X, gamma=1.0, alpha=None, classes=None)),
     "OneClass.fit": (lrp.OneClass.fit, dict(x=X, gamma=None, rng=0)),
     "OneClass.load": (lrp.OneClass.load, dict(path="missing.npz")),
+    "BagOfWords": (lrp.BagOfWords, dict(layers=net().layers, classes=None)),
+    "BagOfWords.fit": (lrp.BagOfWords.fit, dict(
+        images=X, labels=LABELS, words=2, size=2, step=1, cells=1, kernel="intersection",
+        mapping="hard", ridge=1.0, rng=0, progress=False)),
+    "BagOfWords.load": (lrp.BagOfWords.load, dict(path="missing.npz")),
     "outlierness": (lrp.OneClass(X, 1.0).outlierness, dict(x=X)),
     "lenet": (lrp.lenet, dict(rng=0, activation="relu")),
     "zero_centred": (lrp.zero_centred, dict(net=net())),
@@ -154,7 +159,8 @@ NOT_CALLED = {
     "Estimate", "FOR_PIXELS", "MEASURES", "RANKINGS", "RELEVANCE", "colour_bar", "save",
     "symmetric_limit", "negative_pixels",
     "cross_entropy", "log_softmax", "training_step", "Dense", "Conv2D", "AvgPool2D", "MaxPool2D",
-    "Flatten", "Unflatten", "Permute", "BatchNorm", "Rivals", "SoftMin", "SquaredDistances"}
+    "Flatten", "Unflatten", "Permute", "BatchNorm", "Rivals", "SoftMin", "SquaredDistances",
+    "Patches", "Histogram", "KernelMachine"}
 
 
 def test_every_public_function_is_walked():

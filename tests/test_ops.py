@@ -273,6 +273,9 @@ def arguments_of(name):
     return {
         "linear": (a, W, b), "transpose": (R, W), "gradients": (a, R),
         "shares_of_distances": (a, rng.normal(size=(33, 23)), R),
+        "terms": (np.abs(a), np.abs(a[::-1]), "chi2"),
+        "sum_kernel": (np.abs(a), np.abs(W), "chi2"),
+        "sum_kernel_shares": (np.abs(a), np.abs(W), R, "intersection"),
         "convolve": (images, kernel, bias, 2, 1),
         "convolve_transpose": (rng.normal(size=(3, 4, 4, 4)), kernel, images.shape, 2, 1),
         "kernel_gradient": (images, rng.normal(size=(3, 4, 4, 4)), 3, 2, 2, 1),

@@ -5,13 +5,17 @@ from lrp_numpy.layers.base import Layer
 from lrp_numpy.layers.convolution import AvgPool2D, Conv2D, MaxPool2D
 from lrp_numpy.layers.dense import Dense, Flatten, Permute, Unflatten
 from lrp_numpy.layers.distances import Rivals, SquaredDistances
+from lrp_numpy.layers.kernel_machine import KernelMachine
 from lrp_numpy.layers.normalization import BatchNorm
 from lrp_numpy.layers.soft_min import SoftMin
+from lrp_numpy.layers.words import Histogram, Patches
 
 # By the names under which networks are saved; add your own here to load it
 LAYERS: dict[str, type[Any]] = {
     kind.__name__: kind for kind in (Dense, Conv2D, AvgPool2D, MaxPool2D, BatchNorm, Flatten,
-                                     Unflatten, Permute, Rivals, SquaredDistances, SoftMin)}
+                                     Unflatten, Permute, Rivals, SquaredDistances, SoftMin, Patches,
+                                     Histogram, KernelMachine)}
 
-__all__ = ["AvgPool2D", "BatchNorm", "Conv2D", "Dense", "Flatten", "LAYERS", "Layer", "MaxPool2D",
-           "Permute", "Rivals", "SoftMin", "SquaredDistances", "Unflatten"]
+__all__ = ["AvgPool2D", "BatchNorm", "Conv2D", "Dense", "Flatten", "Histogram", "KernelMachine",
+           "LAYERS", "Layer", "MaxPool2D", "Patches", "Permute", "Rivals", "SoftMin",
+           "SquaredDistances", "Unflatten"]

@@ -21,7 +21,7 @@ import numpy as np
 
 from lrp_numpy.ops.compiled import compiled
 from lrp_numpy.ops.reference import (average_pool, average_pool_transpose, log_softmax,
-                                     output_size, shifted, zero_pad)
+                                     output_size, shifted, terms, zero_pad)
 from lrp_numpy.ops.remembering import Remembering, once
 from lrp_numpy.ops.threads import dealt, share
 from lrp_numpy.utils.types import Shape
@@ -30,7 +30,8 @@ from lrp_numpy.utils.validation import check_shape
 __all__ = ["adam_step", "average_pool", "average_pool_transpose", "convolve", "convolve_transpose",
            "cross_entropy", "dense_adam_step", "gradients", "kernel_gradient", "linear",
            "log_softmax", "loops", "max_pool", "max_pool_backward", "output_size",
-           "shares_of_distances", "shifted", "transpose", "zero_pad"]
+           "shares_of_distances", "shifted", "sum_kernel", "sum_kernel_shares", "terms",
+           "transpose", "zero_pad"]
 
 # Sums may be taken in any order, and a * w + z rounded once. Nothing else is relaxed: NaN and
 # infinity are kept.
@@ -403,6 +404,60 @@ def _shares_of_distances(turns, a, u, s, R):
             if s[n, j] != 0:
                 for i in range(a.shape[1]):
                     R[n, i] += s[n, j] * (a[n, i] - u[j, i])**2
+
+
+# Kernels that are sums over the dimensions of two histograms, most of which are 0: the loops visit
+# only the others, and run along the examples.
+
+def sum_kernel(a: np.ndarray, u: np.ndarray, kernel: str) -> np.ndarray:
+    """k (N, n): k[m, i] = sum_d k_d(a[m, d], u[d, i]), for histograms a (N, V) and u (V, n)."""
+    a, u = as_contiguous_floats(a, u)
+    check_shape("u", u, (a.shape[1], u.shape[1]))
+    k = np.zeros((len(a), u.shape[1]), a.dtype)
+    share(_sum_kernel, len(a), u.size / 8, a, u, kernel == "intersection", k)
+    return k
+
+
+def sum_kernel_shares(a: np.ndarray, u: np.ndarray, weights: np.ndarray,
+                      kernel: str) -> np.ndarray:
+    """R (N, V): R[m, d] = sum_i weights[m, i] k_d(a[m, d], u[d, i]), for weights (N, n)."""
+    a, u, weights = as_contiguous_floats(a, u, weights)
+    check_shape("u", u, (a.shape[1], u.shape[1]))
+    check_shape("weights", weights, (len(a), u.shape[1]))
+    R = np.zeros_like(a)
+    share(_sum_kernel_shares, len(a), u.size / 8, a, u, weights, kernel == "intersection", R)
+    return R
+
+
+@compiled(fastmath=SUMS)
+def _sum_kernel(turns, a, u, is_intersection, k):
+    for m in dealt(turns):
+        for d in range(a.shape[1]):
+            if a[m, d] == 0:
+                continue
+            a_d = a[m, d]
+            if is_intersection:
+                for i in range(u.shape[1]):
+                    k[m, i] += min(a_d, u[d, i])
+            else:
+                for i in range(u.shape[1]):
+                    k[m, i] += 2 * a_d * u[d, i] / (a_d + u[d, i])
+
+
+@compiled(fastmath=SUMS)
+def _sum_kernel_shares(turns, a, u, weights, is_intersection, R):
+    for m in dealt(turns):
+        for d in range(a.shape[1]):
+            if a[m, d] == 0:
+                continue
+            a_d, total = a[m, d], a.dtype.type(0)
+            if is_intersection:
+                for i in range(u.shape[1]):
+                    total += weights[m, i] * min(a_d, u[d, i])
+            else:
+                for i in range(u.shape[1]):
+                    total += weights[m, i] * (2 * a_d * u[d, i] / (a_d + u[d, i]))
+            R[m, d] = total
 
 
 # Convolution and pooling. An image is one line of numbers, row after row. A shifted image is the

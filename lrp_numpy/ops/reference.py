@@ -49,6 +49,33 @@ def shares_of_distances(a: np.ndarray, u: np.ndarray, s: np.ndarray) -> np.ndarr
     return R
 
 
+# Kernels that are sums over the dimensions of two histograms
+
+def terms(a: np.ndarray, u: np.ndarray, kernel: str) -> np.ndarray:
+    """k_d(a_d, u_d), element by element, for numbers of at least 0: "intersection" min(a, u), or
+    "chi2" 2 a u / (a + u), which is 0 where both are."""
+    if kernel == "intersection":
+        return np.minimum(a, u)
+    return 2 * a * u / np.where(a + u == 0, 1, a + u)
+
+
+def sum_kernel(a: np.ndarray, u: np.ndarray, kernel: str) -> np.ndarray:
+    """k (N, n): k[m, i] = sum_d k_d(a[m, d], u[d, i]), for histograms a (N, V) and u (V, n)."""
+    k = np.empty((len(a), u.shape[1]), np.result_type(a, u))
+    for m, d in enumerate(a != 0):      # where a is 0, so is k_d
+        k[m] = terms(a[m, d, None], u[d], kernel).sum(axis=0)
+    return k
+
+
+def sum_kernel_shares(a: np.ndarray, u: np.ndarray, weights: np.ndarray,
+                      kernel: str) -> np.ndarray:
+    """R (N, V): R[m, d] = sum_i weights[m, i] k_d(a[m, d], u[d, i]), for weights (N, n)."""
+    R = np.zeros(a.shape, np.result_type(a, u, weights))
+    for m, d in enumerate(a != 0):
+        R[m, d] = terms(a[m, d, None], u[d], kernel) @ weights[m]
+    return R
+
+
 # Convolutions
 
 def convolve(a: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int = 1,
