@@ -3,7 +3,7 @@
 #
 # **Question.** What is odd here?
 #
-# **Running time.** 6 seconds. **Before it.** [14. Clusters](14_clusters.py).
+# **Running time.** 10 seconds. **Before it.** [14. Clusters](14_clusters.py).
 #
 # A scratch on a wafer, a payment that nobody expected: often there are only examples of what is
 # ordinary, and none of what is not. A **one-class model** learns from ordinary examples alone. It
