@@ -130,17 +130,19 @@ assert np.allclose(e.relevance[1][0, 0], p * f) and np.allclose(e.logits[0, 0], 
 # (3, 0.67). Between them the nearest rival changes.
 
 # %%
-pair, jump = np.array([[3.0, 0.66], [3.0, 0.67]]), {}
+pair, jump, f = np.array([[3.0, 0.66], [3.0, 0.67]]), {}, {}
 for beta in (np.inf, np.log(2)):
-    R = lrp.explain(three, pair, beta=beta).input
+    e = lrp.explain(three, pair, beta=beta)
+    R, f[beta] = e.input, e.logits[:, 0]
     jump[beta] = np.abs(R[1] - R[0]).max()
-    print(f"beta = {beta:.2f}: pixels {R[0].round(2)} and {R[1].round(2)}")
+    print(f"beta = {beta:.2f}: f = {f[beta].round(2)}, pixels {R[0].round(2)} and {R[1].round(2)}")
 assert jump[np.inf] > 4.9 and jump[np.log(2)] < 0.1
+assert (f[np.inf] - f[np.log(2)] <= np.log(3 - 1) / np.log(2)).all() and f[np.log(2)][0] < 7.1
 
 # %% [markdown]
-# β = inf says exactly by how much the cluster wins, and its relevance jumps. A finite β changes
-# smoothly, and its f is lower, by up to log(K - 1) / β for K clusters. Below we take inf, and look
-# at a finite β once.
+# β = inf says exactly by how much the cluster wins, and its relevance jumps. With a finite β it
+# changes smoothly, and f is lower, here by 1: by up to log(K - 1) / β for K clusters. Below we take
+# inf, and look at a finite β once.
 #
 # ## The network in disguise
 #
@@ -300,11 +302,13 @@ assert picture[bar].mean() > 0.7 and picture[gap].mean() < 0.1
 
 # %%
 on_black = (np.abs(e.input) * (images == 0)).sum() / np.abs(e.input).sum()
-balance = np.abs(e.input).sum(axis=1)
-print(f"on black pixels: {on_black:.0%} of |R|")
+balance, largest = np.abs(e.input).sum(axis=1), np.abs(e.input).max(axis=1)
+print(f"on black pixels: {on_black:.0%} of |R|; largest |R| of a pixel, mean: typical "
+      f"{largest[typical].mean():.2f}, border {largest[border].mean():.2f}")
 print(f"|R| of the pixels for each unit of f: typical {np.mean((balance / f)[typical]):.1f}, "
       f"border {np.median((balance / f)[border]):.0f}")
 assert 0.3 < on_black < 0.5 and np.median((balance / f)[border]) > 100
+assert largest[border].mean() > 0.9 * largest[typical].mean()
 
 # %% [markdown]
 # ## All rivals at once
@@ -346,8 +350,9 @@ def alike(one, other):
 swapped = lrp.explain(lrp.KMeans(1 - km.centroids), 1 - images)
 R_black, bias = from_black(images, km.centroids)
 R_swapped, _ = from_black(1 - images, 1 - km.centroids)
-print(f"mean of f: {f.mean():.1f}; of |bias| under LRP-0: {np.abs(bias).mean():.1f}; the pixels "
-      f"speak against the cluster in {(R_black.sum(axis=1) < 0).mean():.0%} of the images")
+print(f"mean of f: {f.mean():.1f}; of |bias| under LRP-0: {np.abs(bias).mean():.1f}, negative in "
+      f"{(bias < 0).mean():.0%} of the images; the pixels speak against the cluster in "
+      f"{(R_black.sum(axis=1) < 0).mean():.0%}")
 print(f"black and white swapped: the same clusters: {(swapped.target == cluster).all()}; "
       f"correlation of the heatmaps: LRP-0 {alike(R_black, R_swapped):.2f}, "
       f"midpoints {alike(e.input, swapped.input):.2f}")

@@ -85,7 +85,7 @@ assert np.isclose(e.logits[0, 0], 2 - np.log2(257 / 256))
 assert np.isclose(e.input[0, 0], 1, atol=0.01)
 
 # %% [markdown]
-# So for a large γ, o is the squared distance to the nearest example, plus its bias.
+# So for a large γ, o is about the squared distance to the nearest example, plus its bias.
 #
 # ## Digits as examples
 #
@@ -324,3 +324,5 @@ assert labels[nine] == 9 and is_other.mean() < 0.1 and o_clean[nine] < np.median
 #
 # **Write it yourself:** the soft-min and two kinds of relevance, in
 # [the exercise](exercises/ex14_clusters.py) of lesson 14.
+#
+# Back to [the course](README.md).
