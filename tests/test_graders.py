@@ -13,7 +13,7 @@ import pytest
 
 from lrp_numpy import evaluation, rules, training
 from lrp_numpy.ops import reference
-from lrp_numpy.layers import Dense
+from lrp_numpy.layers import Dense, SoftMin
 
 EXERCISES = Path(__file__).parent.parent / "lessons" / "exercises"
 sys.path.insert(0, str(EXERCISES))
@@ -162,10 +162,44 @@ def convolve_transpose(s, W, at=lambda W, c, k, i, j: W[c, k, i, j], add=True):
     return result
 
 
+def soft_min(h, beta, sign=-1):
+    """By logarithms of sums of two: log(exp(a) + exp(b)) cannot overflow in this way."""
+    f, p = [], []
+    for row in h:
+        log = sign * beta * row[0]
+        for one in row[1:]:
+            a, b = sorted((log, sign * beta * one))
+            log = b + math.log1p(math.exp(a - b))
+        f.append(sign * log / beta)
+        p.append([math.exp(sign * beta * one - log) for one in row])
+    return np.array(f), np.array(p)
+
+
+def midpoint_rule(x, mu, c, R, middle=lambda own, rival: (own + rival) / 2, factor=2, zero=None):
+    result = np.zeros(x.shape)
+    rivals = [k for k in range(len(mu)) if k != c]
+    for n in range(len(x)):
+        for place, k in enumerate(rivals):
+            h = sum(2 * (mu[c, i] - mu[k, i]) * (x[n, i] - (middle if zero is None else zero)(
+                mu[c, i], mu[k, i])) for i in range(x.shape[1]))
+            for i in range(x.shape[1]):
+                part = factor * (mu[c, i] - mu[k, i]) * (x[n, i] - middle(mu[c, i], mu[k, i]))
+                result[n, i] += part / h * R[n, place] if h else 0
+    return result
+
+
+def intersection_relevance(x, u, alpha, b, kernel=min, bias=None):
+    V = x.shape[1]
+    return [[(b / V if bias is None else bias) + sum(
+        alpha[i] * kernel(row[d], u[i, d]) for i in range(len(u))) for d in range(V)] for row in x]
+
+
 LOOPS = {**{name: globals()[name] for name in BY_NAME if name in globals()}, "lrp_0": lrp}
 LIBRARY = {"linear": reference.linear, "softmax": training.softmax, "lrp_0": rules.lrp_0,
            "lrp_epsilon": rules.lrp_epsilon, "lrp_gamma": rules.lrp_gamma,
            "confidence": evaluation.confidence, "convolve": reference.convolve,
+           "soft_min": lambda h, beta: (SoftMin(beta).preactivation(h[None])[0],
+                                        SoftMin(beta).shares(h[None])[0]),
            "hand_down": lambda dz, W, a: Dense(W, W[0], "relu").delta(a, a, dz @ W.T),
            "dlogits": lambda z, y: training.cross_entropy(z, y)[1],
            "flip": lambda x, R, fraction: evaluation.flip(x, R, "morf", fraction)}
@@ -412,7 +446,77 @@ NEAR_MISSES = {
         (lambda s, W: convolve_transpose(s[:, :1], W), "sum over all k"),
         (lambda s, W: convolve_transpose(s, np.ones_like(W)), "weights ignored"),
         (lambda s, W: convolve_transpose(s, W)[:, :, :s.shape[2], :s.shape[3]], "shape")],
+    "soft_min": [
+        (lambda h, beta: raw_soft_min(h, beta), "subtract the smallest h of the row first"),
+        (lambda h, beta: raw_soft_min(h, beta, np.max), "not the largest"),
+        (lambda h, beta: (-np.log(np.exp(-beta * (h - h.min())).sum(1)) / beta + h.min(),
+                          np.exp(-beta * (h - h.min()))
+                          / np.exp(-beta * (h - h.min())).sum(1)[:, None]),
+         "not that of all rows"),
+        (lambda h, beta: (soft_min(h - h.min(1)[:, None], beta)[0], soft_min(h, beta)[1]),
+         "add it again"),
+        (lambda h, beta: soft_min(h, beta, sign=1), "sign of h"),
+        (lambda h, beta: (np.log(np.exp(-beta * h).sum(1)) / beta, soft_min(h, beta)[1]),
+         "sign of f"),
+        (lambda h, beta: (-np.log(np.exp(-beta * h).sum(1)), soft_min(h, beta)[1]),
+         "not divided by beta"),
+        (lambda h, beta: soft_min(h, 1.0), "beta ignored"),
+        (lambda h, beta: (np.min(h, axis=1), (h == h.min(1)[:, None]) * 1.0), "minimum itself"),
+        (lambda h, beta: (np.sum(h * soft_min(h, beta)[1], axis=1), soft_min(h, beta)[1]),
+         "mean of h"),
+        (lambda h, beta: (soft_min(h, beta)[0], np.exp(-beta * (h - h.min(1)[:, None]))),
+         "not normalised"),
+        (lambda h, beta: (soft_min(h, beta)[0], np.exp(-beta * (h - h.min(1)[:, None]))
+                          / np.exp(-beta * (h - h.min(1)[:, None])).sum(0)), "wrong axis"),
+        (lambda h, beta: soft_min(h, beta)[0], "must return 2 things (f, p)"),
+        (lambda h, beta: (soft_min(h, beta)[0][:, None], soft_min(h, beta)[1]), "shape: f")],
+    "midpoint_rule": [
+        (lambda *v: midpoint_rule(*v, middle=lambda own, rival: 0,
+                                  zero=lambda own, rival: (own + rival) / 2), "from 0"),
+        (lambda *v: midpoint_rule(*v, zero=lambda own, rival: 0), "divided by w . x"),
+        (lambda *v: midpoint_rule(*v, middle=lambda own, rival: 0), "midpoints forgotten"),
+        (lambda *v: midpoint_rule(*v, middle=lambda own, rival: own), "own centroid"),
+        (lambda *v: midpoint_rule(*v, middle=lambda own, rival: rival), "rival's centroid"),
+        (lambda *v: shared_midpoint(*v, lambda mu, c: mu.mean(axis=0)), "one midpoint for all"),
+        (lambda *v: shared_midpoint(*v, lambda mu, c: (mu[c] + mu[0 if c else 1]) / 2),
+         "wrong pair"),
+        (lambda *v: midpoint_rule(*v, factor=1), "factor 2 forgotten"),
+        (lambda *v: midpoint_rule(*v, middle=lambda own, rival: own + rival), "half the sum"),
+        (lambda *v: midpoint_rule(*v, factor=-2), "sign is wrong"),
+        (lambda x, mu, c, R: midpoint_rule(x, mu, c, np.ones(R.shape)), "relevance ignored"),
+        (lambda *v: raw_midpoint_rule(*v), "right except where h = 0")],
+    "intersection_relevance": [
+        (lambda x, u, alpha, b: intersection_relevance(x, u, alpha, b, bias=0), "bias forgotten"),
+        (lambda x, u, alpha, b: intersection_relevance(x, u, alpha, b, bias=b), "whole bias"),
+        (lambda x, u, alpha, b: intersection_relevance(x, u, alpha, b, bias=b / len(u)),
+         "number of examples"),
+        (lambda *v: intersection_relevance(*v, kernel=max), "maximum"),
+        (lambda *v: intersection_relevance(*v, kernel=lambda one, other: one * other), "product"),
+        (lambda x, u, alpha, b: sum(alpha[i] * (np.minimum(x, u[i]) + b / x.shape[1])
+                                    for i in range(len(u))), "multiplied by the weights"),
+        (lambda x, u, alpha, b: sum(np.minimum(x, one) for one in u) + b / x.shape[1],
+         "alpha ignored"),
+        (lambda x, u, alpha, b: b + (np.minimum(x[:, None], u) @ np.ones(u.shape[1])) @ alpha,
+         "do not sum over the dimensions")],
 }
+
+
+def raw_soft_min(h, beta, c=lambda row: 0):
+    e = np.array([np.exp(-beta * (row - c(row))) for row in h])
+    return ([c(row) - np.log(one.sum()) / beta for row, one in zip(h, e)],
+            e / e.sum(1, keepdims=True))
+
+
+def raw_midpoint_rule(x, mu, c, R):
+    w, m = 2 * (mu[c] - np.delete(mu, c, 0)), (mu[c] + np.delete(mu, c, 0)) / 2
+    parts = (x[:, None] - m) * w
+    return (parts / parts.sum(2, keepdims=True) * R[:, :, None]).sum(1)
+
+
+def shared_midpoint(x, mu, c, R, of):
+    w = 2 * (mu[c] - np.delete(mu, c, 0))
+    parts = (x[:, None] - of(mu, c)) * w
+    return (rules.divide(R, parts.sum(2))[:, :, None] * parts).sum(1)
 
 
 def flipped_and_swapped(W):

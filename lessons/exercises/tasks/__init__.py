@@ -1,8 +1,10 @@
 """The functions of each exercise, the cases they are tried with, and the usual mistakes.
 
-The solutions are functions of the library. A mistake is a function as well: where yours returns
-what that one returns in every case, the grader knows what you did.
+The solutions are functions of the library, but for one kernel that it does not have. A mistake is a
+function as well: where yours returns what that one returns in every case, the grader knows what you
+did.
 """
+from tasks.clusters import INTERSECTION, MIDPOINT_RULE, SOFT_MIN
 from tasks.convolution import CONVOLVE, CONVOLVE_TRANSPOSE
 from tasks.flipping import CONFIDENCE, FEWER_INPUTS, FLIP
 from tasks.forward import AS_ROWS, FORWARD, LINEAR, SOFTMAX
@@ -21,4 +23,5 @@ TASKS = {
     "ex09_pixel_flipping": [FLIP, CONFIDENCE],
     "ex10_fewer_inputs": [FEWER_INPUTS],
     "ex13_convolution": [CONVOLVE, CONVOLVE_TRANSPOSE],
+    "ex14_clusters": [SOFT_MIN, MIDPOINT_RULE, INTERSECTION],
 }
