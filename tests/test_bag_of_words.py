@@ -173,7 +173,7 @@ Y = np.arange(20) % 2
     (lambda: lrp.BagOfWords.fit(X, Y, size=10), "size at most side, got 9 and 10"),
     (lambda: lrp.BagOfWords.fit(X, Y, step=0), "step must be an integer of at least 1"),
     (lambda: lrp.BagOfWords.fit(X, Y, words=1), "words must be an integer of at least 2"),
-    (lambda: lrp.BagOfWords.fit(X, Y, words=9999, size=3), "clusters must be at most"),
+    (lambda: lrp.BagOfWords.fit(X, Y, words=9999, size=3), "words must be at most"),
     (lambda: lrp.BagOfWords.fit(X, Y, words=3, size=3, cells=9), "cells must be at most 3"),
     (lambda: lrp.BagOfWords.fit(X, Y, words=3, size=3, kernel="cubic"), "kernel must be"),
     (lambda: lrp.BagOfWords.fit(X, Y, words=3, size=3, mapping="both"), "mapping must be"),

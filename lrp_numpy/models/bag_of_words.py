@@ -4,13 +4,15 @@ import math
 import numpy as np
 
 from lrp_numpy.layers import Histogram, KernelMachine, Patches
+from lrp_numpy.layers.kernel_machine import KERNELS
+from lrp_numpy.layers.words import MAPPINGS
 from lrp_numpy.models.kmeans import KMeans
 from lrp_numpy.network import Network
 from lrp_numpy.ops import choose
 from lrp_numpy.ops.blas import one_core_free
 from lrp_numpy.utils.doors import door
 from lrp_numpy.utils.types import Array, FilePath, Seed
-from lrp_numpy.utils.validation import as_float, check_inputs, check_integer
+from lrp_numpy.utils.validation import as_float, check_choice, check_inputs, check_integer
 
 FEATURES = 50_000           # of the images at most, drawn at random, from which the words are made
 MAX_BYTES = 4_000_000_000   # of the kernel matrix
@@ -53,6 +55,8 @@ class BagOfWords(Network):
         for name, value, least in (("words", words, 2), ("size", size, 1), ("step", step, 1),
                                    ("cells", cells, 1)):
             check_integer(name, value, least)
+        check_choice("mapping", mapping, MAPPINGS)
+        check_choice("kernel", kernel, KERNELS)
         if not 0 < as_float(ridge) < np.inf:
             raise ValueError(f"ridge must be a finite number above 0, got {ridge!r}")
         most = math.isqrt(MAX_BYTES // images.itemsize)
@@ -65,6 +69,9 @@ class BagOfWords(Network):
         with one_core_free():
             some = rng.permutation(len(images))[:-(-FEATURES // L)]
             features = patches.preactivation(images[some]).reshape(-1, P)
+            if words > len(features):
+                raise ValueError(f"words must be at most {len(features)}, one for each patch, got "
+                                 f"{words}")
             codebook = KMeans.fit(features, words, rng, iterations=50, progress=progress)
             beta = len(features) / max(codebook.inertia(features), 1e-30)
             histogram = Histogram(codebook.centroids, patches.grid, cells, mapping,
@@ -74,7 +81,6 @@ class BagOfWords(Network):
             Y = np.where(y[:, None] == np.arange(len(classes)), 1, -1).astype(x.dtype)
             b = Y.mean(axis=0, dtype=np.float64).astype(x.dtype)
             machine = KernelMachine(np.ascontiguousarray(x.T), np.zeros_like(Y), b, kernel, gamma)
-            machine.out_shape(x.shape[1:])      # checks the kernel
             K = machine.kernel_of(x, choose(None, len(x) * x.size))
             K[np.diag_indices(len(K))] += ridge
             alpha = np.linalg.solve(K, Y - b)
