@@ -345,8 +345,8 @@ def test_the_likely_gamma_is_the_best_of_many(seed, N, D):
 
 
 def stroke_on(digit, rng, middle):
-    """The digit (784,) with a straight stroke, 20 pixels long and 2 wide, through its middle or
-    along an edge of the image; and where the stroke is new."""
+    """The digit (784,) with a straight stroke, about 21 pixels long and 3 wide, through its middle
+    or along an edge of the image; and where the stroke is new."""
     angle, place = rng.uniform(0, np.pi), rng.uniform(11, 17, 2)
     if not middle:
         angle, place = [(0, (25, 14)), (0, (2, 14)), (np.pi / 2, (14, 2)),
