@@ -148,6 +148,7 @@ def test_the_corner_that_differs_gets_the_relevance():
     assert R[:, :5, :5].sum() > 2 * R.sum() * 25 / 81
 
 
+@pytest.mark.long
 def test_digits(digits, tmp_path):
     few = 3000
     bw = lrp.BagOfWords.fit(digits.train_images[:few], digits.train_labels[:few])

@@ -179,6 +179,7 @@ def test_each_step_is_that_of_the_definition():
         mu = by_hand
 
 
+@pytest.mark.long
 def test_digits_cluster_as_well_as_by_scikit_learn(digits):
     cluster = pytest.importorskip("sklearn.cluster")
     best = cluster.KMeans(10, n_init=10, random_state=0, algorithm="lloyd").fit(
