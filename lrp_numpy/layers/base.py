@@ -119,10 +119,7 @@ class Layer:
     def by_backward(self, a: np.ndarray, R: np.ndarray, ops: ModuleType,
                     ledger: list | None) -> np.ndarray:
         """`relevance` of a layer that only moves numbers: R takes the path of the gradient."""
-        R_inputs, nothing = self.backward(a, R, ops), np.zeros(len(R))
-        if ledger is not None:
-            ledger.append(LedgerRow(total(R), total(R_inputs), nothing, nothing, nothing))
-        return R_inputs
+        return noted(R, self.backward(a, R, ops), ledger)
 
     def fold_into_bias(self, shift: float | np.ndarray) -> tuple["Layer", float | np.ndarray]:
         """(the layer that maps a - shift to what this one maps a to, the shift of its output).
@@ -174,6 +171,16 @@ class LinearPart(NamedTuple):
         """An array for a result: `room` for the first that fits, else a new one."""
         fits = self.room and self.room[0].shape == shape and self.room[0].dtype == dtype
         return self.room.pop() if fits else np.empty(shape, dtype)
+
+
+def noted(R: np.ndarray, R_inputs: np.ndarray, ledger: list | None, bias: np.ndarray | None = None,
+          dropped: np.ndarray | None = None) -> np.ndarray:
+    """`R_inputs`, after a row in `ledger` for a layer without a stabilizer; None: no such part."""
+    if ledger is not None:
+        nothing = np.zeros(len(R))
+        ledger.append(LedgerRow(total(R), total(R_inputs), nothing if bias is None else bias,
+                                nothing, nothing if dropped is None else dropped))
+    return R_inputs
 
 
 def uniform(shape_W: Shape, shape_b: Shape, D: int, rng: Seed,

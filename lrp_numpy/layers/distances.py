@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from lrp_numpy.layers.base import Layer
+from lrp_numpy.layers.base import Layer, noted
 from lrp_numpy.ops import reference
-from lrp_numpy.rules import LedgerRow, divide, total
+from lrp_numpy.rules import divide, total
 from lrp_numpy.utils.types import Array, Shape
 from lrp_numpy.utils.validation import check_shape
 
@@ -49,8 +49,7 @@ class Rivals(Layer):
 
     def preactivation(self, a: Array, ops: ModuleType = reference) -> Array:
         """h (N, K, K - 1)."""
-        mu = self.centroids.T
-        d = a @ (-2 * mu) + (mu**2).sum(axis=0)
+        d = relative_distances(a, self.centroids)
         h = d[:, None, :] - d[:, :, None]
         return h[:, _others(len(self.centroids))].reshape(len(a), *self.out_shape(a.shape[1:]))
 
@@ -66,11 +65,7 @@ class Rivals(Layer):
         s = divide(R, h)
         t = _per_centroid(s)
         R_inputs = a * (t @ (-2 * self.centroids)) + t @ self.centroids**2
-        if ledger is not None:
-            nothing = np.zeros(len(R))
-            ledger.append(LedgerRow(total(R), total(R_inputs), nothing, nothing,
-                                    total(np.where(h == 0, R, 0))))
-        return R_inputs
+        return noted(R, R_inputs, ledger, dropped=total(np.where(h == 0, R, 0)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,12 +98,10 @@ class SquaredDistances(Layer):
         return self.points.size
 
     def preactivation(self, a: Array, ops: ModuleType = reference) -> Array:
-        """h (N, 1, J). |x - u|^2 = |x|^2 - 2 x . u + |u|^2, all measured from the points' mean,
-        or much would be lost to rounding if the mean is large."""
+        """h (N, 1, J), with x and u measured from the points' mean, or much would be lost to
+        rounding if the mean is large."""
         centre = self.points.mean(axis=0)
-        x, u = a - centre, self.points - centre
-        squares = (x**2).sum(axis=1)[:, None] - 2 * x @ u.T + (u**2).sum(axis=1)
-        return (np.maximum(squares, 0) + self.bias)[:, None]
+        return (squared_distances(a - centre, self.points - centre) + self.bias)[:, None]
 
     def backward(self, a: Array, dz: Array, ops: ModuleType = reference) -> Array:
         """da = sum_j dz_j 2 (x - u_j)."""
@@ -122,10 +115,18 @@ class SquaredDistances(Layer):
         h = self.preactivation(a) if z is None else z
         s = divide(R, h)
         R_inputs = ops.shares_of_distances(a, self.points, s[:, 0])
-        if ledger is not None:
-            ledger.append(LedgerRow(total(R), total(R_inputs), total(self.bias * s),
-                                    np.zeros(len(R)), total(np.where(h == 0, R, 0))))
-        return R_inputs
+        return noted(R, R_inputs, ledger, bias=total(self.bias * s),
+                     dropped=total(np.where(h == 0, R, 0)))
+
+
+def relative_distances(a: Array, points: Array) -> Array:
+    """|a - u_k|^2 - |a|^2 = |u_k|^2 - 2 a . u_k, for a (..., D) and points u (K, D): (..., K)."""
+    return a @ (-2 * points.T) + (points**2).sum(axis=1)
+
+
+def squared_distances(a: Array, points: Array) -> Array:
+    """|a - u_k|^2 for a (N, D) and points u (K, D): (N, K). Rounded, but never below 0."""
+    return np.maximum((a**2).sum(axis=1)[:, None] + relative_distances(a, points), 0)
 
 
 def _others(K):

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from lrp_numpy.layers.base import Layer
+from lrp_numpy.layers.base import Layer, noted
+from lrp_numpy.layers.distances import squared_distances
 from lrp_numpy.ops import reference
-from lrp_numpy.rules import LedgerRow, divide, total
+from lrp_numpy.rules import divide, total
 from lrp_numpy.utils.types import Array, Shape
 from lrp_numpy.utils.validation import as_float, check_choice, check_shape
 
@@ -79,8 +80,7 @@ class KernelMachine(Layer):
         if self.kernel in SUM_KERNELS:
             self._check_histograms("x", a)
             return ops.sum_kernel(a, self.u, self.kernel)
-        squares = (a**2).sum(axis=1)[:, None] - 2 * a @ self.u + (self.u**2).sum(axis=0)
-        return np.exp(-self.gamma * np.maximum(squares, 0))
+        return np.exp(-self.gamma * squared_distances(a, self.u.T))
 
     def preactivation(self, a: Array, ops: ModuleType = reference) -> Array:
         """f (N, K)."""
@@ -114,10 +114,7 @@ class KernelMachine(Layer):
             root = self.roots(a, s)
             R_inputs = (a - root) * self.backward(root, s)
             dropped = total(R) - total(R_inputs)
-        if ledger is not None:
-            nothing = np.zeros(len(R))
-            ledger.append(LedgerRow(total(R), total(R_inputs), nothing, nothing, dropped))
-        return R_inputs
+        return noted(R, R_inputs, ledger, dropped=dropped)
 
     def roots(self, a: Array, s: Array) -> Array:
         """For each row x of a (N, V), an x0 with sum_c s_c f_c(x0) = 0; x itself if none is found.

@@ -7,7 +7,6 @@ import numpy as np
 
 from lrp_numpy.layers.base import Layer
 from lrp_numpy.ops import reference
-from lrp_numpy.rules import LedgerRow, total
 from lrp_numpy.utils.types import Array, Shape
 from lrp_numpy.utils.validation import as_float
 
@@ -60,7 +59,4 @@ class SoftMin(Layer):
                   ops: ModuleType = reference, ledger: list | None = None,
                   out: Array | None = None) -> Array:
         """R_j = p_j R, whatever `rule` is."""
-        R_inputs, nothing = self.backward(a, R), np.zeros(len(R))
-        if ledger is not None:
-            ledger.append(LedgerRow(total(R), total(R_inputs), nothing, nothing, nothing))
-        return R_inputs
+        return self.by_backward(a, R, ops, ledger)

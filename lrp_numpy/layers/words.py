@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from lrp_numpy.layers.base import Layer
+from lrp_numpy.layers.base import Layer, noted
+from lrp_numpy.layers.distances import relative_distances
+from lrp_numpy.layers.soft_min import SoftMin
 from lrp_numpy.ops import reference
 from lrp_numpy.ops.reference import output_size, shifted
-from lrp_numpy.rules import LedgerRow, total
+from lrp_numpy.rules import divide
 from lrp_numpy.utils.types import Array, Shape
 from lrp_numpy.utils.validation import as_float, check_choice, check_integer
 
@@ -86,7 +88,7 @@ class Patches(Layer):
                   ops: ModuleType = reference, ledger: list | None = None,
                   out: Array | None = None) -> Array:
         """Added up where patches overlap, whatever `rule` is."""
-        return conserved(R, self.add_up(R), ledger)
+        return noted(R, self.add_up(R), ledger)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,12 +145,10 @@ class Histogram(Layer):
 
     def mapped(self, a: Array) -> Array:
         """m (N, L, M)."""
-        above = (self.words**2).sum(axis=1) - 2 * a @ self.words.T      # |a - w|^2 - |a|^2
-        above -= above.min(axis=2, keepdims=True)
+        d = relative_distances(a, self.words)
         if self.mapping == "soft":
-            m = np.exp(-self.beta * above)
-            return m / m.sum(axis=2, keepdims=True)
-        return (above.argmin(axis=2)[..., None] == np.arange(len(self.words))).astype(a.dtype)
+            return SoftMin(self.beta).shares(d)
+        return (d.argmin(axis=2)[..., None] == np.arange(len(self.words))).astype(a.dtype)
 
     def cell_of_features(self) -> Array:
         """The number of each feature's cell (L,)."""
@@ -168,20 +168,12 @@ class Histogram(Layer):
         """In proportion to the mapping, whatever `rule` is."""
         x = self.preactivation(a) if z is None else z
         m, features = self.mapped(a), np.bincount(self.cell_of_features())
-        R_each = np.where(x == 0, 0, R / np.where(x == 0, 1, x))
+        R_each = divide(R, x)
         R_absent = np.where(x == 0, R, 0) / np.repeat(features, len(self.words)).astype(R.dtype)
         R_l = (m * self._by_feature(R_each)).sum(axis=2) + self._by_feature(R_absent).sum(axis=2)
         R_inputs = np.repeat(R_l[..., None] / a.shape[2], a.shape[2], axis=2)
-        return conserved(R, R_inputs, ledger)
+        return noted(R, R_inputs, ledger)
 
     def _by_feature(self, values):
         """Of numbers (N, V), those of each feature's cell: (N, L, M)."""
         return values.reshape(len(values), -1, len(self.words))[:, self.cell_of_features()]
-
-
-def conserved(R: Array, R_inputs: Array, ledger: list | None) -> Array:
-    """`R_inputs`, after the ledger row of a layer that shares out all of R."""
-    if ledger is not None:
-        nothing = np.zeros(len(R))
-        ledger.append(LedgerRow(total(R), total(R_inputs), nothing, nothing, nothing))
-    return R_inputs
