@@ -24,8 +24,8 @@ from lrp_numpy.utils.doors import door
 from lrp_numpy.utils.files import atomic_write, error_text, read_arrays
 from lrp_numpy.utils.labels import as_classes, predicted_labels
 from lrp_numpy.utils.types import FilePath, Seed
-from lrp_numpy.utils.validation import (as_list, check_inputs, check_integer,
-                                        check_overflow, check_shape, native)
+from lrp_numpy.utils.validation import (as_list, check_inputs, check_integer, check_overflow,
+                                        check_shape, native)
 
 
 class Pass(NamedTuple):
@@ -61,7 +61,7 @@ class Network:
                                  f"layers.Layer, got {layer!r}")
         layers = [replace(layer, **{name: native(np.asarray(getattr(layer, name)))
                                     for name in arrays_of(layer)}) for layer in layers]
-        self.shapes = shapes_of(layers)       # of one image: what enters each layer, logits last
+        self.shapes = shapes_of(layers)     # of one image: what enters each layer, logits last
         arrays = [getattr(layer, name) for layer in layers for name in arrays_of(layer)]
         real = np.result_type(*arrays) if arrays else np.dtype(np.float32)
         self.layers = [replace(layer, **{name: np.array(getattr(layer, name), real, order="C")
@@ -106,9 +106,10 @@ class Network:
         """The same network, with those fields of its layers that `options` sets, such as beta=1.
 
         A name that is not among the `options` of a layer is ignored, and the network itself
-        returned if no name is. Raises ValueError for a value that a layer refuses.
+        returned if nothing changes. Raises ValueError for a value that a layer refuses.
         """
-        chosen = [{name: options[name] for name in layer.options if name in options}
+        chosen = [{name: options[name] for name in layer.options
+                   if name in options and options[name] is not getattr(layer, name)}
                   for layer in self.layers]
         if not any(chosen):
             return self
@@ -275,6 +276,17 @@ def of_layers(layers: Sequence[Layer], classes: Any = None) -> Network:
     """An MLP if all layers are Dense, else a Network."""
     is_mlp = all(type(layer) is Dense for layer in layers)
     return (MLP if is_mlp else Network)(layers, classes)
+
+
+def load_layers(path: FilePath, name: str, kinds: Sequence[type]) -> Network:
+    """The network in a file, whose layers must be of these kinds: those of a model called `name`.
+
+    Raises ValueError, naming the file, for anything else.
+    """
+    net = Network.load(path)
+    if [type(layer) for layer in net.layers] != list(kinds):
+        raise ValueError(f"{path} does not hold a {name}, but a {net!r}")
+    return net
 
 
 def _hidden_and_linear(activation, layers):

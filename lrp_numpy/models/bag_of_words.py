@@ -7,7 +7,7 @@ from lrp_numpy.layers import Histogram, KernelMachine, Patches
 from lrp_numpy.layers.kernel_machine import KERNELS
 from lrp_numpy.layers.words import MAPPINGS
 from lrp_numpy.models.kmeans import KMeans
-from lrp_numpy.network import Network
+from lrp_numpy.network import Network, load_layers
 from lrp_numpy.ops import choose
 from lrp_numpy.ops.blas import one_core_free
 from lrp_numpy.utils.doors import door
@@ -90,9 +90,7 @@ class BagOfWords(Network):
     @staticmethod
     def load(path: FilePath) -> "BagOfWords":
         """The model that `save` wrote. Raises ValueError, naming the file, for anything else."""
-        net = Network.load(path)
-        if [type(layer) for layer in net.layers] != [Patches, Histogram, KernelMachine]:
-            raise ValueError(f"{path} does not hold a BagOfWords, but a {net!r}")
+        net = load_layers(path, "BagOfWords", [Patches, Histogram, KernelMachine])
         return BagOfWords(net.layers, net.classes)
 
 

@@ -5,9 +5,11 @@ import numpy as np
 from tqdm import tqdm
 
 from lrp_numpy.layers import Rivals, SoftMin
-from lrp_numpy.network import Network
+from lrp_numpy.layers.distances import relative_distances
+from lrp_numpy.network import Network, load_layers
 from lrp_numpy.ops.blas import one_core_free
 from lrp_numpy.utils.doors import door
+from lrp_numpy.utils.labels import as_labels
 from lrp_numpy.utils.types import Array, FilePath, Seed
 from lrp_numpy.utils.validation import check_inputs, check_integer
 
@@ -87,8 +89,7 @@ class KMeans(Network):
     def predict(self, x: Array, engine: str | None = None) -> Array:
         """The cluster with the nearest centroid (N,), by its label if the clusters have labels."""
         check_inputs(x, self.sizes[0])
-        nearest = assign(x, self.centroids)[0]
-        return nearest if self.classes is None else self.classes[nearest]
+        return as_labels(assign(x, self.centroids)[0], self.sizes[-1], self.classes)
 
     def inertia(self, x: Array) -> float:
         """The sum over the rows of x (N, D) of |x - mu|^2, mu the nearest centroid."""
@@ -98,9 +99,7 @@ class KMeans(Network):
     @staticmethod
     def load(path: FilePath) -> "KMeans":
         """The clusters that `save` wrote. Raises ValueError, naming the file, for anything else."""
-        net = Network.load(path)
-        if [type(layer) for layer in net.layers] != [Rivals, SoftMin]:
-            raise ValueError(f"{path} does not hold a KMeans, but a {net!r}")
+        net = load_layers(path, "KMeans", [Rivals, SoftMin])
         rivals, soft_min = net.layers
         return KMeans(rivals.centroids, soft_min.beta, net.classes)     # type: ignore
 
@@ -108,13 +107,12 @@ class KMeans(Network):
 def assign(x: Array, mu: Array) -> tuple[Array, Array]:
     """For each row of x (N, D), the number of the nearest of mu (K, D), and |x - mu|^2 to it: (N,).
 
-    The nearest is that with the least |mu|^2 - 2 x . mu; the distance itself is then computed as it
-    is written. Of equally near ones it is the first.
+    The nearest is that with the least `relative_distances`; the distance itself is then computed as
+    it is written. Of equally near ones it is the first.
     """
-    W, b = -2 * mu.T, (mu**2).sum(axis=1)
     nearest, squares = np.empty(len(x), np.int64), np.empty(len(x))
     for part in _parts(x):
-        nearest[part] = (x[part] @ W + b).argmin(axis=1)
+        nearest[part] = relative_distances(x[part], mu).argmin(axis=1)
         squares[part] = ((x[part] - mu[nearest[part]])**2).sum(axis=1)
     return nearest, squares
 
@@ -129,10 +127,9 @@ def lloyd(x: Array, mu: Array, iterations: int, bar: tqdm | None = None) -> Arra
     sums, counts = np.zeros((K, x.shape[1])), np.zeros(K, np.int64)
     mu = mu.astype(x.dtype)
     for _ in range(iterations):
-        W, b = -2 * mu.T, (mu**2).sum(axis=1)
         is_same = True
         for part in _parts(x):
-            now = (x[part] @ W + b).argmin(axis=1)
+            now = relative_distances(x[part], mu).argmin(axis=1)
             moved = now != nearest[part]
             if moved.any():
                 is_same = False

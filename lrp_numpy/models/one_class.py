@@ -2,7 +2,8 @@
 import numpy as np
 
 from lrp_numpy.layers import SoftMin, SquaredDistances
-from lrp_numpy.network import Network
+from lrp_numpy.layers.distances import squared_distances
+from lrp_numpy.network import Network, load_layers
 from lrp_numpy.utils.doors import door
 from lrp_numpy.utils.types import Array, FilePath, Seed
 from lrp_numpy.utils.validation import as_float, check_inputs, native
@@ -77,9 +78,7 @@ class OneClass(Network):
     @staticmethod
     def load(path: FilePath) -> "OneClass":
         """The model that `save` wrote. Raises ValueError, naming the file, for anything else."""
-        net = Network.load(path)
-        if [type(layer) for layer in net.layers] != [SquaredDistances, SoftMin]:
-            raise ValueError(f"{path} does not hold a OneClass, but a {net!r}")
+        net = load_layers(path, "OneClass", [SquaredDistances, SoftMin])
         distances, soft_min = net.layers
         model = OneClass(distances.points, soft_min.beta, classes=net.classes)  # type: ignore
         model.layers = net.layers       # with the weights as they were saved
@@ -101,9 +100,8 @@ def likely_gamma(x: Array, rng: Seed = 0) -> float:
     x = native(x).astype(np.float64)
     some = np.random.default_rng(rng).permutation(len(x))[:SAMPLE]
     centred = x - x.mean(axis=0)
-    squares = (centred**2).sum(axis=1)
-    d = squares[some, None] - 2 * centred[some] @ centred.T + squares
-    d[d <= 1e-12 * squares.max()] = np.inf      # the row itself, and its equals
+    d = squared_distances(centred[some], centred)
+    d[d <= 1e-12 * (centred**2).sum(axis=1).max()] = np.inf     # the row itself, and its equals
     d = d[np.isfinite(d).any(axis=1)]
     if len(d) == 0:
         raise ValueError("x must have rows that differ from one another, got equal ones")
