@@ -345,4 +345,4 @@ assert all(np.allclose(row.received, sum(row[1:]), atol=1e-3) for row in e.ledge
 # **Write it yourself:** the convolution and its transpose.
 # [The exercise](exercises/ex13_convolution.py) tells you which kind of wrong an answer is.
 #
-# Back to [the course](README.md).
+# Next: [14. Clusters](14_clusters.py).

@@ -325,4 +325,4 @@ assert labels[nine] == 9 and is_other.mean() < 0.1 and o_clean[nine] < np.median
 # **Write it yourself:** the soft-min and two kinds of relevance, in
 # [the exercise](exercises/ex14_clusters.py) of lesson 14.
 #
-# Back to [the course](README.md).
+# Next: [16. Before networks: bag of words](16_bag_of_words.py).

@@ -16,6 +16,7 @@ RNG = np.random.default_rng(0)
 X, LABELS = RNG.random((6, 9), np.float32), np.arange(6) % 3
 DIGITS = Digits(X, LABELS, X, LABELS)
 R = RNG.normal(size=(6, 9)).astype(np.float32)
+BAG = lrp.BagOfWords.fit(X, LABELS, words=2, size=2, step=1, cells=1)
 W, b, RK = RNG.normal(size=(9, 4)), RNG.normal(size=4), RNG.normal(size=(6, 4))
 ABSURD = [None, "text", b"bytes", (), [], {}, (1, 2), -1, 1.5, np.nan, True, 10**30, object(),
           np.array([]), np.array("text"), np.array([None]), np.zeros(3), lambda: None, int]
@@ -132,6 +133,8 @@ GOOD = {
     "heatmaps": (plotting.heatmaps, dict(
         relevances=[R], row_titles=list("abcdef"), column_titles=["a"], images=X,
         targets=[LABELS], title="", dots=False, limit=None)),
+    "three_levels": (plotting.three_levels, dict(net=BAG, images=X, row_titles=list("abcdef"),
+                                                 target=None)),
     "samples": (plotting.samples, dict(images=X, labels=LABELS, predictions=LABELS)),
     "loss_curve": (plotting.loss_curve, dict(loss=R[0], epochs=1, title="")),
     "class_matrix": (plotting.class_matrix, dict(means=RNG.normal(size=(2, 2, 9)), dots=False)),

@@ -508,3 +508,19 @@ X = np.random.default_rng(0).normal(size=(20, 3))
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("model", ["KMeans", "OneClass", "hard", "soft", "gaussian"])
+def test_no_images_have_no_relevance(model, engine):
+    x = np.random.default_rng(0).random((12, 64))
+    how = {"words": 5, "size": 3, "step": 1, "cells": 2}
+    net = {"KMeans": lambda: lrp.KMeans(x[:3], beta=1.0), "OneClass": lambda: lrp.OneClass(x, 1.0),
+           "hard": lambda: lrp.BagOfWords.fit(x, np.arange(12) % 2, **how),
+           "soft": lambda: lrp.BagOfWords.fit(x, np.arange(12) % 2, mapping="soft", **how),
+           "gaussian": lambda: lrp.BagOfWords.fit(x, np.arange(12) % 2, kernel="gaussian", **how)}
+    net = net[model]()
+    e = lrp.explain(net, x[:0], engine=engine)
+    one = lrp.explain(net, x[:1], engine=engine)
+    assert [R.shape for R in e.relevance] == [(0, *R.shape[1:]) for R in one.relevance]
+    assert net.predict(x[:0]).shape == (0,)

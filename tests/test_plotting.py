@@ -1,4 +1,5 @@
 """Figures show the arrays that they are given: symmetric limits, zero white, mistakes framed."""
+import lrp_numpy as lrp
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
@@ -266,6 +267,41 @@ def test_readings_show_each_step():
         assert row[1].images[0].cmap.name == "gray_r" and row[1].images[0].get_clim() == (0, 1)
     assert [axes.get_title() for axes in grid[0]] == ["picture", "taken for ink",
                                                       "what the network sees"]
+
+
+def a_bag_of_words():
+    rng = np.random.default_rng(0)
+    images = rng.random((12, 64)).astype(np.float32)
+    return lrp.BagOfWords.fit(images, np.arange(12) % 2, words=5, size=3, step=1, cells=2), images
+
+
+def test_three_levels_of_a_bag_of_words():
+    bw, images = a_bag_of_words()
+    e = lrp.explain(bw, images[:2])
+    grid = np.array(plotting.three_levels(bw, images[:2], ["a", "b $"]).axes[:14]).reshape(2, 7)
+    for n, row in enumerate(grid):
+        shown = [axes.images[0].get_array() for axes in row]
+        np.testing.assert_array_equal(shown[0], images[n].reshape(8, 8))
+        R_of_word = [sum(e.relevance[2][n, cell * 5 + d] for cell in range(4)) for d in range(5)]
+        order = sorted(range(5), key=lambda d: -abs(R_of_word[d]))
+        for d, word, axes in zip(order, shown[1:5], row[1:5]):
+            np.testing.assert_array_equal(word, bw.layers[1].words[d].reshape(3, 3))
+            assert axes.get_xlabel() == f"{R_of_word[d]:+.2f}"
+        np.testing.assert_allclose(shown[5].ravel(), e.relevance[1][n].sum(axis=1))
+        np.testing.assert_array_equal(shown[6].ravel(), e.input[n])
+    assert grid[1, 0].get_ylabel() == "b $"
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"net": lrp.MLP.random([64, 2], rng=0)}, "net must be a BagOfWords, got MLP"),
+    ({"images": np.ones((2, 9), np.float32)}, "shape"),
+    ({"row_titles": ["a"]}, "equally many, at least one, got 2 and 1"),
+    ({"images": np.ones((0, 64), np.float32), "row_titles": []}, "at least one, got 0 and 0")])
+def test_three_levels_refuse(change, message):
+    bw, images = a_bag_of_words()
+    with pytest.raises(ValueError, match=message):
+        plotting.three_levels(**{"net": bw, "images": images[:2], "row_titles": ["a", "b"],
+                                 **change})
 
 
 def test_save_makes_the_folder_and_closes(tmp_path):

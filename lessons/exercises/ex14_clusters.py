@@ -1,4 +1,4 @@
-"""Exercise to lessons 14 and 15: distances as networks.
+"""Exercise to lessons 14 to 16: distances and kernels.
 
 Write the functions below, then run this file. It tells you what is right and what is not yet:
 

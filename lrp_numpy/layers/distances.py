@@ -140,7 +140,7 @@ def _per_centroid(s):
     sum_ck s_ck h_ck = sum_k t_k d_k
     """
     pairs = np.zeros((len(s), s.shape[1], s.shape[1]), s.dtype)
-    pairs[:, _others(s.shape[1])] = s.reshape(len(s), -1)
+    pairs[:, _others(s.shape[1])] = s.reshape(len(s), s.shape[1] * s.shape[2])
     return pairs.sum(axis=1) - pairs.sum(axis=2)
 
 

@@ -141,7 +141,7 @@ class Histogram(Layer):
         """x (N, V), cell after cell."""
         m, cell = self.mapped(a), self.cell_of_features()
         x = np.stack([m[:, cell == number].sum(axis=1) for number in range(self.cells**2)], axis=1)
-        return x.reshape(len(a), -1)
+        return x.reshape(len(a), *self.out_shape(a.shape[1:]))
 
     def mapped(self, a: Array) -> Array:
         """m (N, L, M)."""
@@ -176,4 +176,5 @@ class Histogram(Layer):
 
     def _by_feature(self, values):
         """Of numbers (N, V), those of each feature's cell: (N, L, M)."""
-        return values.reshape(len(values), -1, len(self.words))[:, self.cell_of_features()]
+        of_cells = values.reshape(len(values), self.cells**2, len(self.words))
+        return of_cells[:, self.cell_of_features()]

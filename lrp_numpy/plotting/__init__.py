@@ -4,8 +4,9 @@ from lrp_numpy.plotting.figures import (bars, class_matrix, draw_image, flipped_
                                         loss_curve, samples, save)
 from lrp_numpy.plotting.heatmap import (RELEVANCE, colour_bar, draw_relevance, negative_pixels,
                                         symmetric_limit)
+from lrp_numpy.plotting.levels import three_levels
 from lrp_numpy.plotting.readings import readings
 
 __all__ = ["RELEVANCE", "bars", "class_matrix", "colour_bar", "draw_image", "draw_relevance",
            "flipped_images", "flipping_curves", "heatmaps", "loss_curve", "negative_pixels",
-           "pruning_curves", "readings", "samples", "save", "symmetric_limit"]
+           "pruning_curves", "readings", "samples", "save", "symmetric_limit", "three_levels"]

@@ -1,4 +1,4 @@
-"""Lessons 14 and 15: the soft minimum, the midpoint rule, and the intersection kernel."""
+"""Lessons 14 to 16: the soft minimum, the midpoint rule, and the intersection kernel."""
 import numpy as np
 
 from judging import Case, Task
