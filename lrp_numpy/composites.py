@@ -118,7 +118,7 @@ def rules_of_layers(rule: Rule, net: Network,
     """
     count = len(layers_with_rule(net))
     options = {name for layer in net.layers for name in layer.options}
-    if count == 0 and options and rule != "0":
+    if count == 0 and rule != "0":
         raise ValueError(f"rule must be left out: no layer of this network takes one, got {rule!r}")
     if isinstance(rule, str) and rule in COMPOSITES:
         rule = COMPOSITES[rule](net)

@@ -28,7 +28,7 @@ def net():
 
 
 def curves():
-    return {("net", "0", "zero"): evaluation.perturbation_curves(net(), X, LABELS, R, [0.5])}
+    return {("net", "0"): evaluation.perturbation_curves(net(), X, LABELS, R, [0.5])}
 
 
 def runs():
@@ -142,8 +142,7 @@ GOOD = {
                                  values=X[0], most=3, unit="years")),
     "flipped_images": (plotting.flipped_images, dict(
         variants=[X], predictions=[LABELS], labels=LABELS, column_titles=["a"], title="")),
-    "flipping_curves": (plotting.flipping_curves, dict(results=curves(), of="accuracy",
-                                                       label="accuracy")),
+    "flipping_curves": (plotting.flipping_curves, dict(results=curves())),
     "pruning_curves": (plotting.pruning_curves, dict(rows=TABLE, what="inputs")),
     "draw_image": (lambda **k: plotting.draw_image(plt.gca(), **k), dict(image=X[0], title="")),
     "draw_relevance": (lambda **k: plotting.draw_relevance(plt.gca(), **k), dict(

@@ -156,37 +156,34 @@ def test_the_matrix_of_classes():
 def test_flipping_curves():
     fractions, results = np.array([0.1, 0.5]), {}
     for name in ("relu", "tanh"):
-        for fill in ("0", "mean"):
-            for rule in ("0", "gamma"):
-                results[name, rule, fill] = Curves(fractions, *(
-                    {order: RNG.random(2) for order in ("morf", "lerf", "random")} for _ in "ab"))
-    for of in ("accuracy", "probability"):
-        figure = plotting.flipping_curves(results, of, "what is drawn")
-        grid = np.array(figure.axes).reshape(4, 2)
-        for row, (fill, rule) in zip(grid, [("0", "0"), ("0", "gamma"), ("mean", "0"),
-                                            ("mean", "gamma")]):
-            assert row[0].get_ylabel() == f"LRP-{rule}, fill {fill}\nwhat is drawn"
-            for axes, name in zip(row, ("relu", "tanh")):
-                curves = results[name, rule, fill]
-                drawn = {line.get_label(): line for line in axes.get_lines()}
-                assert list(drawn) == ["LeRF", "MoRF", "random"]
-                for label, line in drawn.items():
-                    np.testing.assert_array_equal(line.get_xdata(), [10, 50])
-                    np.testing.assert_array_equal(line.get_ydata(),
-                                                  getattr(curves, of)[label.lower()])
-                gain = curves.srg(getattr(curves, of))
-                assert axes.get_title(loc="right") == f"SRG {gain:.2f}"
-                looks = {line.get_linestyle() for line in drawn.values()}
-                assert len(looks) == 3          # told apart without colour
-        assert [axes.get_title(loc="left") for axes in grid[0]] == ["relu", "tanh"]
-        for axes in grid[:, -1]:        # each line has its label, and none covers another
-            texts = {text.get_text(): text.xy[1] for text in axes.texts}
-            assert texts.keys() == {"LeRF", "MoRF", "random"}
-            assert np.diff(sorted(texts.values())).min() > 0.15
-            ends = {line.get_label(): line.get_ydata()[-1] for line in axes.get_lines()}
-            assert sorted(texts, key=texts.get) == sorted(ends, key=ends.get)
-            assert min(texts.values()) == min(ends.values())
-        assert not figure.legends and "LeRF and MoRF" in titles_of(figure)[0]
+        for rule in ("LRP-0", "pixel intensity"):
+            of_order = {order: RNG.random((2, 20)) < 0.5 for order in ("morf", "lerf", "random")}
+            results[name, rule] = Curves(fractions, of_order, {})
+    figure = plotting.flipping_curves(results)
+    grid = np.array(figure.axes).reshape(2, 2)
+    for row, rule in zip(grid, ("LRP-0", "pixel intensity")):
+        assert row[0].get_ylabel() == f"{rule}\naccuracy (%)"
+        for axes, name in zip(row, ("relu", "tanh")):
+            curves = results[name, rule]
+            drawn = {line.get_label(): line for line in axes.get_lines()}
+            assert list(drawn) == ["LeRF", "MoRF", "random"]
+            for label, line in drawn.items():
+                np.testing.assert_array_equal(line.get_xdata(), [10, 50])
+                np.testing.assert_array_equal(line.get_ydata(),
+                                              100 * curves.correct[label.lower()].mean(axis=1))
+            gain = curves.srg(curves.accuracy)
+            assert axes.get_title(loc="right") == f"SRG {gain:.2f}"
+            looks = {line.get_linestyle() for line in drawn.values()}
+            assert len(looks) == 3          # told apart without colour
+    assert [axes.get_title(loc="left") for axes in grid[0]] == ["relu", "tanh"]
+    for axes in grid[:, -1]:        # each line has its label, and none covers another
+        texts = {text.get_text(): text.xy[1] for text in axes.texts}
+        assert texts.keys() == {"LeRF", "MoRF", "random"}
+        assert np.diff(sorted(texts.values())).min() > 15
+        ends = {line.get_label(): line.get_ydata()[-1] for line in axes.get_lines()}
+        assert [ends[key] for key in sorted(texts, key=texts.get)] == sorted(ends.values())
+        assert min(texts.values()) == min(ends.values())
+    assert not figure.legends and "LeRF and MoRF" in titles_of(figure)[0]
 
 
 def test_pruning_curves():

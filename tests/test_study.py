@@ -3,63 +3,62 @@ import numpy as np
 import pytest
 
 import lrp_numpy as lrp
-from lrp_numpy.evaluation import size_matched_random, study
+from lrp_numpy.evaluation import study
 
 
 def test_outcomes_are_what_they_are_called(trained, digits):
     x, labels = digits.test_images[:300], digits.test_labels[:300]
     both = study.outcomes(trained, x, labels, {"gamma": {"gamma": 0.5}, "0": {}})
-    made = {condition: outcome for (condition, rule), outcome in both.items()
-            if rule in (None, "gamma")}
     alone = study.outcomes(trained, x, labels, {"0": {}})       # the rules do not mix
-    assert len(both) == 11 and all((both[key].confidence == outcome.confidence).all()
-                                   for key, outcome in alone.items())
+    assert all((both[key].confidence == outcome.confidence).all() for key, outcome in alone.items())
+    assert list(both) == [
+        ("original", None), ("random", None), ("size-matched random", None),
+        ("MoRF", "pixel intensity"), ("LeRF", "pixel intensity"), ("MoRF", "gamma"),
+        ("LeRF", "gamma"), ("MoRF", "0"), ("LeRF", "0")]
     relevance = lrp.explain(trained, x, "gamma", gamma=0.5).input
-    morf, lerf = (lrp.flip(x, relevance, first) for first in ("morf", "lerf"))
-    for name, images in (("original", x), ("MoRF", morf), ("LeRF", lerf),
-                         ("size-matched random (MoRF)", size_matched_random(x, morf)),
-                         ("size-matched random (LeRF)", size_matched_random(x, lerf))):
-        np.testing.assert_array_equal(made[name].confidence,
+    expected = {("original", None): x}
+    for rule, R in (("gamma", relevance), ("pixel intensity", x)):
+        for condition in ("MoRF", "LeRF"):
+            expected[condition, rule] = lrp.flip(x, R, condition.lower(), 0.3, pixels="nonzero")
+    for key, images in expected.items():
+        np.testing.assert_array_equal(both[key].confidence,
                                       lrp.measure(trained, images, labels).confidence)
-    assert list(made) == [
-        "original", "random", "random non-zero", "MoRF", "size-matched random (MoRF)", "LeRF",
-        "size-matched random (LeRF)"]
-    accuracy = {name: outcome.correct.mean() for name, outcome in made.items()}
-    assert accuracy["MoRF"] < 0.2 < accuracy["size-matched random (MoRF)"] - 0.3
-    margin = {name: outcome.margin.mean() for name, outcome in made.items()}
-    assert margin["LeRF"] > margin["original"] > margin["size-matched random (LeRF)"]
-    assert accuracy["random non-zero"] + 0.2 < accuracy["random"] <= accuracy["original"] + 0.01
+    accuracy = {key: outcome.correct.mean() for key, outcome in both.items()}
+    assert accuracy["MoRF", "gamma"] < 0.2 < accuracy["size-matched random", None] - 0.3
+    margin = {key: outcome.margin.mean() for key, outcome in both.items()}
+    assert margin["LeRF", "gamma"] > margin["original", None] > margin["size-matched random", None]
+    assert accuracy["size-matched random", None] <= accuracy["random", None]
 
 
 def images_measured(monkeypatch, *arguments, **settings):
-    """The images that `study.outcomes` measures, in the order of its conditions."""
+    """{(condition, rule): the images that `study.outcomes` measures}."""
     seen, whole = [], study.measure
     monkeypatch.setattr(study, "measure", lambda net, images, labels: (
         seen.append(images), whole(net, images, labels))[1])
-    found = study.outcomes(*arguments, **settings)
-    return {condition: images for (condition, _), images in zip(found, seen, strict=True)}
+    return dict(zip(study.outcomes(*arguments, **settings), seen, strict=True))
 
 
-def test_random_non_zero_flips_118_non_zero_pixels_or_all_there_are(trained, monkeypatch):
+def test_every_condition_flips_as_many_pixels(trained, monkeypatch):
+    """3 of 10 non-zero pixels, 30 of 100, none of none; of all pixels where "random" says so."""
     rng = np.random.default_rng(0)
     x = np.zeros((3, 784), np.float32)
-    for row, count in zip(x, (50, 118, 300)):
-        row[rng.choice(784, count, replace=False)] = 1
-    images = images_measured(monkeypatch, trained, x, np.zeros(3, int), {})
-    assert list(images) == ["original", "random", "random non-zero"]
-    assert (images["random non-zero"] > 0).sum(axis=1).tolist() == [0, 0, 182]
-
-
-def test_each_size_matched_baseline_counts_its_own_images(trained, digits, monkeypatch):
-    """MoRF and LeRF change different numbers of non-zero pixels."""
-    x, labels = digits.test_images[:50], digits.test_labels[:50]
-    images = images_measured(monkeypatch, trained, x, labels, {"0": {}}, fill=2.0, rng=3)
-    lost = {name: ((x > 0) & (flipped != x)).sum(axis=1) for name, flipped in images.items()}
-    for name in ("MoRF", "LeRF"):
-        np.testing.assert_array_equal(lost[f"size-matched random ({name})"], lost[name])
-        np.testing.assert_array_equal(images[f"size-matched random ({name})"],
-                                      size_matched_random(x, images[name], 2.0, 3))
-    assert (lost["MoRF"] != lost["LeRF"]).mean() > 0.9
+    for row, count in zip(x, (10, 100, 0)):
+        row[rng.choice(784, count, replace=False)] = rng.random(count) + 0.1
+    images = images_measured(monkeypatch, trained, x, np.zeros(3, int), {"0": {}}, fill=2.0)
+    for (condition, _), flipped in images.items():
+        expected = [0, 0, 0] if condition == "original" else [3, 30, 0]
+        assert (flipped != x).sum(axis=1).tolist() == expected
+        if condition == "random":
+            assert ((flipped != x) & (x == 0)).sum() > 20
+        else:
+            assert not ((flipped != x) & (x == 0)).any()
+    brightest, dimmest = (images[key, "pixel intensity"] for key in ("MoRF", "LeRF"))
+    for n in (0, 1):
+        lit = x[n] > 0
+        for flipped, brighter in ((brightest, True), (dimmest, False)):
+            gone, left = (flipped[n] != x[n]) & lit, (flipped[n] == x[n]) & lit
+            assert (x[n, gone].min() > x[n, left].max() if brighter
+                    else x[n, gone].max() < x[n, left].min())
 
 
 def test_the_interval_of_a_known_distribution():
@@ -104,6 +103,12 @@ def test_curves(trained, digits):
     assert list(curves.accuracy) == list(curves.probability) == ["morf", "lerf", "random"]
     assert curves.srg(curves.accuracy) == pytest.approx(
         np.mean(curves.accuracy["lerf"]) - np.mean(curves.accuracy["morf"]))
+    e = curves.srg_estimate(curves.correct)
+    assert e.mean == pytest.approx(curves.srg(curves.accuracy)) and e.low < e.mean < e.high
+    of_each = np.mean([curves.correct["lerf"][i].astype(float) - curves.correct["morf"][i]
+                       for i in range(3)], axis=0)
+    assert tuple(e) == pytest.approx(tuple(study.estimate([of_each])))
+    assert np.std(of_each) / 200**0.5 == pytest.approx((e.high - e.low) / 3.92, rel=0.15)
     # Of -R the gain changes its sign; of random relevance it is about 0
     swapped = study.perturbation_curves(trained, x, labels, -relevance, fractions, pixels="nonzero")
     assert curves.srg(curves.accuracy) > 0.5 > -0.5 > swapped.srg(swapped.accuracy)
@@ -138,7 +143,7 @@ def test_a_heatmap_that_ignores_something_has_a_smaller_gain(trained, digits, fa
 def test_the_fill_is_that_of_every_condition(trained, digits, monkeypatch):
     x, labels = digits.test_images[:20], digits.test_labels[:20]
     images = images_measured(monkeypatch, trained, x, labels, {"0": {}}, fill=2.0, rng=3)
-    for name, flipped in images.items():
+    for (name, _), flipped in images.items():
         assert set(np.unique(flipped[flipped != x])) == ({2.0} if name != "original" else set()), (
             name)
 

@@ -6,21 +6,25 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from lrp_numpy import (MLP, Digits, Network, evaluation, explain, lenet, plotting, train, training,
-                       zero_centred)
+from lrp_numpy import (MLP, BagOfWords, Digits, Network, composites, evaluation, explain, lenet,
+                       plotting, train, training, zero_centred)
 from lrp_numpy.cli import tables
 from lrp_numpy.cli.parser import DEFAULTS
+from lrp_numpy.evaluation.study import INTENSITY
 from lrp_numpy.utils.files import write_text
 from lrp_numpy.utils.types import Seed, Table
 
 Networks = list[dict[str, Network]]
 STUDIED = {"0": {}, "epsilon": {"epsilon": 0.25}, "gamma": {"gamma": 0.25}}
-FRACTIONS = np.linspace(0.05, 0.95, 10)
+FRACTION = 0.3              # of the non-zero pixels, in the tables
+FRACTIONS = np.linspace(0.05, 0.95, 10)     # in the curves
+FILLS = ("0", "mean")       # of flipped pixels: black, or the mean of the training images
 KEPT = (0.9, 0.75, 0.5, 0.375, 0.25, 0.15, 0.1)
 RETRAINED = (0.5, 0.25, 0.1)
 RANKINGS = ("mean absolute relevance", "mean relevance", "variance", "activation times weight",
@@ -33,6 +37,8 @@ class Settings(NamedTuple):
     epochs: int = 10
     retrain_epochs: int = 5
     sample: int = 10_000        # training images over which importance is averaged
+    bag: int = 8_000            # training images of the bag of words
+    bag_tested: int = 2_000     # test images whose pixels are flipped for it
 
 
 def trained_cnn(digits: Digits, seed: int, settings: Settings = Settings()) -> dict[str, Network]:
@@ -67,17 +73,23 @@ def _train(net, name, digits, seed, settings, learning_rate=1e-3):
           f"({time.perf_counter() - begin:.1f} s)", flush=True)
 
 
-def flipping_rows(digits: Digits, networks_of_seeds: Networks, fraction: float = 0.15) -> Table:
-    """One row for each network, rule and condition: accuracy, confidence and margin as Estimates.
+def fill_of(digits: Digits, fill: str) -> float | np.ndarray:
+    """The number that a flipped pixel gets, or one for each pixel."""
+    return 0.0 if fill == "0" else digits.train_images.mean(axis=0)
+
+
+def flipping_rows(digits: Digits, networks_of_seeds: Networks, fraction: float = FRACTION) -> Table:
+    """One row for each network, fill, rule and condition: accuracy, confidence and margin as
+    Estimates.
 
     networks_of_seeds: one dict of `trained_networks` or `trained_cnn` for each seed.
     """
     x, labels, rows = digits.test_images, digits.test_labels, []
-    for name in networks_of_seeds[0]:
-        runs = [_without_warnings(evaluation.outcomes, networks[name], x, labels, STUDIED, fraction)
-                for networks in networks_of_seeds]
+    for name, fill in product(networks_of_seeds[0], FILLS):
+        runs = [_without_warnings(evaluation.outcomes, networks[name], x, labels, STUDIED, fraction,
+                                  fill_of(digits, fill)) for networks in networks_of_seeds]
         for (condition, rule), measures in evaluation.estimates(runs).items():
-            row = {"network": name, "rule": rule or "-", "flipped": condition}
+            row = {"network": name, "fill": fill, "rule": rule or "-", "flipped": condition}
             for measure, estimate in measures.items():
                 row |= {f"{measure}_{part}": value for part, value in estimate._asdict().items()}
             rows.append(row)
@@ -85,14 +97,17 @@ def flipping_rows(digits: Digits, networks_of_seeds: Networks, fraction: float =
 
 
 def flipping_cells(rows: Table) -> Table:
-    """The rows of `flipping_rows` rounded for a reader; the range over seeds of accuracy only."""
-    return [{"network": row["network"], "rule": row["rule"], "flipped": row["flipped"],
-             "accuracy (%)": _interval(row, "accuracy", 100, 2),
-             "seeds": f"{100 * row['accuracy_least']:.2f}..{100 * row['accuracy_most']:.2f}",
-             "confidence": _interval(row, "confidence", 1, 3),
-             "median": f"{row['confidence_median']:.3f}",
-             "margin": _interval(row, "margin", 1, 3),
-             "median margin": f"{row['margin_median']:.3f}"} for row in rows]
+    """The rows of `flipping_rows` rounded for a reader, both fills side by side; the range over
+    seeds of accuracy only."""
+    cells: dict[tuple[str, str, str], dict[str, str]] = {}
+    for row in rows:
+        key = row["network"], row["rule"], row["flipped"]
+        cell = cells.setdefault(key, dict(zip(("network", "rule", "flipped"), key)))
+        cell[f"accuracy (%), fill {row['fill']}"] = _interval(row, "accuracy", 100, 2)
+        if row["fill"] == "0":
+            cell["seeds"] = f"{100 * row['accuracy_least']:.2f}..{100 * row['accuracy_most']:.2f}"
+            cell["margin"] = _interval(row, "margin", 1, 3)
+    return list(cells.values())
 
 
 def _interval(row, measure, unit, digits):
@@ -100,27 +115,37 @@ def _interval(row, measure, unit, digits):
     return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
+def relevance_of(net: Network, x: np.ndarray, rule: str) -> np.ndarray:
+    """The relevance of images x by a rule of STUDIED, or what a baseline takes for it."""
+    if rule == INTENSITY:
+        return x
+    if rule == "random":
+        return np.random.default_rng(0).random(x.shape, np.float32)
+    return _without_warnings(explain, net, x, rule, intermediate=False, **STUDIED[rule]).input
+
+
 def curve_results(digits: Digits, networks: dict[str, Network]
                   ) -> dict[tuple[str, str, str], evaluation.Curves]:
-    """{(network, rule, fill): Curves} for all rules, with pixels filled with 0 and the mean."""
+    """{(network, rule, fill): Curves} for all rules and baselines, with both fills."""
     x, labels, results = digits.test_images, digits.test_labels, {}
-    fills = {"0": 0.0, "mean": digits.train_images.mean(axis=0)}
     for name, net in networks.items():
-        for rule, parameters in STUDIED.items():
-            relevance = _without_warnings(explain, net, x, rule, intermediate=False,
-                                          **parameters).input
-            for fill, value in fills.items():
-                results[name, rule, fill] = evaluation.perturbation_curves(
-                    net, x, labels, relevance, FRACTIONS, value)
+        rules = list(STUDIED) if composites.layers_with_rule(net) else ["0"]
+        for rule, fill in product([*rules, INTENSITY, "random"], FILLS):
+            results[name, rule, fill] = evaluation.perturbation_curves(
+                net, x, labels, relevance_of(net, x, rule), FRACTIONS, fill_of(digits, fill))
     return results
 
 
 def srg_rows(results: dict[tuple[str, str, str], evaluation.Curves]) -> Table:
-    """One row for each entry of `curve_results`: the areas between its LeRF and MoRF curves."""
-    return [{"network": name, "rule": rule, "fill": fill,
-             "SRG (accuracy)": f"{curves.srg(curves.accuracy):.3f}",
-             "SRG (probability)": f"{curves.srg(curves.probability):.3f}"}
-            for (name, rule, fill), curves in results.items()]
+    """One row for each network and rule of `curve_results`: the areas between its LeRF and MoRF
+    curves, with their 95 % intervals."""
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for (name, rule, fill), curves in results.items():
+        row = rows.setdefault((name, rule), {"network": name, "rule": rule})
+        for of, values in (("accuracy", curves.correct), ("probability", curves.probabilities)):
+            e = curves.srg_estimate(values)
+            row[f"SRG ({of}), fill {fill}"] = f"{e.mean:.3f} [{e.low:.3f}, {e.high:.3f}]"
+    return list(rows.values())
 
 
 def pruning_rows(digits: Digits, net: Network, layer: int, settings: Settings = Settings(),
@@ -183,38 +208,77 @@ def flipping_section(digits: Digits, networks: Networks, seed: int, out: Path, f
     Returns the text and the paths written.
     """
     rows = flipping_rows(digits, networks)
-    curves = curve_results(digits, networks[0])
-    written = [out / f"pixel_flipping{model}.csv"]
-    write_text(written[0], tables.as_csv(rows))
-    for of in ("accuracy", "probability"):
-        written.append(plotting.save(plotting.flipping_curves(curves, of, of),
-                                     out / figures / f"results_{of}{model}.png"))
+    table = out / f"pixel_flipping{model}.csv"
+    write_text(table, tables.as_csv(rows))
+    curves, figure = curves_section(digits, networks[0],
+                                    out / figures / f"results_curves{model}.png", figures)
     return f"""## Pixel flipping
 
-15 % of the pixels of every test image are flipped, that is, set to 0. The relevance is that of the
-predicted class; epsilon = 0.25, gamma = 0.25.
+{100 * FRACTION:.0f} % of the non-zero pixels of every test image are flipped. The relevance is that of
+the predicted class; epsilon = 0.25, gamma = 0.25.
 
 {tables.as_markdown(flipping_cells(rows))}
 
-- original: no pixel flipped. MoRF, LeRF: the most, the least relevant pixels.
-- random: pixels at random; random non-zero: non-zero pixels at random, before all others.
-- size-matched random: at random, as many non-zero pixels as MoRF or LeRF flips.
-- accuracy: with its 95 % interval, by bootstrap over the test images.
-- seeds: smallest and largest accuracy of a seed (all columns: pixel_flipping{model}.csv).
-- confidence: (top1 - top2) / top1 of the logits, as in the paper; margin: p1 - p2 of the softmax.
+- original: no pixel flipped. MoRF, LeRF: the most, the least relevant non-zero pixels.
+- Baselines that know nothing of the network: random, as many pixels of all (most of them are
+  black); size-matched random, as many non-zero ones; pixel intensity, the brightest first (MoRF)
+  and the dimmest first (LeRF).
+- fill: flipped pixels become 0, or the mean of the training images.
+- accuracy: with its 95 % interval, by bootstrap over the test images. seeds: smallest and largest
+  accuracy of a seed, fill 0. margin: p1 - p2 of the softmax, fill 0.
+  The paper's confidence and all other columns: pixel_flipping{model}.csv.
 
 ## Perturbation curves
 
-The share of flipped pixels grows from 5 % to 95 %. Seed {seed}.
+Seed {seed}. {curves}""", [table, figure]
 
-![accuracy]({figures}/results_accuracy{model}.png)
-![probability of the explained class]({figures}/results_probability{model}.png)
+
+def curves_section(digits: Digits, networks: dict[str, Network], path: Path,
+                   folder: str) -> tuple[str, Path]:
+    """Perturbation curves as Markdown: the figure, saved as `path`, and the table of the SRG.
+
+    folder: where the page finds the figure. Returns the text and the path.
+    """
+    curves = curve_results(digits, networks)
+    shown = {(name, rule if rule == INTENSITY else f"LRP-{rule}"): one
+             for (name, rule, fill), one in curves.items() if fill == "0" and rule != "random"
+             and all((other, rule, fill) in curves for other in networks)}
+    plotting.save(plotting.flipping_curves(shown), path)
+    return f"""The share of the non-zero pixels that is flipped grows from 5 % to 95 %, of
+{len(digits.test_images):,} test images.
+
+![accuracy]({folder}/{path.name})
 
 {tables.as_markdown(srg_rows(curves))}
 
-SRG: symmetric relevance gain, the mean difference between the LeRF and the MoRF curve. It is at
-most 1; 0 is expected of random relevance.
-""", written
+SRG: symmetric relevance gain, the mean difference between the LeRF and the MoRF curve, with its
+95 % interval by bootstrap over the test images. It is at most 1; 0 is expected of random relevance.
+The dotted line is the size-matched random baseline.
+""", path
+
+
+def bag_section(digits: Digits, mlp: Network, settings: Settings, out: Path
+                ) -> tuple[str, list[Path]]:
+    """The bag of words beside a network, as Markdown; the figure in out/figures."""
+    begin = time.perf_counter()
+    x, labels = digits.train_images[:settings.bag], digits.train_labels[:settings.bag]
+    bag = BagOfWords.fit(x, labels, step=2)
+    accuracy = training.accuracy(bag, digits.test_images, digits.test_labels)
+    print(f"bag of words: test accuracy {accuracy:.2%} ({time.perf_counter() - begin:.1f} s)",
+          flush=True)
+    few = digits._replace(test_images=digits.test_images[:settings.bag_tested],
+                          test_labels=digits.test_labels[:settings.bag_tested])
+    text, path = curves_section(few, {"relu": mlp, "bag of words": bag},
+                                out / "figures" / "results_curves_bag.png", "figures")
+    return f"""# Bag of words
+
+`BagOfWords.fit(step=2)` on {len(x):,} training images (128 words of 7 x 7 pixels, 3 x 3 cells,
+intersection kernel): accuracy {100 * accuracy:.2f} % on all test images. Beside it the ReLU network
+from above. A bag of words has no rule to choose: its relevance stands as LRP-0.
+
+## Perturbation curves, bag of words
+
+{text}""", [path]
 
 
 def pruning_section(digits: Digits, net: Network, layer: int, what: str, seed: int,
@@ -263,6 +327,9 @@ Written by `python -m lrp_numpy report --data {data} --seeds {' '.join(map(str, 
 {DEFAULTS["cnn"]["learning_rate"]:g}, beside the ReLU network from above.
 
 {text}""")
+    written += paths
+    text, paths = bag_section(digits, networks[0]["relu"], settings, out)
+    pages.append(text)
     written += paths
     pages.append(f"""## Time of the pruned networks
 

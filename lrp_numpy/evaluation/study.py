@@ -4,8 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lrp_numpy.evaluation.pixel_flipping import (Outcome, check_classes, flip_ranked, measure, rank,
-                                                 size_matched_random)
+from lrp_numpy.evaluation.pixel_flipping import Outcome, check_classes, flip_ranked, measure, rank
 from lrp_numpy.explanation import explain
 from lrp_numpy.network import Network
 from lrp_numpy.training.train import softmax
@@ -15,6 +14,7 @@ from lrp_numpy.utils.types import Seed
 
 Outcomes = dict[tuple[str, str | None], Outcome]      # by condition and rule
 MEASURES = ("accuracy", "confidence", "margin")
+INTENSITY = "pixel intensity"       # a baseline in the place of a rule: x as its own relevance
 
 
 class Estimate(NamedTuple):
@@ -28,10 +28,23 @@ class Estimate(NamedTuple):
 
 
 class Curves(NamedTuple):
-    """Perturbation curves: one number for each share of the pixels that is flipped."""
-    fractions: np.ndarray       # (F,) share of the pixels that is flipped
-    accuracy: dict[str, np.ndarray]     # "morf", "lerf", "random" -> (F,)
-    probability: dict[str, np.ndarray]  # the same -> (F,), mean softmax of the explained class
+    """Perturbation curves: what is left of F shares of the pixels flipped, for each of N images.
+
+    The keys are "morf", "lerf" and "random".
+    """
+    fractions: np.ndarray                   # (F,) share of the pixels that is flipped
+    correct: dict[str, np.ndarray]          # key -> (F, N), whether the prediction is right
+    probabilities: dict[str, np.ndarray]    # key -> (F, N), softmax of the explained class
+
+    @property
+    def accuracy(self) -> dict[str, np.ndarray]:
+        """key -> (F,), the mean of `correct` over the images."""
+        return {key: values.mean(axis=1) for key, values in self.correct.items()}
+
+    @property
+    def probability(self) -> dict[str, np.ndarray]:
+        """key -> (F,), the mean of `probabilities` over the images."""
+        return {key: values.mean(axis=1) for key, values in self.probabilities.items()}
 
     def srg(self, of: dict[str, np.ndarray]) -> float:
         """The symmetric relevance gain, the area between the LeRF and the MoRF curve.
@@ -45,35 +58,43 @@ class Curves(NamedTuple):
         """
         return float(np.mean(of["lerf"] - of["morf"]))
 
+    def srg_estimate(self, of: dict[str, np.ndarray], rng: Seed = 0) -> "Estimate":
+        """The SRG and its uncertainty over the images, as `estimate` gives it.
+
+        `of` is self.correct or self.probabilities: the numbers of each image.
+        """
+        gains = of["lerf"].mean(axis=0, dtype=float) - of["morf"].mean(axis=0, dtype=float)
+        return estimate(gains[None], rng)
+
 
 @door
 def outcomes(net: Network, x: np.ndarray, labels: np.ndarray, rules: dict[str, dict[str, Any]],
-             fraction: float = 0.15, fill: float | np.ndarray = 0.0, rng: Seed = 0) -> Outcomes:
-    """{(condition, rule): Outcome} for images x (N, D), with `fraction` of their pixels flipped.
+             fraction: float = 0.3, fill: float | np.ndarray = 0.0, rng: Seed = 0) -> Outcomes:
+    """{(condition, rule): Outcome} for images x (N, D), with `fraction` of the non-zero ones of
+    their pixels flipped: of each image the same number in all conditions.
 
     rules: {rule: its parameters}, as `explain` takes them. Conditions without a rule (None):
-        "original":         no pixel flipped
-        "random":           pixels at random
-        "random non-zero":  as many, also at random, but non-zero pixels (x > 0) before all others
-    and for each rule, by the relevance for the predicted class:
-        "MoRF", "LeRF":     the most, the least relevant pixels
-        "size-matched random (MoRF)", "size-matched random (LeRF)":
-                            as many non-zero pixels as in "MoRF", "LeRF", at random
+        "original":             no pixel flipped
+        "random":               pixels at random, zero or not
+        "size-matched random":  non-zero pixels (x > 0) at random
+    and for each rule, by the relevance for the predicted class, and for "pixel intensity", as if x
+    itself were the relevance:
+        "MoRF", "LeRF":         the most, the least relevant non-zero pixels
     Raises ValueError for what `explain`, `rank`, `flip_ranked` or `measure` refuses.
     """
-    found: Outcomes = {("original", None): measure(net, x, labels)}
-    for condition, pixels in (("random", "all"), ("random non-zero", "nonzero")):
-        ranks = rank(x, np.zeros_like(x), "morf", pixels=pixels, rng=rng)
-        # A share of all pixels in both
-        found[condition, None] = measure(net, flip_ranked(x, ranks, fraction, fill), labels)
-    for rule, parameters in rules.items():
-        relevance = explain(net, x, rule, intermediate=False, **parameters).input
-        lerf = rank(x, relevance, "lerf", rng=rng)
-        for condition, ranks in (("MoRF", _reversed(lerf)), ("LeRF", lerf)):
-            flipped = flip_ranked(x, ranks, fraction, fill)
-            baseline = size_matched_random(x, flipped, fill, rng)
-            found[condition, rule] = measure(net, flipped, labels)
-            found[f"size-matched random ({condition})", rule] = measure(net, baseline, labels)
+    def flipped(relevance, first, pixels="nonzero"):
+        ranks = rank(x, relevance, first, pixels=pixels, rng=rng)
+        return measure(net, flip_ranked(x, ranks, fraction, fill, "nonzero"), labels)
+
+    found: Outcomes = {("original", None): measure(net, x, labels),
+                       ("random", None): flipped(np.zeros_like(x), "morf", "all"),
+                       ("size-matched random", None): flipped(np.zeros_like(x), "morf")}
+    relevances = {INTENSITY: x} | {
+        rule: explain(net, x, rule, intermediate=False, **parameters).input
+        for rule, parameters in rules.items()}
+    for rule, relevance in relevances.items():
+        found["MoRF", rule] = flipped(relevance, "morf")
+        found["LeRF", rule] = flipped(relevance, "lerf")
     return found
 
 
@@ -109,32 +130,25 @@ def estimates(runs: list[Outcomes],
 @door
 def perturbation_curves(net: Network, x: np.ndarray, labels: np.ndarray, relevance: np.ndarray,
                         fractions: Sequence[float] | np.ndarray, fill: float | np.ndarray = 0.0,
-                        pixels: str = "all", rng: Seed = 0) -> Curves:
+                        pixels: str = "nonzero", rng: Seed = 0) -> Curves:
     """`Curves` for images x (N, D): pixels flipped by `relevance` (N, D), and at random.
 
-    labels (N,): the true classes; fractions: shares of "all" or of the "nonzero" `pixels`, in
+    labels (N,): the true classes; fractions: shares of the "nonzero" or of "all" `pixels`, in
     [0, 1]; fill as in `flip`. The explained class is the one predicted for the original image.
-    Raises ValueError for what `rank`, `flip_ranked` or `measure` refuses.
+    Over all pixels the curves flatter: where most pixels are 0, any relevance that is 0 there is
+    right about most of them. Raises ValueError for what `rank`, `flip_ranked` or `measure` refuses.
     """
     check_classes(net)
     labels = label_indices(labels, len(x), net.sizes[-1], net.classes)
     rows, predicted = np.arange(len(x)), net.forward(x).argmax(axis=1)
-    lerf = rank(x, relevance, "lerf", pixels=pixels, rng=rng)
-    orders = {"morf": _reversed(lerf) if pixels == "all"
-              else rank(x, relevance, "morf", pixels=pixels, rng=rng),
-              "lerf": lerf,
+    orders = {"morf": rank(x, relevance, "morf", pixels=pixels, rng=rng),
+              "lerf": rank(x, relevance, "lerf", pixels=pixels, rng=rng),
               "random": rank(x, np.zeros_like(x), "morf", pixels=pixels, rng=rng)}
-    accuracy: dict[str, np.ndarray] = {}
-    probability: dict[str, np.ndarray] = {}
+    correct: dict[str, np.ndarray] = {}
+    probabilities: dict[str, np.ndarray] = {}
     for name, ranks in orders.items():
         logits = [net.forward(flip_ranked(x, ranks, fraction, fill, pixels))
                   for fraction in fractions]
-        accuracy[name] = np.array([(one.argmax(axis=1) == labels).mean() for one in logits])
-        probability[name] = np.array([softmax(one)[rows, predicted].mean(dtype=np.float64)
-                                      for one in logits])
-    return Curves(np.asarray(fractions, float), accuracy, probability)
-
-
-def _reversed(ranks):
-    """MoRF from LeRF, as `rank` gives it for all pixels, without sorting again."""
-    return ranks.shape[1] - 1 - ranks
+        correct[name] = np.array([one.argmax(axis=1) == labels for one in logits])
+        probabilities[name] = np.array([softmax(one)[rows, predicted] for one in logits], float)
+    return Curves(np.asarray(fractions, float), correct, probabilities)

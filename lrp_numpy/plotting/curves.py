@@ -7,40 +7,39 @@ from lrp_numpy.evaluation.study import Curves
 from lrp_numpy.plotting.figures import BLUE, VERMILION, entitle
 from lrp_numpy.utils.doors import door
 from lrp_numpy.utils.types import Table
-from lrp_numpy.utils.validation import check_choice
 
 
 @door
-def flipping_curves(results: dict[tuple[str, str, str], Curves], of: str, label: str) -> Figure:
-    """Perturbation curves: a column for each network, a row for each fill and rule.
+def flipping_curves(results: dict[tuple[str, str], Curves]) -> Figure:
+    """Perturbation curves of the accuracy: a column for each network, a row for each rule.
 
-    results: {(network, rule, fill): study.Curves}; of: "accuracy" or "probability"; label: of the
-    vertical axis. The area between LeRF and MoRF is shaded, and its size, the SRG, given.
+    results: {(network, rule): study.Curves}. The area between LeRF and MoRF is shaded, and its
+    size, the SRG, given.
     """
-    check_choice("of", of, ("accuracy", "probability"))
-    names, rules, fills = (list(dict.fromkeys(part)) for part in zip(*results))
-    rows = [(fill, rule) for fill in fills for rule in rules]
-    figure, grid = plt.subplots(len(rows), len(names), squeeze=False, sharex=True, sharey=True,
-                                figsize=(2.3 * len(names) + 0.6, 1.5 * len(rows) + 0.8),
+    names, rules = (list(dict.fromkeys(part)) for part in zip(*results))
+    figure, grid = plt.subplots(len(rules), len(names), squeeze=False, sharex=True, sharey=True,
+                                figsize=(2.3 * len(names) + 0.6, 1.5 * len(rules) + 0.8),
                                 layout="constrained")
-    for (name, rule, fill), curves in results.items():
-        axes, of_order = grid[rows.index((fill, rule)), names.index(name)], getattr(curves, of)
+    for (name, rule), curves in results.items():
+        axes, accuracy = grid[rules.index(rule), names.index(name)], curves.accuracy
         percent = 100 * curves.fractions
         for order, text, style, colour in (("lerf", "LeRF", "-o", BLUE),
                                            ("morf", "MoRF", "--s", VERMILION),
                                            ("random", "random", ":", "black")):
-            axes.plot(percent, of_order[order], style, color=colour, markersize=2.5, linewidth=1.2,
-                      label=text)
-        axes.fill_between(percent, of_order["morf"], of_order["lerf"], color="0.93", zorder=0)
-        axes.set_title(f"SRG {curves.srg(of_order):.2f}", fontsize=8, loc="right", pad=2)
+            axes.plot(percent, 100 * accuracy[order], style, color=colour, markersize=2.5,
+                      linewidth=1.2, label=text)
+        axes.fill_between(percent, 100 * accuracy["morf"], 100 * accuracy["lerf"], color="0.93",
+                          zorder=0)
+        axes.set_title(f"SRG {curves.srg(accuracy):.2f}", fontsize=8, loc="right", pad=2)
     for axes in grid[:, -1]:
         _label_ends(axes)
     for axes, name in zip(grid[0], names):
         axes.set_title(name, fontsize=9, loc="left", pad=2, parse_math=False)
-    for row, (fill, rule) in zip(grid, rows):
-        row[0].set_ylabel(f"LRP-{rule}, fill {fill}\n{label}", fontsize=8)
+    for row, rule in zip(grid, rules):
+        row[0].set_ylabel(f"{rule}\naccuracy (%)", fontsize=8)
+        row[0].set_ylim(0, 104)
     for axes in grid[-1]:
-        axes.set_xlabel("pixels flipped (%)", fontsize=9)
+        axes.set_xlabel("non-zero pixels flipped (%)", fontsize=9)
     entitle(figure, "The wider the gap between LeRF and MoRF, the better the heatmap")
     return figure
 
@@ -79,7 +78,7 @@ def pruning_curves(rows: Table, what: str) -> Figure:
     return figure
 
 
-def _label_ends(axes, apart=0.16):
+def _label_ends(axes, apart=16):
     """Write each line's label at its right end, the labels at least `apart` in units of y."""
     place = -np.inf
     for line in sorted(axes.get_lines(), key=lambda line: line.get_ydata()[-1]):

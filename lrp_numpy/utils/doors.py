@@ -190,7 +190,7 @@ CHECKS: dict[str, Callable[[Any], str | None]] = {
     "row_titles": _list("a list of titles"), "column_titles": _list("a list of titles"),
     "names": lambda value: None if np.ndim(value) or isinstance(value, str) else "a list of names",
     "unassigned": _mapping("{name: relevance}"), "rules": _mapping("{rule: its parameters}"),
-    "results": _filled_mapping("{(network, rule, fill): Curves}, at least one"),
+    "results": _filled_mapping("{(network, rule): Curves}, at least one"),
     "dtype": _float_type, "forward_pass": _forward_pass,
     "dlogits": _numbers(2, 1, "an array of numbers (N, K)"),
     "steps": _readings, "digits": _digits, "runs": _runs, "rows": _table}
