@@ -5,9 +5,10 @@
 #
 # **Running time.** 15 seconds. **Before it.** [8. The sigmoid trap](08_the_sigmoid_trap.py).
 #
-# A heatmap is easy to like and hard to check. The paper "Layer-Wise Relevance Propagation -
-# Implications for Feature Extraction" has a plan for a check: remove the pixels that are said to
-# matter, and ask the network again. Then remove those that are said not to matter. If the heatmap
+# A heatmap is easy to like and hard to check. A student paper by A. Arradi, C. Collinsworth and
+# G. S. Sanka (Stony Brook University), "Layer-Wise Relevance Propagation - Implications for Feature
+# Extraction", has a plan for a check: remove the pixels that are said to matter, and ask the
+# network again. Then remove those that are said not to matter. If the heatmap
 # is right, the first should hurt, and the second should do nothing, or even help. The field calls
 # this **pixel flipping**: most relevant first (MoRF), or least relevant first (LeRF).
 #
@@ -295,7 +296,11 @@ assert by_epsilon.lerf.correct.mean() > by_gamma.lerf.correct.mean() + 0.1 > ler
 # 15 % was a choice. But more of all pixels would tell us little: once those with negative relevance
 # are gone, the "least relevant" are the empty ones, hundreds of them. So we now rank and count only
 # the **non-zero** pixels, and flip a growing share of these. The area between the LeRF and the MoRF
-# curve is the symmetric relevance gain (SRG): the larger it is, the better the heatmap ranks.
+# curve is the symmetric relevance gain (SRG; Bluecher et al. 2024): the larger it is, the better
+# the heatmap ranks.
+#
+# A second baseline joins in: the image itself, as if it were a heatmap, brightest pixels first. It
+# knows nothing of the network. Make a prediction: which SRG does it get?
 
 # %%
 import matplotlib.pyplot as plt
@@ -308,22 +313,28 @@ for axes, (name, net) in zip(grid, (("sigmoid", sigmoid), ("sigmoid, zero-centre
                                     ("relu", relu))):
     curves = perturbation_curves(net, some, their_labels, lrp.explain(net, some, "0").input,
                                  fractions, pixels="nonzero")
+    of_ink = perturbation_curves(net, some, their_labels, some, fractions, pixels="nonzero")
     original = (net.predict(some) == their_labels).mean()
-    for order, label, style, colour, place in (("lerf", "LeRF", "-o", "#0072b2", (70, 100)),
-                                               ("random", "random", ":", "black", (52, 76)),
-                                               ("morf", "MoRF", "--s", "#d55e00", (70, 6))):
-        curve = curves.accuracy[order]
+    for of, order, label, style, colour, place in (
+            (of_ink, "lerf", "dimmest first", "-", "0.6", None),
+            (of_ink, "morf", "brightest first", "--", "0.6", None),
+            (curves, "lerf", "LeRF", "-o", "#0072b2", (70, 100)),
+            (curves, "random", "random", ":", "black", (64, 88)),
+            (curves, "morf", "MoRF", "--s", "#d55e00", (70, 6))):
+        curve = of.accuracy[order]
         axes.plot([0, *100 * fractions], [100 * original, *100 * curve], style, color=colour,
                   markersize=4)
-        if net is relu:
+        if net is relu and place:
             axes.text(*place, label, color=colour, ha="center", va="center")
-        print(f"{name:21} {label:7} {(100 * curve).round().astype(int)}")
-    srg = curves.srg(curves.accuracy)
+        print(f"{name:21} {label:15} {(100 * curve).round().astype(int)}")
+    srg, srg_of_ink = curves.srg(curves.accuracy), of_ink.srg(of_ink.accuracy)
+    print(f"{name:21} SRG {srg:.2f}, of pixel intensity {srg_of_ink:.2f}")
     axes.axhline(10, color="0.8", zorder=0)
     axes.set(title=f"{name}: SRG {srg:.2f}", xlabel="non-zero pixels flipped (%)", ylim=(0, 104))
     area = {order: curve.mean() for order, curve in curves.accuracy.items()}
+    assert 0.15 < srg_of_ink < 0.35
     if net is sigmoid:
-        assert area["lerf"] < area["random"]
+        assert area["lerf"] < area["random"] and srg < srg_of_ink
     else:
         assert area["morf"] < area["random"] < area["lerf"]
         assert curves.accuracy["lerf"][fractions == 0.8] > original - 0.03
@@ -333,10 +344,44 @@ show(figure, "09_curves")
 # %% [markdown]
 # ![accuracy against the share of non-zero pixels that is flipped](figures/09_curves.png)
 #
-# (LRP-0 in all three; the grey line is chance.) In the middle and on the right, the upper line
-# stays flat: eight tenths of the non-zero pixels can go, if LRP chooses them. Could *you* still
-# read such a digit? Draw one: what a network needs is not what we need. On the left the solid line
-# falls below the dotted one. There, for most of the way, LRP-0 chooses worse than chance.
+# (LRP-0 in all three. Grey, without marks: pixel intensity, dimmest and brightest first. The
+# horizontal line is chance.) In the middle and on the right, the upper line stays flat: eight
+# tenths of the non-zero pixels can go, if LRP chooses them. On the left the solid line falls below
+# the dotted one. There, for most of the way, LRP-0 chooses worse than chance, and the gap between
+# its two curves is no wider than that of the image itself, which knows nothing of the network.
+#
+# So an SRG of 0.2 is no achievement. Over *all* pixels the image itself would get 0.7, since the
+# black ones, which it calls irrelevant, can go without any loss.
+
+# %%
+over_all = perturbation_curves(relu, some, their_labels, some, fractions, pixels="all")
+print(f"the image itself, over all pixels: SRG {over_all.srg(over_all.accuracy):.2f}")
+assert over_all.srg(over_all.accuracy) > 0.6
+
+# %% [markdown]
+# Eight tenths gone, and the ReLU network still reads the digit. Can you?
+
+# %%
+R = lrp.explain(relu, some, "0").input
+rows = np.array([np.flatnonzero((their_labels == digit) & (relu.predict(some) == digit))[0]
+                 for digit in (0, 2, 3, 5, 7)])
+left = {"original": some, "LeRF": lrp.flip(some, R, "lerf", 0.8, pixels="nonzero"),
+        "random": lrp.flip(some, np.zeros_like(some), "lerf", 0.8, pixels="nonzero"),
+        "MoRF": lrp.flip(some, R, "morf", 0.8, pixels="nonzero")}
+show(lrp.plotting.flipped_images([variant[rows] for variant in left.values()],
+                                 [relu.predict(variant[rows]) for variant in left.values()],
+                                 their_labels[rows], list(left),
+                                 "A fifth of the non-zero pixels is enough, if LRP chooses it"),
+     "09_a_fifth")
+for name, variant in left.items():
+    right = (relu.predict(variant) == their_labels).mean()
+    print(f"{name:8} accuracy {right:.1%}, ink left {variant.sum() / some.sum():.0%}")
+    assert (right > 0.9) == (name in ("original", "LeRF"))
+
+# %% [markdown]
+# ![digits with a fifth of their pixels left](figures/09_a_fifth.png)
+#
+# What a network needs is not what we need.
 #
 # [RESULTS.md](RESULTS.md) has all 70,000 digits, more networks and rules, and intervals.
 #
@@ -349,9 +394,8 @@ show(figure, "09_curves")
 #
 # ## Try it
 #
-# - Repeat the last figure with `pixels="all"`. What does it show?
-# - Draw a digit with eight tenths of its non-zero pixels flipped, least relevant first
-#   (`lrp.plotting.draw_image`).
+# - Repeat the figure of the curves with `pixels="all"`. What does it show?
+# - Flip nine tenths, least relevant first, and draw what is left. How much ink is it?
 # - Use `activation="tanh"`, whose f(0) is 0. Does it behave like ReLU or like the sigmoid? And with
 #   gamma, which assumes activations that are not negative?
 # - Fill flipped pixels with the mean image: `fill=digits.train_images.mean(axis=0)`. What must

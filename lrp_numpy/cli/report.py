@@ -214,8 +214,8 @@ def flipping_section(digits: Digits, networks: Networks, seed: int, out: Path, f
                                     out / figures / f"results_curves{model}.png", figures)
     return f"""## Pixel flipping
 
-{100 * FRACTION:.0f} % of the non-zero pixels of every test image are flipped. The relevance is that of
-the predicted class; epsilon = 0.25, gamma = 0.25.
+{100 * FRACTION:.0f} % of the non-zero pixels of every test image are flipped. The relevance is that
+of the predicted class; epsilon = 0.25, gamma = 0.25.
 
 {tables.as_markdown(flipping_cells(rows))}
 
