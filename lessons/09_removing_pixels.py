@@ -315,17 +315,16 @@ for axes, (name, net) in zip(grid, (("sigmoid", sigmoid), ("sigmoid, zero-centre
                                  fractions, pixels="nonzero")
     of_ink = perturbation_curves(net, some, their_labels, some, fractions, pixels="nonzero")
     original = (net.predict(some) == their_labels).mean()
-    for of, order, label, style, colour, place in (
-            (of_ink, "lerf", "dimmest first", "-", "0.6", None),
-            (of_ink, "morf", "brightest first", "--", "0.6", None),
-            (curves, "lerf", "LeRF", "-o", "#0072b2", (70, 100)),
-            (curves, "random", "random", ":", "black", (64, 88)),
-            (curves, "morf", "MoRF", "--s", "#d55e00", (70, 6))):
+    for of, order, label, style, colour in (
+            (of_ink, "lerf", "dimmest first", "-", "0.6"),
+            (of_ink, "morf", "brightest first", "--", "0.6"),
+            (curves, "lerf", "LeRF", "-o", "#0072b2"),
+            (curves, "random", "random", ":", "black"), (curves, "morf", "MoRF", "--s", "#d55e00")):
         curve = of.accuracy[order]
         axes.plot([0, *100 * fractions], [100 * original, *100 * curve], style, color=colour,
                   markersize=4)
-        if net is relu and place:
-            axes.text(*place, label, color=colour, ha="center", va="center")
+        if net is relu:
+            axes.text(96, 100 * curve[-1], label, color=colour, va="center", fontsize=9)
         print(f"{name:21} {label:15} {(100 * curve).round().astype(int)}")
     srg, srg_of_ink = curves.srg(curves.accuracy), of_ink.srg(of_ink.accuracy)
     print(f"{name:21} SRG {srg:.2f}, of pixel intensity {srg_of_ink:.2f}")
@@ -344,11 +343,11 @@ show(figure, "09_curves")
 # %% [markdown]
 # ![accuracy against the share of non-zero pixels that is flipped](figures/09_curves.png)
 #
-# (LRP-0 in all three. Grey, without marks: pixel intensity, dimmest and brightest first. The
-# horizontal line is chance.) In the middle and on the right, the upper line stays flat: eight
-# tenths of the non-zero pixels can go, if LRP chooses them. On the left the solid line falls below
-# the dotted one. There, for most of the way, LRP-0 chooses worse than chance, and the gap between
-# its two curves is no wider than that of the image itself, which knows nothing of the network.
+# (LRP-0 in all three. The horizontal line is chance.) In the middle and on the right, the blue line
+# stays flat: eight tenths of the non-zero pixels can go, if LRP chooses them. On the left the blue
+# line falls below the dotted one. There, for most of the way, LRP-0 chooses worse than chance, and
+# the gap between its two curves is no wider than that of the image itself, which knows nothing of
+# the network.
 #
 # So an SRG of 0.2 is no achievement. Over *all* pixels the image itself would get 0.7, since the
 # black ones, which it calls irrelevant, can go without any loss.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
                                   SquaredDistances, Unflatten)
     from lrp_numpy.models.bag_of_words import BagOfWords
     from lrp_numpy.models.canonize import fold_batchnorm, zero_centred
+    from lrp_numpy.models.contrast import contrast
     from lrp_numpy.models.from_folder import from_folder
     from lrp_numpy.models.from_keras import from_keras
     from lrp_numpy.models.from_sklearn import from_sklearn
@@ -39,6 +40,7 @@ HOMES = {
                "SquaredDistances", "Unflatten"),
     "models.bag_of_words": ("BagOfWords",),
     "models.canonize": ("fold_batchnorm", "zero_centred"),
+    "models.contrast": ("contrast",),
     "models.from_folder": ("from_folder",),
     "models.from_keras": ("from_keras",),
     "models.from_sklearn": ("from_sklearn",),

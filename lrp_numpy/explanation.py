@@ -81,8 +81,9 @@ def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None
     of its own; and the options of layers, such as beta=1 of a soft-min. Layers without weights
     (Flatten, pooling) propagate as their class defines.
     start: R at the logits. None: the logit of the explained class; a number for that class, such as
-    the 1.0 of some other software; or an array (N, K) of your own, such as z_4 at 4 and -z_9 at 9
-    for "why 4 and not 9?". Relevance is then in units of `start`.
+    the 1.0 of some other software; or an array (N, K) of your own. Every rule is linear in R, so
+    z_4 at 4 and -z_9 at 9 is the difference of two heatmaps; for the heatmap of the difference see
+    `contrast`. Relevance is then in units of `start`.
     layer: the number of a layer below the logits, of whose outputs target selects a neuron (in a
     CNN, numbered as in a flattened image): what made it active? Relevance is in units of its
     activation; all else is as for the network `net.up_to(layer)`.

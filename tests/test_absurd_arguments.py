@@ -88,6 +88,7 @@ GOOD = {
     "outlierness": (lrp.OneClass(X, 1.0).outlierness, dict(x=X)),
     "lenet": (lrp.lenet, dict(rng=0, activation="relu")),
     "zero_centred": (lrp.zero_centred, dict(net=net())),
+    "contrast": (lrp.contrast, dict(net=net(), this=0, other=1)),
     "fold_batchnorm": (lrp.fold_batchnorm, dict(net=net())),
     "load_mnist": (lrp.load_mnist, dict(name="mnist", folder="missing")),
     "read_idx": (read_idx, dict(path="missing")),
