@@ -402,8 +402,8 @@ show(lrp.plotting.heatmaps(
     [np.stack([lrp.explain(networks[depth], some[n:n + 1], rule, **how).input[0]
                for depth in networks]) for rule, how in deep_rules.items()],
     [f"{depth} layers" for depth in networks], [f"LRP-{rule}" for rule in deep_rules],
-    title="Deeper, LRP-0 and gamma agree less (all images: correlation "
-          f"{alike[0]:.2f}, {alike[1]:.2f}, {alike[2]:.2f})"), "06_depth")
+    title="Deeper, LRP-0 and gamma agree less: correlation "
+          f"{alike[0]:.2f}, {alike[1]:.2f}, {alike[2]:.2f}"), "06_depth")
 assert alike[0] > alike[1] > alike[2]
 
 # %% [markdown]

@@ -119,11 +119,20 @@ show(figure, "07_ledger")
 # %% [markdown]
 # ![who gets how much of the logit](figures/07_ledger.png)
 #
-# The stabilizer takes its share in **each** layer, so in a deep network a harmless-looking ε can
-# absorb most of the output. Under LRP-0 and gamma, the biases have all that the pixels do not get.
+# Under LRP-0 and gamma, the biases have all that the pixels do not get. And the stabilizer takes a
+# share in **each** layer. Make a prediction: what becomes of ε = 0.25 in networks of 2, 4 and 8
+# layers?
 
 # %%
 by_name = dict(zip(names, shares))
+by_depth = {}
+for depth in (2, 4, 8):
+    deep = lrp.MLP.random([784, *[100] * (depth - 1), 10], "relu", rng=0)
+    lrp.train(deep, digits, epochs=5, rng=0, progress=False)
+    rows = lrp.explain(deep, images, "epsilon", epsilon=0.25).ledger
+    by_depth[depth] = np.mean(sum(row.epsilon for row in rows)) / rows[-1].received.mean()
+    print(f"{depth} layers: epsilon = 0.25 absorbs {by_depth[depth]:.0%} of the logit")
+assert by_depth[2] < by_depth[4] < by_depth[8] and by_depth[8] > 0.4
 assert by_name["LRP-epsilon 1"][2] > by_name["LRP-epsilon 0.25"][2] > by_name["LRP-epsilon 0.1"][2]
 assert by_name["LRP-0"][2] == by_name["LRP-gamma 1"][2] == 0
 print(f"three layers with epsilon = 1 absorb {by_name['LRP-epsilon 1'][2]:.0%}")

@@ -43,7 +43,7 @@ assert (absolute == x).all()
 # Nothing has changed! The three empty pixels have R = 0, so they come first, and they were empty
 # already. In MNIST four of five pixels are empty. So in absolute order "the least relevant 15 %"
 # are all empty, and flipping them changes no image. In the paper it did change the predictions, so
-# its order must have been signed. Ours is, too, and breaks ties at random.
+# its order was probably signed. Ours is, and breaks ties at random.
 #
 # ## The paper's confidence
 #

@@ -71,7 +71,6 @@ print(f"multiplications: {x.size * len(b):,}")
 print(f"three loops in Python take {steps['three loops in Python'] / numpy_matmul:,.0f} times as "
       "long as NumPy's matmul")
 assert np.allclose(three_loops(x[:1], W, b), x[:1] @ W + b, atol=1e-4)
-assert steps["three loops in Python"] > 50 * numpy_matmul
 
 # %% [markdown]
 # ## Compile them
@@ -85,7 +84,6 @@ steps["compiled"] = seconds(compiled, x, W, b, times=5)
 print(f"compiled: {steps['three loops in Python'] / steps['compiled']:,.0f} times as fast as "
       f"Python, {steps['compiled'] / numpy_matmul:,.0f} times as slow as NumPy")
 assert np.allclose(compiled(x, W, b), x @ W + b, atol=1e-4)
-assert steps["three loops in Python"] > 10 * steps["compiled"]
 
 # %% [markdown]
 # ## Go along the rows

@@ -5,7 +5,7 @@
 #
 # **Running time.** 12 seconds. **Before it.** [5. LRP by hand](05_lrp_by_hand.py),
 # [7. The ledger](07_the_ledger.py), [8. The sigmoid trap](08_the_sigmoid_trap.py) and
-# [9. Removing pixels](09_removing_pixels.py).
+# [9. Pixel flipping](09_removing_pixels.py).
 #
 # A program with a fault in it mostly stops, or prints nonsense. LRP with a fault in it draws a
 # heatmap. It is red and blue, it lies on the ink, and nobody notices.
@@ -16,8 +16,8 @@
 #
 # ![a digit and seventeen heatmaps](figures/12_heatmaps.png)
 #
-# Which four? Write down your guess before you read on. The programs are made up for this lesson,
-# but faults of each kind occur in code that people use.
+# Which four? Write down your guess before you read on. The programs are made up for this lesson.
+# Several of the faults have been seen in programs that people use; the answers say where.
 #
 # ## Two networks
 #
@@ -594,23 +594,30 @@ assert (wrong_part.any(axis=1) & ~wrong_part.all(axis=1)).all() and wrong_part.a
 #
 # ## Answers
 #
-# | | claims | the line | what is wrong | caught by |
-# |---|---|---|---|---|
-# | A | LRP-0 | `a / a.sum(...)` | W does not occur: it draws the ink | by hand |
-# | C | LRP-0 | `divide(1, z)` | the relevance from above is ignored | by hand |
-# | D | LRP-0 | `R / np.abs(R).max()` | the unit is lost, and the batch decides | conservation |
-# | E | LRP-0 | `z = a @ W` | the inputs get the bias's share, too | ledger |
-# | F | LRP-0 | `positive(...)` | negative evidence vanishes, the sum grows | conservation |
-# | G | gamma | `gamma * W * positive(W)` | w w+ for w+: for small w hardly a change | by hand |
-# | I | gamma | `W += ...` | `+=` writes into the network's own arrays | once more |
-# | J | epsilon | `z + epsilon` | a negative z moves towards 0, and across | ledger |
-# | L | epsilon | `sum(axis=2)` | divided by the sum over outputs k, not inputs j | by hand |
-# | M | LRP-0 | `argsort(...)[:, 0]` | argsort ascends: the first is least likely | start |
-# | N | LRP-0 | `softmax(logits)` | R is a probability, not the logit | start |
-# | O | LRP-0 | `R[:, target]` | each image gets the classes of all images | once more |
-# | P | LRP-0 | none | σ(z) / z has a pole: lesson 8 | pixel flipping |
+# | | claims | the line | what is wrong | caught by | seen in |
+# |---|---|---|---|---|---|
+# | A | LRP-0 | `a / a.sum(...)` | W does not occur: it draws the ink | by hand | |
+# | C | LRP-0 | `divide(1, z)` | the relevance from above is ignored | by hand | |
+# | D | LRP-0 | `R / np.abs(R).max()` | no unit; the batch decides | conservation | captum's draft |
+# | E | LRP-0 | `z = a @ W` | the inputs get the bias's share, too | ledger | |
+# | F | LRP-0 | `positive(...)` | negative evidence is lost, the sum grows | conservation | |
+# | G | gamma | `gamma * W * positive(W)` | w w+ for w+: small w stay | by hand | TorchLRP |
+# | I | gamma | `W += ...` | `+=` writes into the network's own arrays | once more | |
+# | J | epsilon | `z + epsilon` | a negative z moves to 0, and across | ledger | the tutorial |
+# | L | epsilon | `sum(axis=2)` | the sum over outputs k, not inputs j | by hand | |
+# | M | LRP-0 | `argsort(...)[:, 0]` | argsort ascends: the first is least likely | start | |
+# | N | LRP-0 | `softmax(logits)` | R is a probability, not the logit | start | PyTorchRP |
+# | O | LRP-0 | `R[:, target]` | each image gets the classes of all images | once more | |
+# | P | LRP-0 | none | σ(z) / z has a pole | pixel flipping | lesson 8 |
 #
 # B, H, K and Q are right: the package computes the same.
+#
+# About the last column, as of 2026. The first version proposed for captum (pull request 342)
+# scaled relevance by its sum. TorchLRP's `gamma_fn` multiplies w by w+. The tutorial of Montavon et
+# al. adds a positive ε to z whatever its sign; so does PyTorchRelevancePropagation (PyTorchRP for
+# short), which also starts at the softmax. Who gets the share of the biases, the fault in E, is
+# asked again and again: innvestigate's issues 116 and 327. An empty cell means that we have not
+# seen it in published code.
 
 # %%
 caught_by = {"by_hand": "ACGL", "conservation": "DF", "ledger": "EJ", "start": "MN",
@@ -665,7 +672,7 @@ assert smallest(checks) == [("by_hand", "flipping", "once_more")]
 assert smallest(checks[1:]) == [("ledger", "start", "flipping", "once_more")]
 
 # %% [markdown]
-# Three are enough, and no other three are:
+# Three are enough for these faults, and of these eight checks no other three are:
 #
 # - **by hand**: a network so small that you know the answer, with a bias, a negative weight and a
 #   negative logit. It sees a wrong equation.
@@ -685,5 +692,8 @@ assert smallest(checks[1:]) == [("ledger", "start", "flipping", "once_more")]
 # - Use `fraction=0.1` in `flipping` (and in `at_random`). Which programs pass now?
 # - Write a fault of your own that passes all three. (Hint: what do other networks have that these
 #   do not?) Which check would you add?
+#
+# **Mend it yourself:** four more programs, each with a fault of its own.
+# [The exercise](exercises/ex12_broken_lrp.py) tells you whether it is still there.
 #
 # Next: [13. A convolutional network](13_a_cnn.py).

@@ -169,7 +169,8 @@ assert all((e.target == labels[chosen]).all() for e in of_both)
 #
 # The CNN's heatmaps are calmer: neighbours agree, since the same kernels cover them, and with gamma
 # relevance follows the strokes. In numbers: if all evidence were positive, the sum of all |R| would
-# be about the logit. The more positive and negative evidence cancel, the larger it is. Its median:
+# be the logit less the share of the biases. The more positive and negative evidence cancel, the
+# larger it is. Its median:
 
 # %%
 size = {}

@@ -39,8 +39,9 @@ def overview(net: Network) -> list[tuple[str, dict]]:
 def deep_taylor(net: Network) -> list[tuple[str, dict]]:
     """z-B for the pixels, z+ for all other layers.
 
-    Propagating only positive evidence conserves the logit and cannot explode: it is the expansion
-    of a ReLU network at its root points. It shows no negative evidence, and little difference
+    Propagating only positive evidence cannot explode: it is the expansion of a ReLU network at its
+    root points. The pixels get the logit less the shares of the biases b+. It shows no negative
+    evidence, and little difference
     between classes. Source: Montavon et al. 2017.
     """
     return [("z_box", {})] + [("z_plus", {})] * (_at_least(net, "deep_taylor", 1) - 1)

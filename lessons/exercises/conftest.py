@@ -1,5 +1,6 @@
 """Grades the exercises: `python -m pytest lessons/exercises`, or a class with `--class FOLDER`, in
-which every folder holds the files of one student."""
+which every folder holds the files of one student. Of a class only those files count that somebody
+has handed in."""
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,13 @@ def pytest_addoption(parser):
 
 def pytest_generate_tests(metafunc):
     if "verdict" in metafunc.fixturenames:
+        folders = handed_in(metafunc.config)
+        given = [stem for stem in TASKS     # what somebody handed in was to be done by all
+                 if any((folder / f"{stem}.py").is_file() for folder in folders.values())]
         judged = metafunc.config.judged = {
-            who: {(stem, name): verdict for stem in TASKS
+            who: {(stem, name): verdict for stem in given
                   for name, verdict in verdicts(folder / f"{stem}.py").items()}
-            for who, folder in handed_in(metafunc.config).items()}
+            for who, folder in folders.items()}
         ids, values = zip(*((" ".join([who, *place]).strip(), verdict)
                             for who, each in judged.items() for place, verdict in each.items()))
         metafunc.parametrize("verdict", values, ids=ids)
@@ -30,9 +34,10 @@ def handed_in(config):
     if hand_ins is None:
         return {"": Path(__file__).parent}
     students = {path.name: path for path in sorted(Path(hand_ins).glob("*/"))}
-    if not students:
-        raise pytest.UsageError(f"--class must be a folder with a folder for each student, got "
-                                f"{hand_ins}")
+    if not any((folder / f"{stem}.py").is_file() for folder in students.values()
+               for stem in TASKS):
+        raise pytest.UsageError("--class must be a folder with a folder for each student, and in "
+                                f"these files such as {next(iter(TASKS))}.py, got {hand_ins}")
     return students
 
 

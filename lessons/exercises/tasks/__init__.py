@@ -4,6 +4,7 @@ The solutions are functions of the library, but for one kernel that it does not 
 function as well: where yours returns what that one returns in every case, the grader knows what you
 did.
 """
+from tasks.broken import DEAD_NEURONS, LOST_RELEVANCE, NEGATIVE_LOGITS, THE_WAY_BACK
 from tasks.clusters import INTERSECTION, MIDPOINT_RULE, SOFT_MIN
 from tasks.convolution import CONVOLVE, CONVOLVE_TRANSPOSE
 from tasks.flipping import CONFIDENCE, FEWER_INPUTS, FLIP
@@ -22,6 +23,7 @@ TASKS = {
     "ex08_zero_centring": [CENTRED_BIAS],
     "ex09_pixel_flipping": [FLIP, CONFIDENCE],
     "ex10_fewer_inputs": [FEWER_INPUTS],
+    "ex12_broken_lrp": [NEGATIVE_LOGITS, DEAD_NEURONS, LOST_RELEVANCE, THE_WAY_BACK],
     "ex13_convolution": [CONVOLVE, CONVOLVE_TRANSPOSE],
     "ex14_clusters": [SOFT_MIN, MIDPOINT_RULE, INTERSECTION],
 }

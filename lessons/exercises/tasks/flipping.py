@@ -99,9 +99,12 @@ def fewer_inputs(x, W, R, count):
     return x[:, kept], small.layers[0].W
 
 
-def fewer_in_order_of_importance(x, W, R, count):
-    kept = np.argsort(-np.abs(R).mean(axis=0))[:count]
-    return x[:, kept], W[kept]
+def in_order_of(importance):
+    """The smaller layer with the inputs in the order of an importance of R, the largest first."""
+    def fewer(x, W, R, count):
+        kept = np.argsort(-importance(R))[:count]
+        return x[:, kept], W[kept]
+    return fewer
 
 
 def masked(x, W, R, count):
@@ -132,7 +135,9 @@ FEWER_INPUTS = Task("fewer_inputs", fewer_inputs, fewer_cases(), [
      fewer_by(lambda x, R: x.mean(axis=0))),
     ("ranked by the largest |R|, not the mean", fewer_by(lambda x, R: np.abs(R).max(axis=0))),
     ("right but for the order: the kept inputs stay in their old order",
-     fewer_in_order_of_importance),
+     in_order_of(lambda R: np.abs(R).mean(axis=0))),
+    ("ranked by the mean of R, in which signs cancel, and not in their old order: take the mean of "
+     "|R|, and sort the indices", in_order_of(lambda R: R.mean(axis=0))),
     ("shape: inputs are set to 0; remove them", masked),
     ("shape: columns of W are outputs; the rows are the inputs", columns),
     ("shape: `count` inputs are removed; keep `count` inputs",
