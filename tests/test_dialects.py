@@ -2,8 +2,10 @@
 where it can be imported (captum, of the extra "bench"; `pip install --no-deps zennit`), and against
 its sums otherwise."""
 import importlib.util
+import runpy
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -575,3 +577,12 @@ def test_types_are_kept(kind):
             ours, _ = by_engine(DIALECTS[name], narrow, a.astype(np.float32), R.astype(np.float32),
                                 engine, **PARAMETERS.get(name, {}))
             assert ours.dtype == np.float32, (name, engine)
+
+
+@pytest.mark.long
+def test_the_example_in_pytorch_agrees_with_captum_and_zennit(zennit, capsys):
+    pytest.importorskip("captum", exc_type=ImportError)
+    example = Path(__file__).parent.parent / "lessons" / "examples" / "lrp_in_pytorch.py"
+    runpy.run_path(str(example), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert "captum: largest difference" in printed and "zennit: largest difference" in printed

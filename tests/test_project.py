@@ -48,7 +48,7 @@ def test_a_lesson_runs(tmp_path, lesson):
     result = run(str(tmp_path / lesson.relative_to(ROOT)), cwd=tmp_path,
                  XDG_CACHE_HOME=str(tmp_path), HTTPS_PROXY="http://127.0.0.1:9")
     assert "Warning" not in result.stderr and "Traceback" not in result.stderr
-    made = {path.name for path in (tmp_path / "lessons" / "figures").iterdir()}
+    made = {path.name for path in (tmp_path / "lessons" / "figures").glob("*")}
     shown = set(re.findall(r"\((?:\.\./)?figures/(.*?)\)", lesson.read_text()))
     assert made == shown and made <= {path.name for path in (ROOT / "lessons/figures").iterdir()}
 
