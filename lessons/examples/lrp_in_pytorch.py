@@ -4,8 +4,8 @@
 # **Question.** Your network is in PyTorch. Must you leave it to explain it?
 #
 # **Running time.** 15 seconds. **Before it.** [6. The rules](../06_rules.py).
-# **It needs** torch: `python -m pip install -e '.[examples]'`. If captum and zennit are installed, it
-# compares itself with them.
+# **It needs** torch: `python -m pip install -e '.[examples]'`. If captum and zennit are installed,
+# it compares itself with them.
 #
 # The four lines have a transposed product in them, `c = s @ W.T`. That is what a gradient computes.
 # So automatic differentiation can do it, for convolutions too, if we tell it what to differentiate.
@@ -58,9 +58,16 @@ def lrp(model, x, rule=lambda layer: (0.0, 0.0)):
     return x * torch.autograd.grad(a.max(dim=1).values.sum(), x)[0]
 
 
+tiny = torch.nn.Sequential(torch.nn.Linear(2, 1)).double()
+with torch.no_grad():
+    tiny[0].weight[:], tiny[0].bias[:] = torch.tensor([3.0, -1.0]), 1
+by_hand = lrp(tiny, torch.tensor([[1.0, 2.0]]).double(), lambda layer: (1.0, 0.0)).detach()
+print("the neuron from above, whose relevance is its z = 2:", by_hand.numpy())
+assert torch.allclose(by_hand, torch.tensor([[2, -2 / 3]]).double())
+
 # %% [markdown]
-# (The last line but one keeps the value of z when epsilon makes `share` smaller. Where z' is exactly
-# 0 and ε is 0, it gives NaN, where our rules drop R.)
+# (The last line but one keeps the value of z when epsilon makes `share` smaller. Where z' is
+# exactly 0 and ε is 0, it gives NaN, where our rules drop R.)
 #
 # ## The same numbers
 #
