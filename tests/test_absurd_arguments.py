@@ -121,6 +121,11 @@ GOOD = {
     "select_pixels": (evaluation.select_pixels, dict(digits=DIGITS, kept=np.array([0, 1]))),
     "microseconds_per_image": (evaluation.microseconds_per_image, dict(
         nets=[net()], images=[X], repetitions=1)),
+    **{method.__name__: (method, dict(net=net(), x=X, target=None, **settings))
+       for method, settings in ((evaluation.gradient, {}), (evaluation.gradient_times_input, {}),
+                                (evaluation.integrated_gradients, dict(baseline=0.0, samples=2)),
+                                (evaluation.smooth_grad, dict(noise=0.1, samples=2, rng=0)),
+                                (evaluation.occlusion, dict(fill=0.0)))},
     "mean_relevances": (evaluation.mean_relevances, dict(net=net(), x=X, labels=LABELS, rule="0")),
     "explain_top_two": (evaluation.explain_top_two, dict(net=net(), x=X, rule="0")),
     "every_rule": (evaluation.every_rule, dict(net=net(), x=X, epsilon=0.25, gamma=0.25)),
@@ -154,7 +159,7 @@ GOOD = {
        for name, composite in composites.COMPOSITES.items()}}
 
 FLAGS = ("intermediate", "progress")        # Python asks whether they are true
-FOREVER = ("epochs", "resamples", "repetitions", "starts")     # as often as they are told
+FOREVER = ("epochs", "resamples", "repetitions", "starts", "samples")     # as often as they are told
 
 # Functions that need none of this: classes of results, and what tells rather than does
 NOT_CALLED = {

@@ -1,6 +1,9 @@
-"""Is a heatmap right, and what is it good for? Pixel flipping, pruning, comparisons."""
+"""Is a heatmap right, and what is it good for? Pixel flipping, pruning, comparisons, other methods.
+"""
 from lrp_numpy.evaluation.comparisons import (FOR_PIXELS, every_rule, explain_top_two,
                                               mean_relevances)
+from lrp_numpy.evaluation.other_methods import (gradient, gradient_times_input,
+                                                integrated_gradients, occlusion, smooth_grad)
 from lrp_numpy.evaluation.pixel_flipping import (Outcome, PixelFlipping, check_classes, confidence,
                                                  first_of_each, flip, flip_and_measure, flip_ranked,
                                                  margin, measure, rank, size_matched_random)
@@ -13,7 +16,8 @@ from lrp_numpy.evaluation.study import (MEASURES, Curves, Estimate, Outcomes, es
 __all__ = ["Curves", "Estimate", "FOR_PIXELS", "MEASURES", "Outcome", "Outcomes", "PixelFlipping",
            "RANKINGS", "check_classes", "confidence", "count_parameters", "estimate", "estimates",
            "every_rule", "explain_top_two", "first_of_each", "flip", "flip_and_measure",
-           "flip_ranked", "importance", "margin", "mean_relevances", "measure",
-           "microseconds_per_image", "neuron_importance", "outcomes",
+           "flip_ranked", "gradient", "gradient_times_input", "importance",
+           "integrated_gradients", "margin", "mean_relevances", "measure",
+           "microseconds_per_image", "neuron_importance", "occlusion", "outcomes",
            "perturbation_curves", "prune_inputs", "prune_neurons", "rank", "select_pixels",
-           "size_matched_random", "top_k"]
+           "size_matched_random", "smooth_grad", "top_k"]
