@@ -159,7 +159,8 @@ GOOD = {
        for name, composite in composites.COMPOSITES.items()}}
 
 FLAGS = ("intermediate", "progress")        # Python asks whether they are true
-FOREVER = ("epochs", "resamples", "repetitions", "starts", "samples")     # as often as they are told
+# As often as they are told
+FOREVER = ("epochs", "resamples", "repetitions", "starts", "samples")
 
 # Functions that need none of this: classes of results, and what tells rather than does
 NOT_CALLED = {

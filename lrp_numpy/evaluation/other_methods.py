@@ -41,8 +41,8 @@ def integrated_gradients(net: Network, x: np.ndarray, target: Target = None, bas
     finite. Source: Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks".
     """
     check_integer("samples", samples)
-    way = x - _finite("baseline", baseline, x)
-    classes, total = _classes(net, x, target), np.zeros_like(x)
+    classes = _classes(net, x, target)
+    way, total = x - _finite("baseline", baseline, x), np.zeros_like(x)
     for m in range(samples):
         total += _gradient(net, x - way * x.dtype.type(1 - (m + 0.5) / samples), classes)
     return way * total / samples
@@ -79,8 +79,8 @@ def occlusion(net: Network, x: np.ndarray, target: Target = None,
     for a fill that is not finite. Source: Zeiler and Fergus 2014, "Visualizing and Understanding
     Convolutional Networks", with larger patches.
     """
-    fill = _finite("fill", fill, x)
-    logits, classes, R = net.forward(x), _classes(net, x, target), np.zeros_like(x)
+    classes, fill = _classes(net, x, target), _finite("fill", fill, x)
+    logits, R = net.forward(x), np.zeros_like(x)
     for i in range(x.shape[1]):
         rows = np.flatnonzero(x[:, i] != fill)
         without = x[rows]
