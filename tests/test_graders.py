@@ -194,6 +194,32 @@ def intersection_relevance(x, u, alpha, b, kernel=min, bias=None):
         alpha[i] * kernel(row[d], u[i, d]) for i in range(len(u))) for d in range(V)] for row in x]
 
 
+def occlusion(x, W1, b1, W2, b2, target, fill=0.0, of=lambda z: z):
+    R = np.zeros(x.shape)
+    for n, i in np.ndindex(x.shape):
+        other = x[n:n + 1].copy()
+        other[0, i] = fill
+        whole, less = (of(forward(one, W1, b1, W2, b2))[0][target[n]]
+                       for one in (x[n:n + 1], other))
+        R[n, i] = whole - less
+    return R
+
+
+def gradient_x(x, W1, b1, W2, b2, target, places):
+    """x times the mean gradient at the places t x."""
+    R = np.zeros(x.shape)
+    for n, i in np.ndindex(x.shape):
+        for t in places:
+            R[n, i] += sum(x[n, i] * W1[i, j] * W2[j, target[n]] for j in range(len(b1))
+                           if t * x[n] @ W1[:, j] + b1[j] > 0) / len(places)
+    return R
+
+
+def integrated_gradients(x, W1, b1, W2, b2, target, samples):
+    return gradient_x(x, W1, b1, W2, b2, target,
+                      [(m + 0.5) / samples for m in range(samples)])
+
+
 LOOPS = {**{name: globals()[name] for name in BY_NAME if name in globals()}, "lrp_0": lrp,
          "negative_logits": lrp, "the_way_back": relevance_of_pixels,
          "dead_neurons": lambda a, W, b, R, epsilon: lrp(a, W, b, R, epsilon),
@@ -495,6 +521,24 @@ NEAR_MISSES = {
         (lambda s, W: convolve_transpose(s[:, :1], W), "sum over all k"),
         (lambda s, W: convolve_transpose(s, np.ones_like(W)), "weights ignored"),
         (lambda s, W: convolve_transpose(s, W)[:, :, :s.shape[2], :s.shape[3]], "shape")],
+    "occlusion": [
+        (lambda *v: -np.array(occlusion(*v)), "sign is wrong"),
+        (lambda *v: occlusion(*v, fill=1), "becomes 1"),
+        (lambda x, W1, b1, W2, b2, c: gradient_x(x, W1, b1, W2, b2, c, [1]), "gradient x input"),
+        (lambda x, W1, b1, W2, b2, c: occlusion(
+            x, W1, b1, W2, b2, np.argmax(forward(x, W1, b1, W2, b2), axis=1)), "target is ignored"),
+        (lambda *v: occlusion(*v, of=softmax), "softmax"),
+        (lambda *v: occlusion(*v)[0], "shape"),
+        (lambda x, W1, b1, W2, b2, c: [[forward(np.where(np.arange(x.shape[1]) == i, 0, x), W1, b1,
+                                                W2, b2)[n][c[n]] for i in range(x.shape[1])]
+                                       for n in range(len(x))], "without the pixel")],
+    "integrated_gradients": [
+        (lambda *v: gradient_x(*v[:-1], [1]), "gradient x input"),
+        (lambda *v: gradient_x(*v[:-1], [m / v[-1] for m in range(v[-1])]), "begins at 0"),
+        (lambda *v: gradient_x(*v[:-1], [(m + 1) / v[-1] for m in range(v[-1])]), "first part"),
+        (lambda *v: v[-1] * np.array(integrated_gradients(*v)), "take their mean"),
+        (lambda x, *v: integrated_gradients(x, *v) / np.where(x == 0, 1, x), "not multiplied by x"),
+        (lambda x, W1, b1, *v: integrated_gradients(x, W1, 0 * b1, *v), "bias forgotten")],
     "soft_min": [
         (lambda h, beta: raw_soft_min(h, beta), "subtract the smallest h of the row first"),
         (lambda h, beta: raw_soft_min(h, beta, np.max), "not the largest"),

@@ -9,6 +9,7 @@ from tasks.clusters import INTERSECTION, MIDPOINT_RULE, SOFT_MIN
 from tasks.convolution import CONVOLVE, CONVOLVE_TRANSPOSE
 from tasks.flipping import CONFIDENCE, FEWER_INPUTS, FLIP
 from tasks.forward import AS_ROWS, FORWARD, LINEAR, SOFTMAX
+from tasks.other_methods import INTEGRATED_GRADIENTS, OCCLUSION
 from tasks.relevance import CENTRED_BIAS, LEDGER, LRP_0, LRP_EPSILON, LRP_GAMMA, PIXELS
 from tasks.training import ADAM_STEP, DLOGITS, GRADIENTS, HAND_DOWN
 
@@ -26,4 +27,5 @@ TASKS = {
     "ex12_broken_lrp": [NEGATIVE_LOGITS, DEAD_NEURONS, LOST_RELEVANCE, THE_WAY_BACK],
     "ex13_convolution": [CONVOLVE, CONVOLVE_TRANSPOSE],
     "ex14_clusters": [SOFT_MIN, MIDPOINT_RULE, INTERSECTION],
+    "ex19_other_methods": [OCCLUSION, INTEGRATED_GRADIENTS],
 }
