@@ -193,7 +193,8 @@ import time
 print("seconds for 200 digits, 8 layers (times vary; nothing is claimed about them):")
 for name in drawn:
     begin = time.perf_counter()
-    methods[name](networks[8], x)
+    method = methods[name]
+    method(networks[8], x)
     print(f"  {name:21} {time.perf_counter() - begin:.3f}")
 e = lrp.explain(networks[8], x, "gamma", gamma=0.25)
 print("layers with relevance:", len(e.relevance), " ledger:", len(e.ledger), "rows")
@@ -219,4 +220,4 @@ assert len(e.relevance) == 9 and np.allclose(added, e.ledger[-1].received, rtol=
 # **Write it yourself:** occlusion and integrated gradients.
 # [The exercise](exercises/ex19_other_methods.py) tells you which kind of wrong an answer is.
 #
-# Back to [the course](README.md).
+# Next: [20. Sanity checks](20_sanity_checks.py).

@@ -220,6 +220,22 @@ def integrated_gradients(x, W1, b1, W2, b2, target, samples):
                       [(m + 0.5) / samples for m in range(samples)])
 
 
+def similarity(R, S, x):
+    """Spearman's formula for ranks without ties: 1 - 6 sum d^2 / (n (n^2 - 1))."""
+    found = []
+    for a, b, image in zip(R, S, x):
+        lit = [i for i in range(len(image)) if image[i] > 0]
+        ranks = [[sum(of[j] < of[i] for j in lit) for i in lit] for of in (a, b)]
+        n, d = len(lit), sum((r - s) ** 2 for r, s in zip(*ranks))
+        found.append(1 - 6 * d / (n * (n * n - 1)))
+    return found
+
+
+def cascade(weights, fresh, count):
+    return [new if place >= len(weights) - count else old
+            for place, (old, new) in enumerate(zip(weights, fresh))]
+
+
 LOOPS = {**{name: globals()[name] for name in BY_NAME if name in globals()}, "lrp_0": lrp,
          "negative_logits": lrp, "the_way_back": relevance_of_pixels,
          "dead_neurons": lambda a, W, b, R, epsilon: lrp(a, W, b, R, epsilon),
@@ -539,6 +555,23 @@ NEAR_MISSES = {
         (lambda *v: v[-1] * np.array(integrated_gradients(*v)), "take their mean"),
         (lambda x, *v: integrated_gradients(x, *v) / np.where(x == 0, 1, x), "not multiplied by x"),
         (lambda x, W1, b1, *v: integrated_gradients(x, W1, 0 * b1, *v), "bias forgotten")],
+    "similarity": [
+        (lambda R, S, x: similarity(R, S, x + 1), "all pixels count"),
+        (lambda R, S, x: [np.corrcoef(a[i > 0], b[i > 0])[0, 1] for a, b, i in zip(R, S, x)],
+         "Pearson"),
+        (lambda R, S, x: [np.corrcoef(np.argsort(a[i > 0]), np.argsort(b[i > 0]))[1, 0]
+                          for a, b, i in zip(R, S, x)], "argsort alone"),
+        (lambda R, S, x: similarity(abs(R), abs(S), x), "sign counts"),
+        (lambda R, S, x: similarity(R, -S, x), "sign is wrong"),
+        (lambda R, S, x: np.array(similarity(R, S, x))[:, None], "shape")],
+    "cascade": [
+        (lambda W, fresh, count: fresh[:count] + W[count:], "lowest layers"),
+        (lambda W, fresh, count: W[:count] + fresh[count:], "are kept"),
+        (lambda W, fresh, count: W[:-count] + fresh[-count:], "count = 0"),
+        (lambda W, fresh, count: W[:len(W) - count] + fresh[:count], "its own place"),
+        (lambda W, fresh, count: W[:3 - count] + fresh[3 - count:][::-1], "wrong order"),
+        (lambda W, fresh, count: [fresh[i] if i == 3 - count else W[i] for i in range(3)],
+         "only one layer")],
     "soft_min": [
         (lambda h, beta: raw_soft_min(h, beta), "subtract the smallest h of the row first"),
         (lambda h, beta: raw_soft_min(h, beta, np.max), "not the largest"),

@@ -11,6 +11,7 @@ from tasks.flipping import CONFIDENCE, FEWER_INPUTS, FLIP
 from tasks.forward import AS_ROWS, FORWARD, LINEAR, SOFTMAX
 from tasks.other_methods import INTEGRATED_GRADIENTS, OCCLUSION
 from tasks.relevance import CENTRED_BIAS, LEDGER, LRP_0, LRP_EPSILON, LRP_GAMMA, PIXELS
+from tasks.sanity import CASCADE, SIMILARITY
 from tasks.training import ADAM_STEP, DLOGITS, GRADIENTS, HAND_DOWN
 
 TASKS = {
@@ -28,4 +29,5 @@ TASKS = {
     "ex13_convolution": [CONVOLVE, CONVOLVE_TRANSPOSE],
     "ex14_clusters": [SOFT_MIN, MIDPOINT_RULE, INTERSECTION],
     "ex19_other_methods": [OCCLUSION, INTEGRATED_GRADIENTS],
+    "ex20_sanity_checks": [SIMILARITY, CASCADE],
 }
