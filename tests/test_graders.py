@@ -194,6 +194,36 @@ def intersection_relevance(x, u, alpha, b, kernel=min, bias=None):
         alpha[i] * kernel(row[d], u[i, d]) for i in range(len(u))) for d in range(V)] for row in x]
 
 
+def root_point(a, w, b, v, turn=1, bias=1, unit=None):
+    """t from two points of the line: by how much z falls from t = 0 to t = 1."""
+    roots = []
+    for start, way in zip(a, v):
+        here = sum(x * y for x, y in zip(start, w)) + bias * b
+        further = sum((x - d) * y for x, d, y in zip(start, way, w)) + bias * b
+        t = here / ((here - further) if unit is None else unit(start, w, way))
+        roots.append([x - turn * t * d for x, d in zip(start, way)])
+    return np.array(roots)
+
+
+def relevance_in_a_box(a, w, b, low, high, up=lambda w: w > 0, bias=1):
+    result = []
+    for row in a:
+        falls = [x * y - (low if up(y) else high) * y for x, y in zip(row, w)]
+        z = sum(x * y for x, y in zip(row, w)) + bias * b
+        result.append([fall / sum(falls) * z for fall in falls])
+    return np.array(result)
+
+
+def gamma_for(a, w, share, at_least=0, missing=1):
+    """1 + γ = (N / share + N) / P, from the sums over the inputs."""
+    gammas = []
+    for row in a:
+        P = sum(x * y for x, y in zip(row, w) if y > 0)
+        N = -sum(x * y for x, y in zip(row, w) if y < 0)
+        gammas.append(max((N / share + missing * N) / P - 1, at_least))
+    return np.array(gammas)
+
+
 LOOPS = {**{name: globals()[name] for name in BY_NAME if name in globals()}, "lrp_0": lrp,
          "negative_logits": lrp, "the_way_back": relevance_of_pixels,
          "dead_neurons": lambda a, W, b, R, epsilon: lrp(a, W, b, R, epsilon),
@@ -547,6 +577,45 @@ NEAR_MISSES = {
          "alpha ignored"),
         (lambda x, u, alpha, b: b + (np.minimum(x[:, None], u) @ np.ones(u.shape[1])) @ alpha,
          "do not sum over the dimensions")],
+    "root_point": [
+        (lambda *v: root_point(*v, bias=0), "bias forgotten"),
+        (lambda a, w, b, v: root_point(a, w, -b, v), "sign of b"),
+        (lambda *v: root_point(*v, turn=-1), "wrong way"),
+        (lambda *v: root_point(*v, unit=lambda a, w, v: 1), "not divided by v . w"),
+        (lambda *v: root_point(*v, unit=lambda a, w, v: v @ v), "divided by v . v"),
+        (lambda *v: root_point(*v, unit=lambda a, w, v: np.sum(w ** 2)), "divided by w . w"),
+        (lambda *v: root_point(*v, unit=lambda a, w, v: a @ w), "divided by a . w"),
+        (lambda *v: root_point(*v, unit=lambda a, w, v: abs(v @ w)), "t is negative"),
+        (lambda a, w, b, v: root_point(a, w, b, np.stack([w] * len(a))), "walk along w"),
+        (lambda a, w, b, v: root_point(a, w, b, a), "walk along a"),
+        (lambda a, w, b, v: (a @ w + b) / (v @ w), "this is t"),
+        (lambda a, w, b, v: (a @ w + b)[:, None] / (v @ w)[:, None] * v, "subtract it from a"),
+        (lambda a, w, b, v: w * (a - root_point(a, w, b, v)), "the root itself"),
+        (lambda a, w, b, v: a - (a @ w + b) / (v @ w) * v, "over the columns")],
+    "relevance_in_a_box": [
+        (lambda *v: relevance_in_a_box(*v, up=lambda w: w < 0), "bounds are exchanged"),
+        (lambda *v: relevance_in_a_box(*v, up=lambda w: True), "all inputs move toward low"),
+        (lambda *v: relevance_in_a_box(*v, up=lambda w: False), "all inputs move toward high"),
+        (lambda a, w, b, low, high: relevance_in_a_box(a, w, b, 0, high), "low forgotten"),
+        (lambda a, w, b, low, high: relevance_in_a_box(a, w, b, low, 0), "high forgotten"),
+        (lambda a, w, b, low, high: relevance_in_a_box(a, w, b, 0, 0), "this is LRP-0"),
+        (lambda *v: relevance_in_a_box(*v, bias=0), "bias forgotten"),
+        (lambda a, w, *v: relevance_in_a_box(a, w, *v) / w, "multiply it by w"),
+        (lambda a, w, *v: a - relevance_in_a_box(a, w, *v) / w, "this is the root"),
+        (lambda a, w, *v: a * relevance_in_a_box(a, w, *v), "multiplied by a as well"),
+        (lambda *v: -relevance_in_a_box(*v), "sign is wrong"),
+        (lambda a, w, b, low, high: a * w - np.minimum(w * low, w * high), "beyond the root"),
+        (lambda *v: relevance_in_a_box(*v).sum(axis=1), "shape")],
+    "gamma_for": [
+        (lambda *v: gamma_for(*v, at_least=-9), "must not be negative"),
+        (lambda *v: gamma_for(*v, at_least=-9) + 1, "this is 1 + γ"),
+        (lambda *v: gamma_for(*v, missing=0), "N is missing"),
+        (lambda *v: gamma_for(*v, missing=-1), "wrong sign in the denominator"),
+        (lambda a, w, share: gamma_for(a, -w, share), "exchanged"),
+        (lambda a, w, share: gamma_for(a, w, 1 / share), "upside down"),
+        (lambda *v: [gamma_for(*v)[0]] * len(v[0]), "each has its own"),
+        (lambda *v: [math.ceil(gamma) for gamma in gamma_for(*v)], "rounded up"),
+        (lambda *v: gamma_for(*v)[:, None], "shape")],
 }
 
 

@@ -10,6 +10,7 @@ from tasks.convolution import CONVOLVE, CONVOLVE_TRANSPOSE
 from tasks.flipping import CONFIDENCE, FEWER_INPUTS, FLIP
 from tasks.forward import AS_ROWS, FORWARD, LINEAR, SOFTMAX
 from tasks.relevance import CENTRED_BIAS, LEDGER, LRP_0, LRP_EPSILON, LRP_GAMMA, PIXELS
+from tasks.roots import GAMMA_FOR, IN_A_BOX, ROOT_POINT
 from tasks.training import ADAM_STEP, DLOGITS, GRADIENTS, HAND_DOWN
 
 TASKS = {
@@ -26,4 +27,5 @@ TASKS = {
     "ex12_broken_lrp": [NEGATIVE_LOGITS, DEAD_NEURONS, LOST_RELEVANCE, THE_WAY_BACK],
     "ex13_convolution": [CONVOLVE, CONVOLVE_TRANSPOSE],
     "ex14_clusters": [SOFT_MIN, MIDPOINT_RULE, INTERSECTION],
+    "ex17_roots": [ROOT_POINT, IN_A_BOX, GAMMA_FOR],
 }
