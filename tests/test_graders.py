@@ -224,6 +224,30 @@ def gamma_for(a, w, share, at_least=0, missing=1):
     return np.array(gammas)
 
 
+def put_mark(images, labels, of_class, pixels, value, gets=lambda n, label, c: label == c,
+             new=lambda old, value: value):
+    marked = images.copy()
+    for n, label in enumerate(labels):
+        for j in pixels:
+            if gets(n, label, of_class):
+                marked[n, j] = new(marked[n, j], value)
+    return marked
+
+
+def share_on(R, pixels, size=abs, below=None):
+    shares = []
+    for row in R:
+        total = sum(map(below or size, row))
+        shares.append(sum(size(row[j]) for j in pixels) / total if total else 0)
+    return np.array(shares)
+
+
+def matters_to_one_class(R, labels, mean=lambda column: sum(column) / len(column),
+                         score=lambda means: means[-1] - means[-2]):
+    return np.array([score(sorted(mean([R[n, j] for n in range(len(R)) if labels[n] == k])
+                                  for k in set(labels.tolist()))) for j in range(R.shape[1])])
+
+
 LOOPS = {**{name: globals()[name] for name in BY_NAME if name in globals()}, "lrp_0": lrp,
          "negative_logits": lrp, "the_way_back": relevance_of_pixels,
          "dead_neurons": lambda a, W, b, R, epsilon: lrp(a, W, b, R, epsilon),
@@ -616,7 +640,55 @@ NEAR_MISSES = {
         (lambda *v: [gamma_for(*v)[0]] * len(v[0]), "each has its own"),
         (lambda *v: [math.ceil(gamma) for gamma in gamma_for(*v)], "rounded up"),
         (lambda *v: gamma_for(*v)[:, None], "shape")],
+    "put_mark": [
+        (lambda *v: put_mark(*v, gets=lambda n, label, c: True), "all images get the mark"),
+        (lambda *v: put_mark(*v, gets=lambda n, label, c: label != c), "other classes"),
+        (lambda *v: put_mark(*v, gets=lambda n, label, c: n == c), "number of the class"),
+        (lambda *v: put_mark(*v, new=lambda old, value: old + value), "value is added"),
+        (lambda *v: put_mark(*v, new=lambda old, value: old * value), "multiplied"),
+        (lambda *v: put_mark(*v, new=max), "brighter pixels are kept"),
+        (lambda *v: put_mark(*v, new=lambda old, value: 1), "become 1"),
+        (lambda x, y, c, pixels, value: put_mark(x, y, c, pixels[:1], value), "first pixel"),
+        (lambda x, y, c, pixels, value: put_mark(x, y, c, range(x.shape[1]), value),
+         "all pixels are set"),
+        (lambda x, y, c, pixels, value: put_mark(x, y, c, [j - 1 for j in pixels], value),
+         "begin at 0"),
+        (lambda x, y, c, *v: put_mark(x, y, c, *v)[y == c], "images of the class alone"),
+        (lambda *v: marking(*v), "changes its argument images")],
+    "share_on": [
+        (lambda R, pixels: abs(R[:, pixels]).sum(1) / abs(R).sum(1), "all R of an image are 0"),
+        (lambda *v: share_on(*v, size=lambda r: r), "signs cancel: take |R| before"),
+        (lambda *v: share_on(*v, size=lambda r: r, below=abs), "signs cancel on the pixels"),
+        (lambda *v: share_on(*v, below=lambda r: r), "below the line"),
+        (lambda *v: share_on(*v, size=lambda r: max(r, 0)), "only positive relevance"),
+        (lambda *v: share_on(*v, size=lambda r: r * r), "squared"),
+        (lambda R, pixels: abs(R[:, pixels]).sum(1), "not divided"),
+        (lambda R, pixels: 1 * (abs(R).sum(1) > 0) - share_on(R, pixels), "other pixels"),
+        (lambda R, pixels: abs(R[:, pixels]).sum(1) / abs(R).sum(), "each image has its own"),
+        (lambda R, pixels: share_on(R, pixels).mean(), "mean over the images"),
+        (lambda R, pixels: share_on(R, pixels) / len(pixels), "not what")],
+    "matters_to_one_class": [
+        (lambda *v: matters_to_one_class(*v, mean=sum), "sums of the classes"),
+        (lambda *v: matters_to_one_class(*v, score=lambda m: m[-1]), "subtract the second"),
+        (lambda *v: matters_to_one_class(*v, score=lambda m: m[-1] - m[0]), "smallest class mean"),
+        (lambda *v: matters_to_one_class(*v, score=lambda m: m[-1] - np.mean(m)),
+         "mean of all classes"),
+        (lambda *v: matters_to_one_class(*v, score=lambda m: m[-1] - np.mean(m[:-1])),
+         "mean of the other classes"),
+        (lambda *v: matters_to_one_class(*v, score=np.var), "variance"),
+        (lambda *v: matters_to_one_class(*v, score=np.std), "standard deviation"),
+        (lambda *v: matters_to_one_class(*v, mean=max), "largest of each class"),
+        (lambda R, y: matters_to_one_class(abs(R), y), "|R| is averaged"),
+        (lambda R, y: -matters_to_one_class(R, y), "sign is wrong"),
+        (lambda R, y: matters_to_one_class(-R, y), "smallest class means"),
+        (lambda R, y: np.sort(R, axis=0)[-1] - np.sort(R, axis=0)[-2], "average each class"),
+        (lambda R, y: matters_to_one_class(R, y).max(), "shape")],
 }
+
+
+def marking(images, labels, of_class, pixels, value):
+    images[np.ix_(labels == of_class, pixels)] = value
+    return images
 
 
 def raw_soft_min(h, beta, c=lambda row: 0):

@@ -9,6 +9,7 @@ from tasks.clusters import INTERSECTION, MIDPOINT_RULE, SOFT_MIN
 from tasks.convolution import CONVOLVE, CONVOLVE_TRANSPOSE
 from tasks.flipping import CONFIDENCE, FEWER_INPUTS, FLIP
 from tasks.forward import AS_ROWS, FORWARD, LINEAR, SOFTMAX
+from tasks.hans import ONE_CLASS, PUT_MARK, SHARE_ON
 from tasks.relevance import CENTRED_BIAS, LEDGER, LRP_0, LRP_EPSILON, LRP_GAMMA, PIXELS
 from tasks.roots import GAMMA_FOR, IN_A_BOX, ROOT_POINT
 from tasks.training import ADAM_STEP, DLOGITS, GRADIENTS, HAND_DOWN
@@ -28,4 +29,5 @@ TASKS = {
     "ex13_convolution": [CONVOLVE, CONVOLVE_TRANSPOSE],
     "ex14_clusters": [SOFT_MIN, MIDPOINT_RULE, INTERSECTION],
     "ex17_roots": [ROOT_POINT, IN_A_BOX, GAMMA_FOR],
+    "ex18_clever_hans": [PUT_MARK, SHARE_ON, ONE_CLASS],
 }
