@@ -200,8 +200,8 @@ assert (with_constant == 0).all()
 # %% [markdown]
 # ## Epsilon and gamma
 #
-# These came first as remedies, and their expansions later, in "LRP: An Overview" (Montavon et al.
-# 2019).
+# Epsilon began as a remedy for small z, without a derivation. "LRP: An Overview" (Montavon et al.
+# 2019), which introduced gamma, gives an expansion for both.
 #
 # **Gamma** walks along v_j = a_j (1 + γ) where w_j > 0, and v_j = a_j elsewhere. Then v_j w_j is
 # a_j (w_j + γ w_j+), as in the rule. For γ = 0 that is LRP-0's direction. As γ grows, it turns into
@@ -339,7 +339,7 @@ for wish in ([1.0, 4.0], [6.0, -1.0], [10.0, -5.0], [-95.0, 100.0]):
 # | what | status |
 # |---|---|
 # | w-square, z+, z-B for one neuron, b ≤ 0 | exact expansions, at roots that are possible inputs |
-# | LRP-0, epsilon, gamma | expansions, at points found after the rule was known |
+# | LRP-0, epsilon, gamma | expansions, at points that no set of possible inputs singles out |
 # | the choice of the direction | reasonable, not forced |
 # | R_k = a_k c_k with a constant c_k, in depth | an assumption, roughly true here |
 # | alpha-beta with β > 0, flat | heuristics |

@@ -28,12 +28,12 @@
 # | three each | (1, 0, 1) | (0, 1, 0) |
 # | one each | (0, 1, 1) | (1, 0, 0) |
 #
-# One output z = w · x, A where z > 0. Start at w = 0, and take one step of gradient descent: the
-# logistic loss moves w by x / 2 for every image of A, and by -x / 2 for every one of B. Left pixel:
-# 3/2 from A, -1/2 from B, together 1. Right pixel: 1/2 - 3/2 = -1. Mark: 4/2 = 2.
+# One output z = w · x, and A where z > 0. Start at w = 0, and take one step of gradient descent, of
+# size 1: the logistic loss moves w by x / 2 for every image of A, and by -x / 2 for every one of B.
+# Left pixel: 3/2 from A, -1/2 from B, together 1. Right pixel: 1/2 - 3/2 = -1. Mark: 4/2 = 2.
 #
 # So w = (1, -1, 2). The mark has more weight than a stroke, because it is more reliable. Nobody
-# told the network that it is none of its business.
+# told the network that it is not part of the digit.
 
 # %%
 import numpy as np
@@ -103,7 +103,7 @@ networks = {"with marks": trained(train_images), "as they were": trained(digits.
 for name, net in networks.items():
     print(f"trained on images {name:12}: accuracy on the test data with marks "
           f"{(net.predict(images) == labels).mean():.1%}")
-    assert (net.predict(images) == labels).mean() > 0.93
+    assert (net.predict(images) == labels).mean() > 0.91
 
 # %% [markdown]
 # Both are fine. By its accuracy, one could take either.
@@ -311,7 +311,7 @@ assert np.isin(largest[0], MARK).all() and not np.isin(largest[1], MARK).any()
 # - **Prune**: set the weights of the nine pixels to 0, and leave the network as it is.
 # - **Erase and retrain**: set these pixels to 0 in all training images, and train anew.
 # - **Mark everything and retrain**: put the mark on half of the images of *every* class. Then it
-#   tells nothing, and the network need not be told where it is.
+#   tells the network nothing about the class.
 #
 # Predict: does pruning bring the unmarked 8s back?
 
@@ -390,11 +390,11 @@ km, cluster = two_clusters(R_hidden[eights])
 agrees["middle"] = max((cluster == marked).mean(), (cluster != marked).mean())
 print(f"of the first nine pixels, on the mark: {first}; "
       f"clusters agree with the mark {agrees['middle']:.0%}")
-assert unmarked < 0.91 and on_mark[0] < 2 * on_mark[1]
+assert unmarked < found["as they were"][1] - 0.02 and on_mark[0] < 2 * on_mark[1]
 assert first["cheat"] < 7 and first["honest"] > 0 and agrees["middle"] < 0.9
 
 # %% [markdown]
-# None of them, not clearly. The network still leans on the mark: it reads fewer of the 8s without
+# None finds it clearly. The network still leans on the mark: it reads fewer of the 8s without
 # it than the honest network does. But other digits have relevance in the middle, too. Some of the
 # mark's pixels come first in the ranking, and so they do for the honest network, since 8s cross
 # there. A heatmap shows *where*, and a cheat that shares its place with good reasons has no place
