@@ -194,6 +194,60 @@ def intersection_relevance(x, u, alpha, b, kernel=min, bias=None):
         alpha[i] * kernel(row[d], u[i, d]) for i in range(len(u))) for d in range(V)] for row in x]
 
 
+def root_point(a, w, b, v, turn=1, bias=1, unit=None):
+    """t from two points of the line: by how much z falls from t = 0 to t = 1."""
+    roots = []
+    for start, way in zip(a, v):
+        here = sum(x * y for x, y in zip(start, w)) + bias * b
+        further = sum((x - d) * y for x, d, y in zip(start, way, w)) + bias * b
+        t = here / ((here - further) if unit is None else unit(start, w, way))
+        roots.append([x - turn * t * d for x, d in zip(start, way)])
+    return np.array(roots)
+
+
+def relevance_in_a_box(a, w, b, low, high, up=lambda w: w > 0, bias=1):
+    result = []
+    for row in a:
+        falls = [x * y - (low if up(y) else high) * y for x, y in zip(row, w)]
+        z = sum(x * y for x, y in zip(row, w)) + bias * b
+        result.append([fall / sum(falls) * z for fall in falls])
+    return np.array(result)
+
+
+def gamma_for(a, w, share, at_least=0, missing=1):
+    """1 + γ = (N / share + N) / P, from the sums over the inputs."""
+    gammas = []
+    for row in a:
+        P = sum(x * y for x, y in zip(row, w) if y > 0)
+        N = -sum(x * y for x, y in zip(row, w) if y < 0)
+        gammas.append(max((N / share + missing * N) / P - 1, at_least))
+    return np.array(gammas)
+
+
+def put_mark(images, labels, of_class, pixels, value, gets=lambda n, label, c: label == c,
+             new=lambda old, value: value):
+    marked = images.copy()
+    for n, label in enumerate(labels):
+        for j in pixels:
+            if gets(n, label, of_class):
+                marked[n, j] = new(marked[n, j], value)
+    return marked
+
+
+def share_on(R, pixels, size=abs, below=None):
+    shares = []
+    for row in R:
+        total = sum(map(below or size, row))
+        shares.append(sum(size(row[j]) for j in pixels) / total if total else 0)
+    return np.array(shares)
+
+
+def matters_to_one_class(R, labels, mean=lambda column: sum(column) / len(column),
+                         score=lambda means: means[-1] - means[-2]):
+    return np.array([score(sorted(mean([R[n, j] for n in range(len(R)) if labels[n] == k])
+                                  for k in set(labels.tolist()))) for j in range(R.shape[1])])
+
+
 def occlusion(x, W1, b1, W2, b2, target, fill=0.0, of=lambda z: z):
     R = np.zeros(x.shape)
     for n, i in np.ndindex(x.shape):
@@ -624,7 +678,94 @@ NEAR_MISSES = {
          "alpha ignored"),
         (lambda x, u, alpha, b: b + (np.minimum(x[:, None], u) @ np.ones(u.shape[1])) @ alpha,
          "do not sum over the dimensions")],
+    "root_point": [
+        (lambda *v: root_point(*v, bias=0), "bias forgotten"),
+        (lambda a, w, b, v: root_point(a, w, -b, v), "sign of b"),
+        (lambda *v: root_point(*v, turn=-1), "wrong way"),
+        (lambda *v: root_point(*v, unit=lambda a, w, v: 1), "not divided by v . w"),
+        (lambda *v: root_point(*v, unit=lambda a, w, v: v @ v), "divided by v . v"),
+        (lambda *v: root_point(*v, unit=lambda a, w, v: np.sum(w ** 2)), "divided by w . w"),
+        (lambda *v: root_point(*v, unit=lambda a, w, v: a @ w), "divided by a . w"),
+        (lambda *v: root_point(*v, unit=lambda a, w, v: abs(v @ w)), "t is negative"),
+        (lambda a, w, b, v: root_point(a, w, b, np.stack([w] * len(a))), "walk along w"),
+        (lambda a, w, b, v: root_point(a, w, b, a), "walk along a"),
+        (lambda a, w, b, v: (a @ w + b) / (v @ w), "this is t"),
+        (lambda a, w, b, v: (a @ w + b)[:, None] / (v @ w)[:, None] * v, "subtract it from a"),
+        (lambda a, w, b, v: w * (a - root_point(a, w, b, v)), "the root itself"),
+        (lambda a, w, b, v: a - (a @ w + b) / (v @ w) * v, "over the columns")],
+    "relevance_in_a_box": [
+        (lambda *v: relevance_in_a_box(*v, up=lambda w: w < 0), "bounds are exchanged"),
+        (lambda *v: relevance_in_a_box(*v, up=lambda w: True), "all inputs move toward low"),
+        (lambda *v: relevance_in_a_box(*v, up=lambda w: False), "all inputs move toward high"),
+        (lambda a, w, b, low, high: relevance_in_a_box(a, w, b, 0, high), "low forgotten"),
+        (lambda a, w, b, low, high: relevance_in_a_box(a, w, b, low, 0), "high forgotten"),
+        (lambda a, w, b, low, high: relevance_in_a_box(a, w, b, 0, 0), "this is LRP-0"),
+        (lambda *v: relevance_in_a_box(*v, bias=0), "bias forgotten"),
+        (lambda a, w, *v: relevance_in_a_box(a, w, *v) / w, "multiply it by w"),
+        (lambda a, w, *v: a - relevance_in_a_box(a, w, *v) / w, "this is the root"),
+        (lambda a, w, *v: a * relevance_in_a_box(a, w, *v), "multiplied by a as well"),
+        (lambda *v: -relevance_in_a_box(*v), "sign is wrong"),
+        (lambda a, w, b, low, high: a * w - np.minimum(w * low, w * high), "beyond the root"),
+        (lambda *v: relevance_in_a_box(*v).sum(axis=1), "shape")],
+    "gamma_for": [
+        (lambda *v: gamma_for(*v, at_least=-9), "must not be negative"),
+        (lambda *v: gamma_for(*v, at_least=-9) + 1, "this is 1 + γ"),
+        (lambda *v: gamma_for(*v, missing=0), "N is missing"),
+        (lambda *v: gamma_for(*v, missing=-1), "wrong sign in the denominator"),
+        (lambda a, w, share: gamma_for(a, -w, share), "exchanged"),
+        (lambda a, w, share: gamma_for(a, w, 1 / share), "upside down"),
+        (lambda *v: [gamma_for(*v)[0]] * len(v[0]), "each has its own"),
+        (lambda *v: [math.ceil(gamma) for gamma in gamma_for(*v)], "rounded up"),
+        (lambda *v: gamma_for(*v)[:, None], "shape")],
+    "put_mark": [
+        (lambda *v: put_mark(*v, gets=lambda n, label, c: True), "all images get the mark"),
+        (lambda *v: put_mark(*v, gets=lambda n, label, c: label != c), "other classes"),
+        (lambda *v: put_mark(*v, gets=lambda n, label, c: n == c), "number of the class"),
+        (lambda *v: put_mark(*v, new=lambda old, value: old + value), "value is added"),
+        (lambda *v: put_mark(*v, new=lambda old, value: old * value), "multiplied"),
+        (lambda *v: put_mark(*v, new=max), "brighter pixels are kept"),
+        (lambda *v: put_mark(*v, new=lambda old, value: 1), "become 1"),
+        (lambda x, y, c, pixels, value: put_mark(x, y, c, pixels[:1], value), "first pixel"),
+        (lambda x, y, c, pixels, value: put_mark(x, y, c, range(x.shape[1]), value),
+         "all pixels are set"),
+        (lambda x, y, c, pixels, value: put_mark(x, y, c, [j - 1 for j in pixels], value),
+         "begin at 0"),
+        (lambda x, y, c, *v: put_mark(x, y, c, *v)[y == c], "images of the class alone"),
+        (lambda *v: marking(*v), "changes its argument images")],
+    "share_on": [
+        (lambda R, pixels: abs(R[:, pixels]).sum(1) / abs(R).sum(1), "all R of an image are 0"),
+        (lambda *v: share_on(*v, size=lambda r: r), "signs cancel: take |R| before"),
+        (lambda *v: share_on(*v, size=lambda r: r, below=abs), "signs cancel on the pixels"),
+        (lambda *v: share_on(*v, below=lambda r: r), "below the line"),
+        (lambda *v: share_on(*v, size=lambda r: max(r, 0)), "only positive relevance"),
+        (lambda *v: share_on(*v, size=lambda r: r * r), "squared"),
+        (lambda R, pixels: abs(R[:, pixels]).sum(1), "not divided"),
+        (lambda R, pixels: 1 * (abs(R).sum(1) > 0) - share_on(R, pixels), "other pixels"),
+        (lambda R, pixels: abs(R[:, pixels]).sum(1) / abs(R).sum(), "each image has its own"),
+        (lambda R, pixels: share_on(R, pixels).mean(), "mean over the images"),
+        (lambda R, pixels: share_on(R, pixels) / len(pixels), "not what")],
+    "matters_to_one_class": [
+        (lambda *v: matters_to_one_class(*v, mean=sum), "sums of the classes"),
+        (lambda *v: matters_to_one_class(*v, score=lambda m: m[-1]), "subtract the second"),
+        (lambda *v: matters_to_one_class(*v, score=lambda m: m[-1] - m[0]), "smallest class mean"),
+        (lambda *v: matters_to_one_class(*v, score=lambda m: m[-1] - np.mean(m)),
+         "mean of all classes"),
+        (lambda *v: matters_to_one_class(*v, score=lambda m: m[-1] - np.mean(m[:-1])),
+         "mean of the other classes"),
+        (lambda *v: matters_to_one_class(*v, score=np.var), "variance"),
+        (lambda *v: matters_to_one_class(*v, score=np.std), "standard deviation"),
+        (lambda *v: matters_to_one_class(*v, mean=max), "largest of each class"),
+        (lambda R, y: matters_to_one_class(abs(R), y), "|R| is averaged"),
+        (lambda R, y: -matters_to_one_class(R, y), "sign is wrong"),
+        (lambda R, y: matters_to_one_class(-R, y), "smallest class means"),
+        (lambda R, y: np.sort(R, axis=0)[-1] - np.sort(R, axis=0)[-2], "average each class"),
+        (lambda R, y: matters_to_one_class(R, y).max(), "shape")],
 }
+
+
+def marking(images, labels, of_class, pixels, value):
+    images[np.ix_(labels == of_class, pixels)] = value
+    return images
 
 
 def raw_soft_min(h, beta, c=lambda row: 0):

@@ -9,8 +9,10 @@ from tasks.clusters import INTERSECTION, MIDPOINT_RULE, SOFT_MIN
 from tasks.convolution import CONVOLVE, CONVOLVE_TRANSPOSE
 from tasks.flipping import CONFIDENCE, FEWER_INPUTS, FLIP
 from tasks.forward import AS_ROWS, FORWARD, LINEAR, SOFTMAX
+from tasks.hans import ONE_CLASS, PUT_MARK, SHARE_ON
 from tasks.other_methods import INTEGRATED_GRADIENTS, OCCLUSION
 from tasks.relevance import CENTRED_BIAS, LEDGER, LRP_0, LRP_EPSILON, LRP_GAMMA, PIXELS
+from tasks.roots import GAMMA_FOR, IN_A_BOX, ROOT_POINT
 from tasks.sanity import CASCADE, SIMILARITY
 from tasks.training import ADAM_STEP, DLOGITS, GRADIENTS, HAND_DOWN
 
@@ -28,6 +30,8 @@ TASKS = {
     "ex12_broken_lrp": [NEGATIVE_LOGITS, DEAD_NEURONS, LOST_RELEVANCE, THE_WAY_BACK],
     "ex13_convolution": [CONVOLVE, CONVOLVE_TRANSPOSE],
     "ex14_clusters": [SOFT_MIN, MIDPOINT_RULE, INTERSECTION],
+    "ex17_roots": [ROOT_POINT, IN_A_BOX, GAMMA_FOR],
+    "ex18_clever_hans": [PUT_MARK, SHARE_ON, ONE_CLASS],
     "ex19_other_methods": [OCCLUSION, INTEGRATED_GRADIENTS],
     "ex20_sanity_checks": [SIMILARITY, CASCADE],
 }
