@@ -16,6 +16,7 @@ from lrp_numpy.utils.validation import as_float, check_choice, check_inputs, che
 
 FEATURES = 50_000           # of the images at most, drawn at random, from which the words are made
 MAX_BYTES = 4_000_000_000   # of the kernel matrix
+BATCH = 1000                # images whose patches are in memory at the same time
 
 
 class BagOfWords(Network):
@@ -45,7 +46,7 @@ class BagOfWords(Network):
         squared distance of a feature to its nearest word, the Gaussian's gamma 1 over the mean
         squared distance of two histograms. rng: a seed or a numpy.random.Generator, for the
         features (at most 50,000) from which the words are made, and for k-means. progress=True
-        shows a bar on a terminal.
+        shows a bar on a terminal. The memory at the end is twice that of the kernel matrix.
 
         Raises ValueError for arguments that do not fit, and for more images than a kernel matrix of
         4 GB allows, 31,622 in float32.
@@ -76,7 +77,9 @@ class BagOfWords(Network):
             beta = len(features) / max(codebook.inertia(features), 1e-30)
             histogram = Histogram(codebook.centroids, patches.grid, cells, mapping,
                                   beta if mapping == "soft" else np.inf)
-            x = Network([patches, histogram]).forward(images)
+            count = Network([patches, histogram]).forward
+            x = np.concatenate([count(images[first:first + BATCH])     # for the sake of memory
+                                for first in range(0, len(images), BATCH)])
             gamma = 1 / max(2 * x.var(axis=0, dtype=np.float64).sum(), 1e-30)
             Y = np.where(y[:, None] == np.arange(len(classes)), 1, -1).astype(x.dtype)
             b = Y.mean(axis=0, dtype=np.float64).astype(x.dtype)
