@@ -120,7 +120,7 @@ assert R_hidden.tolist() == [[3, 2]] and R_pixels.tolist() == [[4, -1]]
 # does not depend on k, it waits until line 4.
 #
 # Here it is as a drawing: forward on the left, where arrows carry contributions; back on the
-# right, where the same arrows carry relevance.
+# right, where the same arrows carry relevance. The squares are the biases.
 
 # %%
 from course import draw_network, show
@@ -129,9 +129,11 @@ forward = [x.T * W1, a.T * W2]
 back = [x.T * W1 * (R_hidden / (x @ W1 + b1)), a.T * W2 * (R_output / (a @ W2 + b2))]
 for contribution, relevance in zip(forward, back):
     print("forward", contribution.tolist(), " back", relevance.tolist())
-show(draw_network([("forward: contributions (biases: 0, 1; -1)", [x[0], a[0], logit[0]], forward),
-                   ("back: relevance (to biases: 0, 2; -1)",
-                    [R_pixels[0], R_hidden[0], R_output[0]], back)]), "05_by_hand")
+to_biases = [b1 * R_hidden[0] / (x @ W1 + b1)[0], b2 * R_output[0] / (a @ W2 + b2)[0]]
+show(draw_network([
+    ("forward: what each contributes", [x[0], a[0], logit[0]], forward, [b1, b2]),
+    ("back: the relevance that each gets", [R_pixels[0], R_hidden[0], R_output[0]], back, to_biases,
+     True)]), "05_by_hand")
 assert np.allclose(back[0].sum(axis=1), R_pixels) and np.allclose(back[1].sum(axis=1), R_hidden)
 
 # %% [markdown]

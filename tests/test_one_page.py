@@ -1,10 +1,14 @@
-"""lessons/lrp_in_one_page.py: short, alone, and the same numbers as the package."""
+"""lessons/lrp_in_one_page.py: short, alone, and the same numbers as the package; the animation."""
 import re
 import runpy
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import lrp_numpy as lrp
 
@@ -45,6 +49,18 @@ def test_its_relevance_is_the_package_s(page, name):
 def test_its_network_reads(page):
     logits = page["forward"](page["images"])[2]
     assert (logits.argmax(axis=1) == page["labels"]).mean() > 0.99
+
+
+def test_the_animation_has_six_steps_and_is_small(tmp_path):
+    lessons = tmp_path / "lessons"
+    lessons.mkdir()
+    for name in ("animation.py", "course.py"):
+        shutil.copy(PAGE.parent / name, lessons)
+    subprocess.run([sys.executable, "animation.py"], cwd=lessons, check=True, capture_output=True)
+    made = lessons / "figures" / "lrp.gif"
+    with Image.open(made) as animation:
+        assert animation.n_frames == 6
+    assert made.stat().st_size < 200_000
 
 
 def test_it_draws(page, folder):
