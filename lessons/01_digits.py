@@ -60,7 +60,7 @@ assert digits.test_labels[0] == 3
 # %% [markdown]
 # ## First fact: most pixels are zero
 #
-# Count the dots.
+# Count the dots. Predict first: which share of all pixels is exactly 0?
 
 # %%
 zero = (digits.test_images == 0).mean()

@@ -69,7 +69,8 @@ assert R_hidden.tolist() == [[3, 2]]
 # | pixel 2 | 1 · 1 = 1 | · 1 | 1 · (-1) = -1 | · 2 | 1 - 2 = **-1** |
 # | bias | 0 | · 1 | 1 | · 2 | 0 + 2 = **2** |
 #
-# First with loops, one contribution at a time:
+# Pixel 2 is as bright as pixel 1, and gets a negative number. Predict: would the output be larger
+# or smaller without pixel 2? First the table with loops, one contribution at a time:
 
 # %%
 z = x @ W1 + b1
@@ -89,7 +90,9 @@ assert R_pixels.tolist() == [[4, -1]] and R_bias == 2
 
 # %%
 print("4 =", R_pixels.sum(), "from pixels +", R_bias + b2[0], "from biases")
-assert R_pixels.sum() + R_bias + b2[0] == logit[0, 0]
+without = np.maximum(x * [1, 0] @ W1 + b1, 0) @ W2 + b2
+print("without pixel 2 the output would be", without)
+assert R_pixels.sum() + R_bias + b2[0] == logit[0, 0] and without == 5
 
 # %% [markdown]
 # ## The four lines

@@ -45,7 +45,8 @@ assert (three_loops(a, W, b) == a @ W + b).all()
 # ## A hundred digits
 #
 # Now in earnest: 100 digits, 784 pixels, 500 neurons. That is 39 million multiplications. Python is
-# slow at each of them, so we let it do one image only, and multiply the time by 100.
+# slow at each of them, so we let it do one image only, and multiply the time by 100. Predict: how
+# many times as long as NumPy's matmul will it take?
 
 # %%
 digits = lrp.load_mnist()
