@@ -44,7 +44,7 @@ for root in (np.array([1.0, 3.0]), np.array([0.5, 1.5])):
 #
 # $$R_j = \frac{v_j w_j}{\sum_{j'} v_{j'} w_{j'}}\, z$$
 #
-# There is the form of every rule. The numerator is what the step in input j takes away from z, and
+# There is the form of a rule. The numerator is what the step in input j takes away from z, and
 # the denominator is what the whole step takes away. A rule is a direction.
 #
 # And what is a good direction? The root should be an input that is possible. If any real number is
@@ -61,8 +61,7 @@ for root in (np.array([1.0, 3.0]), np.array([0.5, 1.5])):
 # | a ≥ 0, all alike | a = (2, 1) | 6, -1 | 5/5 | (0, 0) | 6, -1 | LRP-0 |
 #
 # Are these the rules of the package? The cell computes each root by its direction, tests whether
-# it is one, and compares the relevance with `lrp_numpy.rules`. Predict: which of the four roots is
-# the nearest to a?
+# it is one, and compares the relevance with `lrp_numpy.rules`.
 
 # %%
 from lrp_numpy import rules
@@ -100,7 +99,7 @@ distance = {rule: np.linalg.norm(a - root) for rule, root in roots.items()}
 assert min(distance, key=distance.get) == "w-square"
 
 # %% [markdown]
-# Along w it is the shortest way to the line. Here they are in the plane of the two inputs.
+# They are, and w-square's root is the nearest. Here are all four in the plane of the two inputs.
 
 # %%
 import matplotlib.pyplot as plt
@@ -348,7 +347,8 @@ for wish in ([1.0, 4.0], [6.0, -1.0], [10.0, -5.0], [-95.0, 100.0]):
 #
 # A theory may be rough and its rule still good. So we compare. The derivation names a rule for each
 # layer: z-B for the pixels, which have bounds, z+ above, where activations are not negative. This
-# is the composite `deep_taylor`. Beside it LRP-0.
+# is the composite `deep_taylor`. Beside it LRP-0. Predict: under which of the two do "why 4?" and
+# "why 9?" get more different heatmaps, and which of the two passes pixel flipping better?
 
 # %%
 from lrp_numpy.evaluation import perturbation_curves
