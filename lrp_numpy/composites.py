@@ -39,8 +39,8 @@ def overview(net: Network) -> list[tuple[str, dict]]:
 def deep_taylor(net: Network) -> list[tuple[str, dict]]:
     """z-B for the pixels, z+ for all other layers.
 
-    Propagating only positive evidence cannot explode: it is the expansion of a ReLU network at its
-    root points. The pixels get the logit less the shares of the biases b+. It shows no negative
+    Propagating only positive evidence cannot explode: it is the expansion of each ReLU neuron at a
+    root point. The pixels get the logit less the shares of the biases b+. It shows no negative
     evidence, and little difference
     between classes. Source: Montavon et al. 2017.
     """

@@ -21,18 +21,21 @@ def test_mean_relevances(random_case, rule, parameters):
 
 
 def test_explain_top_two(random_case):
-    """The difference is what a start of +logit for the one and -logit for the other gives."""
+    """The third heatmap is that of a neuron with the difference of both classes' weights."""
     net, x = random_case([9, 6, 4], "relu", 2, N=10)
     (first, second), lower = net.layers, net.activations(x)
-    pair, (one, other) = comparisons.explain_top_two(net, x, "epsilon", epsilon=0.1)
-    logits, start = lower[-1], np.zeros((10, 4))
+    pair, (one, other, why_not) = comparisons.explain_top_two(net, x, "epsilon", epsilon=0.1)
+    logits = lower[-1]
     for n in range(10):
         best, next_best = sorted(range(4), key=lambda k: -logits[n, k])[:2]
         assert pair[n].tolist() == [best, next_best]
-        start[n, best], start[n, next_best] = logits[n, best], -logits[n, next_best]
-    R = lrp_epsilon(lower[1], second.W, second.b, start, epsilon=0.1)
-    R = lrp_epsilon(x, first.W, first.b, R, epsilon=0.1)
-    np.testing.assert_allclose(one - other, R, rtol=1e-9, atol=1e-12)
+        W, b = (array[..., [best]] - array[..., [next_best]] for array in (second.W, second.b))
+        R = lrp_epsilon(lower[1][n:n + 1], W, b, logits[n:n + 1, [best]] - logits[n, next_best],
+                        epsilon=0.1)
+        R = lrp_epsilon(x[n:n + 1], first.W, first.b, R, epsilon=0.1)
+        np.testing.assert_allclose(why_not[n:n + 1], R, rtol=1e-9, atol=1e-12)
+    for target, R in ((pair[:, 0], one), (pair[:, 1], other)):
+        np.testing.assert_array_equal(R, explain(net, x, "epsilon", target, epsilon=0.1).input)
 
 
 def test_a_single_output_has_no_second(random_case):

@@ -96,11 +96,11 @@ def run_gallery(options: argparse.Namespace) -> None:
     for rule, parameters in job.rules:
         means = evaluation.mean_relevances(net, digits.test_images, digits.test_labels, rule,
                                            **parameters)
-        pair, (first, second) = evaluation.explain_top_two(net, images, rule, **parameters)
+        pair, of_each = evaluation.explain_top_two(net, images, rule, **parameters)
         difference = np.array([f"{one} - {other}" for one, other in pair])
         name = rule_file_name(rule)
-        top_two = plotting.heatmaps([first, second, first - second], _as_text(labels),
-                                    ["prediction", "runner-up", "difference"], images,
+        top_two = plotting.heatmaps(list(of_each), _as_text(labels),
+                                    ["prediction", "runner-up", "why not the runner-up"], images,
                                     [*pair.T, difference], rule_title(rule, parameters))
         written += [
             plotting.save(plotting.class_matrix(means), job.out / f"gallery_classes_{name}.png"),
@@ -108,6 +108,7 @@ def run_gallery(options: argparse.Namespace) -> None:
     relevances = evaluation.every_rule(net, images, **{
         name: value for name, value in (("epsilon", options.epsilon), ("gamma", options.gamma))
         if value is not None})
+    del relevances["flat"]      # the same for all pixels of every image
     titles = [name.replace("_", "\n") + ("\n(first)" if name in evaluation.FOR_PIXELS else "")
               for name in relevances]
     figure = plotting.heatmaps(list(relevances.values()), _as_text(labels), titles, images)

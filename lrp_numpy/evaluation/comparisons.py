@@ -6,6 +6,7 @@ import numpy as np
 from lrp_numpy.composites import layers_with_rule, parameters_of
 from lrp_numpy.evaluation.pixel_flipping import check_classes
 from lrp_numpy.explanation import explain
+from lrp_numpy.models.contrast import contrast
 from lrp_numpy.network import Network
 from lrp_numpy.rules import RULES
 from lrp_numpy.utils.doors import door
@@ -43,19 +44,23 @@ def mean_relevances(net: Network, x: np.ndarray, labels: np.ndarray, rule: Rule 
 @door
 def explain_top_two(net: Network, x: np.ndarray, rule: Rule = "0",
                     **parameters: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The two classes with the largest logits (N, 2), and the heatmap for each (2, N, D).
+    """The two classes with the largest logits (N, 2), and three heatmaps of each image (3, N, D).
 
-    x (N, D); rule and parameters as in `explain`. The first heatmap minus the second is a
-    contrastive explanation: the evidence for the prediction rather than the runner-up. Every rule
-    is linear in R, so the difference is what a start of +logit_1 at the one class and -logit_2 at
-    the other gives. In units of the logit. Raises ValueError for a network with one output, and for
-    what `explain` refuses.
+    For the prediction, for the runner-up, and for the difference of their logits (models.contrast):
+    why the one and not the other? x (N, D); rule and parameters as in `explain`. In units of the
+    logit. Raises ValueError for a network with one output, and for what `explain` or `contrast`
+    refuses.
     """
     check_classes(net)
     classes = as_labels(np.argsort(-net.forward(x), axis=1, kind="stable")[:, :2], net.sizes[-1],
                         net.classes)
-    return classes, np.stack([explain(net, x, rule, target, intermediate=False, **parameters).input
-                              for target in classes.T])
+    alone = [explain(net, x, rule, target, intermediate=False, **parameters).input
+             for target in classes.T]
+    why_not = np.zeros_like(alone[0])
+    for n, (one, other) in enumerate(classes):
+        why_not[n] = explain(contrast(net, one, other), x[n:n + 1], rule, intermediate=False,
+                             **parameters).input
+    return classes, np.stack([*alone, why_not])
 
 
 @door
