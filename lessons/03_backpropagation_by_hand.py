@@ -173,10 +173,13 @@ import matplotlib.pyplot as plt
 from course import show
 
 largest = np.argsort(-np.abs(dW1).sum(axis=0))[:6]
-figure, grid = plt.subplots(1, 6, figsize=(9, 1.8), layout="constrained")
+figure, grid = plt.subplots(1, 6, figsize=(9, 2.1), layout="constrained")
+limit = np.abs(dW1[:, largest]).max()
 for axes, k in zip(grid, largest):
-    lrp.plotting.draw_relevance(axes, dW1[:, k], f"neuron {k}")
-    axes.set_xlabel(f"±{np.abs(dW1[:, k]).max():.1g}", fontsize=8)
+    lrp.plotting.draw_relevance(axes, dW1[:, k], f"neuron {k}", limit=limit)
+bar = lrp.plotting.colour_bar(figure, grid.tolist(), limit)
+bar.set_label("derivative", fontsize=8)
+figure.suptitle("The gradients of a neuron are made of the images in the batch", fontsize=10)
 show(figure, "03_gradients")
 always_zero = (images == 0).all(axis=0)
 print(f"{always_zero.sum()} pixels are 0 in all 100 images; their derivatives are all 0:",

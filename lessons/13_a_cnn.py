@@ -185,8 +185,8 @@ assert all(size["CNN", rule] < 0.85 * size["MLP", rule] for rule in ("0", "gamma
 # ## Each layer has its own image
 #
 # Now the wish of the paper. LRP-gamma hands the logit of a digit 4 down layer by layer, and we draw
-# the relevance of every layer. What leaves a convolution are **channels**, images of their own; the
-# limits of each row stand above it.
+# the relevance of every layer. What leaves a convolution are **channels**, images of their own. On
+# the left we add up the channels of a layer; beside it stand its eight largest, all in one scale.
 
 # %%
 one = images[chosen[3]:chosen[3] + 1]
@@ -194,16 +194,23 @@ e = lrp.explain(cnn, one, "gamma")
 rows = [("pixels", e.relevance[0].reshape(1, 28, 28)), ("first convolution", e.relevance[2][0]),
         ("its max pooling", e.relevance[3][0]), ("second convolution", e.relevance[4][0]),
         ("its max pooling", e.relevance[5][0])]
-figure, grid = plt.subplots(5, 16, figsize=(13, 4.9), layout="constrained")
+figure, grid = plt.subplots(5, 9, figsize=(9.2, 5.6), layout="constrained")
 for row, (title, channels) in zip(grid, rows):
-    for ax in row[len(channels):]:
+    for ax in row[1:]:
         ax.set_axis_off()
-    for ax, R in zip(row, channels):
-        lrp.plotting.draw_relevance(ax, R, limit=np.abs(channels).max())
-    row[0].set_title(f"{title} ±{np.abs(channels).max():.2g}", fontsize=9, loc="left",
-                     in_layout=False)
+    summed = channels.sum(axis=0)
+    lrp.plotting.draw_relevance(row[0], summed)
+    row[0].set_ylabel(title.replace(" ", "\n", 1), fontsize=8)
+    row[0].set_xlabel(f"±{np.abs(summed).max():.2g}", fontsize=8)
+    for ax, c in zip(row[1:], np.argsort(-np.abs(channels).sum(axis=(1, 2)))):
+        if len(channels) > 1:
+            ax.set_axis_on()
+            lrp.plotting.draw_relevance(ax, channels[c], limit=np.abs(channels).max())
 grid[0, 1].set_axis_on()
 lrp.plotting.draw_image(grid[0, 1], one[0])
+for ax, title in ((grid[0, 0], "all channels"), (grid[1, 1], "eight largest")):
+    ax.set_title(title, fontsize=8, loc="left")
+figure.suptitle("The deeper the layer, the coarser the places", fontsize=10)
 show(figure, "13_layers")
 totals = [float(R.sum()) for R in e.relevance]
 print("sum of the relevance in each layer, pixels first:", np.round(totals, 2))
@@ -214,8 +221,8 @@ for number, row in enumerate(e.ledger):
 # %% [markdown]
 # ![relevance in each layer](figures/13_layers.png)
 #
-# Read it from the bottom. In the small channels, a few places hold the evidence: *here*. The higher
-# in the figure, the finer it gets, until single pixels are left. From a max pooling to the
+# Read it from the bottom up. In the small channels, a few places hold the evidence: *here*. The
+# higher in the figure, the finer it gets, until single pixels are left. From a max pooling to the
 # convolution above it in the figure, each number goes to the one pixel that won. Every channel
 # looks for something of its own, and some contribute hardly anything to this digit. How many
 # channels hold 90 % of the relevance?

@@ -41,8 +41,7 @@ def deep_taylor(net: Network) -> list[tuple[str, dict]]:
 
     Propagating only positive evidence cannot explode: it is the expansion of each ReLU neuron at a
     root point. The pixels get the logit less the shares of the biases b+. It shows no negative
-    evidence, and little difference
-    between classes. Source: Montavon et al. 2017.
+    evidence, and little difference between classes. Source: Montavon et al. 2017.
     """
     return [("z_box", {})] + [("z_plus", {})] * (_at_least(net, "deep_taylor", 1) - 1)
 
