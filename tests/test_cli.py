@@ -262,6 +262,7 @@ def test_a_cnn_is_trained_saved_and_explained(tmp_path, capsys):
     assert cli.main(["flip", "--network", f"{out}/network.npz", "--rule", "0", "--out", out]) == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("activation", parser.HIDDEN_ACTIVATIONS)
 def test_every_activation_is_trained_saved_and_explained(tmp_path, capsys, activation):
     out = ["--out", str(tmp_path)]
