@@ -618,8 +618,10 @@ def test_memory_does_not_grow_with_the_images():
         for part in lrp.explain_batches(net, arrays, "gamma"):
             pass
 
+    explain_all([x])        # what is imported and compiled stays
     few, many = (most_memory(lambda: explain_all([x] * times)) for times in (1, 4))
-    assert few < 60e6 and many < 1.05 * few
+    # Two threads may or may not be at their peaks together; kept results would take 4 times as much
+    assert few < 40e6 and many < 1.3 * few
 
 
 @pytest.mark.parametrize("rule", rules.RULES)
