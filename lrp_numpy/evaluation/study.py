@@ -70,8 +70,8 @@ class Curves(NamedTuple):
 @door
 def outcomes(net: Network, x: np.ndarray, labels: np.ndarray, rules: dict[str, dict[str, Any]],
              fraction: float = 0.3, fill: float | np.ndarray = 0.0, rng: Seed = 0) -> Outcomes:
-    """{(condition, rule): Outcome} for images x (N, D), with `fraction` of the non-zero ones of
-    their pixels flipped: of each image the same number in all conditions.
+    """{(condition, rule): Outcome} for images x (N, D) with pixels flipped: of each image as many
+    as `fraction` of its non-zero pixels, in all conditions.
 
     rules: {rule: its parameters}, as `explain` takes them. Conditions without a rule (None):
         "original":             no pixel flipped
