@@ -547,4 +547,4 @@ assert rules.lrp_gamma_generalized(a, W, b, R, gamma=1.0).tolist() == [[3, 3]]
 # **Write it yourself:** epsilon and gamma.
 # [The exercise](exercises/ex06_rules.py) checks your answer and names the mistake.
 #
-# Next: [7. The ledger](07_the_ledger.py).
+# Next: [17. Where do the rules come from?](17_where_rules_come_from.py).

@@ -403,4 +403,4 @@ for name, variant in left.items():
 # **Write it yourself:** pixel flipping, and the paper's confidence.
 # [The exercise](exercises/ex09_pixel_flipping.py) tells you which kind of wrong an answer is.
 #
-# Next: [10. Fewer inputs, smaller networks](10_fewer_inputs.py).
+# Next: [19. Beside other methods](19_beside_other_methods.py).

@@ -190,4 +190,4 @@ assert min(retrained.values()) > original - 0.02
 # **Write it yourself:** the smaller layer.
 # [The exercise](exercises/ex10_fewer_inputs.py) tells you which kind of wrong an answer is.
 #
-# Next: [11. Hot loops](11_hot_loops.py).
+# Next: [13. A convolutional network](13_a_cnn.py).

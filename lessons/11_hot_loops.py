@@ -346,4 +346,4 @@ assert (whole == by_ones).all()
 # - Replace float32 with float64 everywhere. Why does nearly everything take twice as long?
 # - Set `NUMBA_NUM_THREADS=1` before Python starts, and run the lesson again.
 #
-# Next: [12. Broken LRP: find the fault](12_broken_lrp.py).
+# Back to [the course](README.md).

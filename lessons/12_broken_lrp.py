@@ -696,4 +696,4 @@ assert smallest(checks[1:]) == [("ledger", "start", "flipping", "once_more")]
 # **Mend it yourself:** four more programs, each with a fault of its own.
 # [The exercise](exercises/ex12_broken_lrp.py) tells you whether it is still there.
 #
-# Next: [13. A convolutional network](13_a_cnn.py).
+# Next: [20. Sanity checks](20_sanity_checks.py).

@@ -347,4 +347,4 @@ assert np.median(given / f) > 1.1
 # **Write it yourself:** the relevance of the intersection kernel, in
 # [the exercise](exercises/ex14_clusters.py) of lesson 14.
 #
-# Next: [17. Where do the rules come from?](17_where_rules_come_from.py).
+# Next: [11. Hot loops](11_hot_loops.py).

@@ -428,4 +428,4 @@ print("as the list says")
 # **Write it yourself:** the root, z-B by way of its root, and how large a γ the proof needs.
 # [The exercise](exercises/ex17_roots.py) checks your answer and names the mistake.
 #
-# Next: [18. Clever Hans](18_clever_hans.py).
+# Next: [7. The ledger](07_the_ledger.py).

@@ -431,4 +431,4 @@ assert first["cheat"] < 7 and first["honest"] > 0 and agrees["middle"] < 0.9
 # **Write it yourself:** the mark, its share, and the pixels that matter to one class alone.
 # [The exercise](exercises/ex18_clever_hans.py) checks your answer and names the mistake.
 #
-# Next: [19. Beside other methods](19_beside_other_methods.py).
+# Next: [12. Broken LRP: find the fault](12_broken_lrp.py).

@@ -220,4 +220,4 @@ assert len(e.relevance) == 9 and np.allclose(added, e.ledger[-1].received, rtol=
 # **Write it yourself:** occlusion and integrated gradients.
 # [The exercise](exercises/ex19_other_methods.py) tells you which kind of wrong an answer is.
 #
-# Next: [20. Sanity checks](20_sanity_checks.py).
+# Next: [18. Clever Hans](18_clever_hans.py).

@@ -227,4 +227,4 @@ assert srg["LRP-0"] > srg["z+"] + 0.1 > srg["random"] + 0.1
 # **Write it yourself:** Spearman's correlation over the ink.
 # [The exercise](exercises/ex20_sanity_checks.py) tells you which kind of wrong an answer is.
 #
-# Back to [the course](README.md).
+# Next: [10. Fewer inputs, smaller networks](10_fewer_inputs.py).
