@@ -149,6 +149,14 @@ def test_a_pixel_that_is_half_covered_is_half_ink():
         assert (found[:, :85] == 0).all() and (found[:, 116:] == 0).all()
 
 
+@pytest.mark.parametrize("height, reach", [(120, 7), (150, 8)])
+def test_the_pale_border_of_a_stroke_is_a_twentieth_of_its_size_and_one(height, reach):
+    stroke = with_box(blank(), (25, 25 + height), (90, 110))
+    pale = with_box(stroke, (50, 100), (110, 125), 0.25)
+    found = find_ink(sheet(pale))[75]
+    assert (found[111:110 + reach] > 0.1).all() and (found[110 + reach + 2:] == 0).all()
+
+
 def test_what_is_fainter_than_a_third_is_no_ink():
     stroke = with_box(blank(), (40, 160), (90, 110))
     for value, is_ink in ((0.30, False), (0.42, True)):
@@ -247,6 +255,19 @@ def test_the_squares_of_squared_paper_go():
     assert found[:, far].max() == 0
 
 
+def test_squared_paper_at_a_slant():
+    grid, columns = blank(), np.arange(200)
+    for place in (15, 60, 120, 170):
+        for line in (0, 1):
+            grid[(place + line + np.rint(columns * 6 / 200).astype(int)) % 200, columns] = 0.4
+            grid[columns, (place + line - np.rint(columns * 6 / 200).astype(int)) % 200] = 0.4
+    stroke = with_box(blank(), (40, 160), (90, 102))
+    found = without_lines(np.maximum(stroke, grid), FAINT)
+    far = np.abs(np.arange(200) - 96) > 20
+    assert (found[45:155, 92:100] > 0.9).mean() > 0.97
+    assert (found[:, far] > FAINT).mean() < 0.1 * (grid[:, far] > FAINT).mean()
+
+
 @pytest.mark.parametrize("fall", [-10, -3, 0, 5, 14])
 def test_the_slope_is_the_lines_fall(fall):
     rows = 60 + np.rint(np.arange(300) * fall / 300).astype(int)
@@ -273,6 +294,8 @@ def test_bands_are_thin_long_and_reach_both_ends():
     soft[49, np.arange(200) % 10 < 4] = True        # a pale edge: more than 0.3
     soft[52, np.arange(200) % 10 < 2] = True
     assert ink._bands(soft) == [(49, 52)]
+    soft[52, np.arange(200) % 10 < 4] = True
+    assert ink._bands(soft) == [(49, 53)]
     assert ink._bands(blank() > 0) == []
     assert ink._bands(with_box(blank(), (50, 52), (30, 180)) > 0) == []    # of 0.75 of the width
 
@@ -356,3 +379,22 @@ def test_a_frame_around_a_digit_is_no_digit():
     assert found[100, 100] and not found[12, 100]
     along = digit_of(((0, 60), (0, 6)), ((70, 130), (95, 105)))         # 0.3 of the left edge
     assert along[100, 100] and not along[30, 3]
+
+
+def test_a_frame_needs_a_digit_within():
+    """Taller than a quarter of the frame, and clear of all its sides."""
+    frame = [((10, 14), (10, 190)), ((186, 190), (10, 190)), ((10, 190), (10, 14)),
+             ((10, 190), (186, 190))]
+    assert digit_of(*frame, ((85, 115), (95, 105)))[12, 100]        # 34 of 184 pixels
+    assert not digit_of(*frame, ((75, 125), (95, 105)))[12, 100]
+    open_below = [frame[0], *frame[2:]]
+    assert not digit_of(*open_below, ((60, 180), (95, 105)))[12, 100]
+    assert digit_of(*open_below, ((60, 190), (95, 105)))[12, 100]
+
+
+def test_noise_everywhere_is_unclear(monkeypatch):
+    monkeypatch.setattr(ink, "MAX_RUNS", 119)
+    with pytest.raises(ValueError, match="there is noise everywhere"):
+        digit_of(STEM)
+    monkeypatch.setattr(ink, "MAX_RUNS", 120)
+    assert digit_of(STEM)[100, 100]
