@@ -6,7 +6,7 @@
 # **Running time.** 15 seconds. **Before it.** [5. LRP by hand](05_lrp_by_hand.py) and
 # [9. Pixel flipping](09_removing_pixels.py).
 #
-# Until about 2012 the best image classifiers were no networks. They treated an image as texts were
+# Until about 2012 the best image classifiers were not networks. They treated an image as texts were
 # treated: they counted its words, and forgot their order. Such a **bag of visual words** takes
 # three steps:
 #

@@ -6,7 +6,7 @@
 # **Running time.** 10 seconds. **Before it.** [6. The rules](06_rules.py) and
 # [12. Broken LRP](12_broken_lrp.py).
 #
-# A heatmap shall tell what the *network* does. Adebayo et al. 2018, "Sanity Checks for Saliency
+# A heatmap should tell what the *network* does. Adebayo et al. 2018, "Sanity Checks for Saliency
 # Maps", ask two simple questions. If we replace the trained weights by random ones, does the
 # heatmap change? If we train with shuffled labels, so that there is nothing to learn, does it
 # change? A method whose heatmaps stay the same does not explain the network.
