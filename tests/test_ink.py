@@ -379,6 +379,8 @@ def test_a_frame_around_a_digit_is_no_digit():
     assert found[100, 100] and not found[12, 100]
     along = digit_of(((0, 60), (0, 6)), ((70, 130), (95, 105)))         # 0.3 of the left edge
     assert along[100, 100] and not along[30, 3]
+    below = digit_of(((140, 200), (0, 6)), ((40, 130), (95, 105)))      # whichever comes first
+    assert below[100, 100] and not below[150, 3]
 
 
 def test_a_frame_needs_a_digit_within():
