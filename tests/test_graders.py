@@ -796,6 +796,12 @@ def test_right_answers_are_accepted(name):
     assert judge(LIBRARY.get(name, BY_NAME[name].solution), BY_NAME[name]).status == "right"
 
 
+@pytest.mark.parametrize("name", BY_NAME)
+def test_the_teachers_solutions_are_right(name):
+    solutions = load(EXERCISES.parent / "teachers" / "solutions.py")
+    assert judge(getattr(solutions, name), BY_NAME[name]).status == "right"
+
+
 def test_a_list_of_results_will_do():
     assert judge(lambda a, dz: list(gradients(a, dz)), BY_NAME["gradients"]).status == "right"
     assert judge(lambda *values: list(ledger(*values)), BY_NAME["ledger"]).status == "right"
