@@ -535,6 +535,9 @@ assert rules.lrp_gamma_generalized(a, W, b, R, gamma=1.0).tolist() == [[3, 3]]
 # %% [markdown]
 # ## Try it
 #
+# - A small proof: LRP-0 is gradient x input in a ReLU network, layer by layer. Suppose that above a
+#   layer R_k = a_k g_k, with g_k the derivative of the logit with respect to a_k. Show that below
+#   it R_j = a_j g_j. Where do you use a ReLU?
 # - Which γ halves the negative evidence of LRP-0?
 # - Exchange the rules of the two layers: `["epsilon", "gamma"]`. In which row of the ledger does
 #   the absorbed part stand now?
