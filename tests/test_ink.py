@@ -6,7 +6,7 @@ import pytest
 from lrp_numpy.datasets import ink
 from lrp_numpy.datasets.components import Component, components, label_runs, runs_of
 from lrp_numpy.datasets.ink import find_ink, without_edges, without_lines
-from lrp_numpy.datasets.paper import box_sum, difference_from_paper
+from lrp_numpy.datasets.paper import _surface, box_sum, difference_from_paper
 
 RNG = np.random.default_rng(0)
 FAINT = 0.05
@@ -132,6 +132,28 @@ def test_the_paper_follows_light_that_falls():
     difference = difference_from_paper(sheet(stroke) * light[..., None])
     distance = np.abs(difference).max(axis=2)
     assert distance[stroke == 0].max() < 0.06 and distance[stroke == 1].min() > 0.9
+
+
+def test_under_much_ink_the_paper_is_a_surface_through_what_is_seen():
+    """In the middle of the blot no paper is near enough to be seen."""
+    light = np.linspace(1, 0.8, 300) * np.ones((300, 300))
+    blot = with_box(blank(300, 300), (80, 220), (80, 220))
+    difference = difference_from_paper(sheet(blot) * light[..., None])
+    np.testing.assert_allclose(difference[150, 150], -1, atol=0.05)
+    np.testing.assert_allclose(difference[150, 20], 0, atol=0.03)
+
+
+def test_the_surface_is_that_of_most_pixels():
+    """A third is darker by no more than light can fall, and does not pull it down; what differs by
+    more than that is left out, even if there is much of it on one side."""
+    y, x = np.mgrid[-1:1:60j, -1:1:60j]
+    light = 0.8 - 0.1 * x + 0.05 * y * y
+    stained = light - np.where(RNG.random((60, 60)) < 0.35, 0.35, 0)
+    np.testing.assert_allclose(_surface(np.stack([stained] * 3, axis=2))[..., 0], light, atol=0.02)
+    light = 0.8 - 0.02 * x
+    table = np.where(x > 0.4, 0.05, light)
+    np.testing.assert_allclose(_surface(np.stack([table] * 3, axis=2))[:, :41, 0], light[:, :41],
+                               atol=0.02)
 
 
 # The ink
