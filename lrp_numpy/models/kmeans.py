@@ -1,5 +1,7 @@
 """k-means: Lloyd's algorithm by hand, and the clusters as a network that LRP explains."""
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -8,12 +10,13 @@ from lrp_numpy.layers import Rivals, SoftMin
 from lrp_numpy.layers.distances import relative_distances
 from lrp_numpy.network import Network, load_layers
 from lrp_numpy.ops.blas import one_core_free
+from lrp_numpy.ops.cores import thread_count
 from lrp_numpy.utils.doors import door
 from lrp_numpy.utils.labels import as_labels
 from lrp_numpy.utils.types import Array, FilePath, Seed
 from lrp_numpy.utils.validation import check_inputs, check_integer
 
-BLOCK = 2**19       # numbers of x at a time: they are still in the cache when they are read again
+BLOCK = 2**20       # numbers of x at a time: they are still in the cache when they are read again
 
 
 class KMeans(Network):
@@ -125,19 +128,25 @@ def lloyd(x: Array, mu: Array, iterations: int, bar: tqdm | None = None) -> Arra
     """
     K, nearest = len(mu), np.full(len(x), -1)
     sums, counts = np.zeros((K, x.shape[1])), np.zeros(K, np.int64)
-    mu = mu.astype(x.dtype)
+    mu, parts = mu.astype(x.dtype), list(_parts(x))
+
+    def assign_part(part):
+        """By how much the sums and counts change; None if no row changes its cluster."""
+        now = relative_distances(x[part], mu).argmin(axis=1)
+        moved = now != nearest[part]
+        if not moved.any():
+            return None
+        change = _one_hot(now[moved], K, x.dtype) - _one_hot(nearest[part][moved], K, x.dtype)
+        nearest[part] = now
+        return change.T @ x[part][moved], change.sum(axis=0).astype(np.int64)
+
     for _ in range(iterations):
         is_same = True
-        for part in _parts(x):
-            now = relative_distances(x[part], mu).argmin(axis=1)
-            moved = now != nearest[part]
-            if moved.any():
+        for change in _in_threads(assign_part, parts):
+            if change is not None:
                 is_same = False
-                before, after = (_one_hot(which[moved], K, x.dtype)
-                                 for which in (nearest[part], now))
-                sums += (after - before).T @ x[part][moved]
-                counts += (after.sum(axis=0) - before.sum(axis=0)).astype(np.int64)
-                nearest[part] = now
+                sums += change[0]
+                counts += change[1]
         if bar is not None:
             bar.update()
         if is_same:
@@ -145,6 +154,14 @@ def lloyd(x: Array, mu: Array, iterations: int, bar: tqdm | None = None) -> Arra
         _fill_empty(x, mu, nearest, sums, counts)
         mu = (sums / counts[:, None]).astype(x.dtype)
     return mu
+
+
+def _in_threads(job: Callable[[slice], Any], parts: list[slice]) -> Iterable[Any]:
+    """job(part) for each part, in their order; the threads share them."""
+    if len(parts) < 2:
+        return map(job, parts)
+    with ThreadPoolExecutor(thread_count()) as pool:        # NumPy lets go of Python's lock
+        return pool.map(job, parts)
 
 
 def kmeans_plus_plus(x: Array, clusters: int, rng: np.random.Generator) -> Array:

@@ -33,7 +33,7 @@ import numpy as np
 
 from lrp_numpy.ops.atomics import add, now, rest
 from lrp_numpy.ops.compiled import compiled
-from lrp_numpy.ops.cores import core_count
+from lrp_numpy.ops.cores import thread_count
 
 WORTH_SHARING = 2e5         # multiplications: less is done before a second thread has begun
 LOOKS = 4_000               # at a number in memory, before a thread goes to sleep
@@ -46,16 +46,6 @@ class Turns(NamedTuple):
     numbers: np.ndarray     # [helpers inside], then [next, end] of each thread's part; LINE apart
     calls: np.ndarray       # [loops that this process has shared so far]
     me: int                 # 0 for the caller, 1, 2, ... for its helpers
-
-
-def thread_count() -> int:
-    """The threads that share a loop: NUMBA_NUM_THREADS or OMP_NUM_THREADS if one of them is set, or
-    else the cores that this process may use. This is the one place that decides it."""
-    for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
-        number = os.environ.get(name, "")
-        if number.isdecimal() and int(number) > 0:
-            return int(number)
-    return core_count()
 
 
 def share(kernel: Callable[..., None], count: int, work: float, *arguments: Any) -> None:
