@@ -1,7 +1,6 @@
 """k-means: Lloyd's algorithm by hand, and the clusters as a network that LRP explains."""
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -140,28 +139,19 @@ def lloyd(x: Array, mu: Array, iterations: int, bar: tqdm | None = None) -> Arra
         nearest[part] = now
         return change.T @ x[part][moved], change.sum(axis=0).astype(np.int64)
 
-    for _ in range(iterations):
-        is_same = True
-        for change in _in_threads(assign_part, parts):
-            if change is not None:
-                is_same = False
-                sums += change[0]
-                counts += change[1]
-        if bar is not None:
-            bar.update()
-        if is_same:
-            break
-        _fill_empty(x, mu, nearest, sums, counts)
-        mu = (sums / counts[:, None]).astype(x.dtype)
+    with ThreadPoolExecutor(thread_count()) as pool:    # NumPy's products let go of Python's lock
+        for _ in range(iterations):
+            changes = [change for change in pool.map(assign_part, parts) if change is not None]
+            for change_of_sums, change_of_counts in changes:        # in the order of the parts
+                sums += change_of_sums
+                counts += change_of_counts
+            if bar is not None:
+                bar.update()
+            if not changes:
+                break
+            _fill_empty(x, mu, nearest, sums, counts)
+            mu = (sums / counts[:, None]).astype(x.dtype)
     return mu
-
-
-def _in_threads(job: Callable[[slice], Any], parts: list[slice]) -> Iterable[Any]:
-    """job(part) for each part, in their order; the threads share them."""
-    if len(parts) < 2:
-        return map(job, parts)
-    with ThreadPoolExecutor(thread_count()) as pool:        # NumPy lets go of Python's lock
-        return pool.map(job, parts)
 
 
 def kmeans_plus_plus(x: Array, clusters: int, rng: np.random.Generator) -> Array:
