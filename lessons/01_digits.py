@@ -47,8 +47,8 @@ assert digits.train_images.shape == (8000, 784) and digits.test_images.shape == 
 assert digits.train_images.min() == 0 and digits.train_images.max() == 1
 
 # %% [markdown]
-# Here is the first test image, one character a pixel: a dot where the pixel is 0, else its value in
-# ninths. You can read it without any plotting.
+# Here are the middle rows of the first test image, one character a pixel: a dot where the pixel is
+# 0, else its value in ninths, rounded. You can read it without any plotting.
 
 # %%
 first = digits.test_images[0].reshape(28, 28)
@@ -72,7 +72,8 @@ assert 0.78 < zero < 0.83
 # Four out of five pixels are exactly 0. This matters three times in this course:
 #
 # - a pixel that is 0 contributes nothing to the network, because it enters as pixel times weight;
-# - so it gets no relevance either, when the output is handed back to the pixels (lesson 5);
+# - so most rules give it no relevance either, when the output is handed back to the pixels
+#   (lesson 5; lesson 6 has the others);
 # - and "the least relevant 15 %" of an image can consist of pixels that were 0 anyway (lesson 9).
 #
 # ## Second fact: classes differ, on average
