@@ -46,8 +46,8 @@ print("z =", z)
 assert z.tolist() == [[3, 1]]
 
 # %% [markdown]
-# Two loops around a sum make a matrix product. From now on we write it as one, and read `a @ W + b`
-# as the formula above.
+# One loop makes the sum, the other goes through the neurons: together they are a matrix product.
+# From now on we write it as one, and read `a @ W + b` as the formula above.
 
 # %%
 assert (x @ W1 + b1 == z).all()
