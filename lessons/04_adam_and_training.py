@@ -12,9 +12,9 @@
 # ## One weight, two steps
 #
 # Plain gradient descent takes a step of learning rate times gradient. **Adam** remembers two
-# things about each weight: m, a running mean of its gradient, and v, a running mean of the
-# gradient's square (its **moments**). It steps by m / √v: in the direction of the mean, and by a
-# size that no longer depends on how steep the hill is.
+# things about each weight, its **moments**: m, a running mean of the gradient, and v, a running
+# mean of the gradient's square. It steps by m / √v: in the direction of the mean, and by a size
+# that no longer depends on how steep the hill is.
 #
 # ```
 # m <- beta1 m + (1 - beta1) g            m^ = m / (1 - beta1^t)
@@ -51,8 +51,8 @@ assert np.isclose(w, 2 - 0.1)
 # ## A narrow valley
 #
 # Two weights, and a loss that is fifty times steeper in one of them: loss = (w₁² + 50 w₂²) / 2.
-# Gradient descent has one learning rate for both. It must be small, or the steps bounce off the
-# steep walls; and then they crawl along the flat ground.
+# Gradient descent has one learning rate for both. If it is large, the steps bounce off the steep
+# walls; if it is small, they crawl along the flat ground.
 
 
 # %%
