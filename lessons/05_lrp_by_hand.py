@@ -143,7 +143,7 @@ assert np.allclose(back[0].sum(axis=1), R_pixels) and np.allclose(back[1].sum(ax
 # ![the 2-2-1 network, forward and back](figures/05_by_hand.png)
 #
 # And the activation function? ReLU has one input and one output, so there is nothing to share: the
-# input gets what the output got. Relevance passes it unchanged.
+# input gets what the output got. Relevance passes through it unchanged.
 #
 # ## In the package
 #
