@@ -7,7 +7,7 @@
 #
 # In lesson 5 a neuron shared out its relevance of 1 as 100 and -99. The sum was right, and the
 # parts were of no use. Two rules mend this. Both keep the four lines, and change one thing in them.
-# At the end we see what they are really for: deep networks.
+# Further down we see what they are really for: deep networks.
 #
 # ## One neuron
 #
@@ -40,8 +40,8 @@ assert tell(lrp_0).tolist() == [[6, -4]]
 # ## Epsilon: an extra mouth to feed
 #
 # **LRP-epsilon** makes the denominator larger: z + ε, or z - ε if z is negative, always away from
-# 0. With ε = 2, s = 4 / (2 + 2) = 1. Everybody gets half as much. This **stabilizer** absorbs the
-# rest.
+# 0. With ε = 2, s = 4 / (2 + 2) = 1. Everybody gets half as much. ε, the **stabilizer**, absorbs
+# the rest.
 
 # %%
 assert tell(lrp_epsilon, epsilon=2.0).tolist() == [[3, -2]]
@@ -52,9 +52,10 @@ assert tell(lrp_epsilon, epsilon=2.0).tolist() == [[3, -2]]
 #
 # ## Gamma: positive weights count more
 #
-# **LRP-gamma** changes the weights. Positive ones count 1 + γ times, negative ones once. With
-# γ = 1 the weights are [6, -1] and the bias is 2, so z = 6 - 2 + 2 = 6, and s = 4 / 6. In
-# `lrp_numpy/rules.py`, the rule is this one line above `propagate`, the four lines of lesson 5:
+# **LRP-gamma** changes the weights. Positive ones count 1 + γ times, negative ones once, and the
+# bias likewise. With γ = 1 the weights are [6, -1] and the bias is 2, so z = 6 - 2 + 2 = 6, and
+# s = 4 / 6. In `lrp_numpy/rules.py`, the rule is this one line, which calls `propagate`, the four
+# lines of lesson 5:
 
 # %%
 import inspect
@@ -94,8 +95,8 @@ assert np.abs(with_epsilon).max() < 4 and np.abs(with_gamma).max() < 2
 
 # %% [markdown]
 # Two characters. Epsilon thinks: "This neuron is hardly sure of anything, so I take 96 % of its
-# relevance off the table." Gamma thinks: "The positive contribution is what counts", and keeps it
-# all.
+# relevance off the table." Gamma thinks: "The positive contribution is what counts", and takes
+# nothing off the table.
 #
 # But gamma relies on two things: that activations are not negative, and that z is positive. Take
 # contributions of 1 and -1.5, so z = -0.5. As γ grows, the positive one grows, and z rises to 0 and
@@ -152,16 +153,17 @@ for rule, parameters in rules:
 # Read it row by row.
 #
 # - **LRP-0** shows the most negative evidence, and the highest peaks.
-# - **epsilon** takes the peaks away. The price stands at the end of the row: a part of the logit is
-#   no longer explained.
-# - **gamma** takes the peaks away and absorbs nothing. The price stands in the first column:
-#   negative evidence fades, and with γ = 10 almost nothing is left of it.
+# - **epsilon** lowers the peaks, and the negative evidence somewhat. The price stands at the end of
+#   the row: a part of the logit is no longer explained.
+# - **gamma** lowers the peaks and absorbs nothing. The price stands in the first column: negative
+#   evidence fades much more, and with γ = 10 almost nothing is left of it.
 
 # %%
 assert largest["0"] > largest["epsilon 0.25"] > largest["epsilon 1"]
 assert largest["0"] > largest["gamma 0.25"] > largest["gamma 1"] > largest["gamma 10"]
 assert absorbed["0"] == absorbed["gamma 1"] == 0 < absorbed["epsilon 0.25"] < absorbed["epsilon 1"]
 assert negative["0"] > negative["gamma 0.25"] > negative["gamma 1"] > negative["gamma 10"]
+assert negative["0"] > negative["epsilon 0.25"] > negative["epsilon 1"] > negative["gamma 1"]
 assert negative["gamma 10"] < 0.01
 print("the table agrees")
 
@@ -255,8 +257,9 @@ assert (z_after["gamma_generalized", "R(z4 - z9)"]
 assert difference.forward(by_chance)[:, 0].mean() > 0.6 * z_before
 
 # %% [markdown]
-# The neuron of the difference knows more. (z_9 is often negative here, so we took the generalized
-# gamma, which is made for that.) One picture: what speaks for 4 rather than 9 is red.
+# Under gamma, the neuron of the difference knows more. Under LRP-0 both answers are the same, and
+# as good as gamma's better one. (z_9 is often negative here, so we took the generalized gamma,
+# which is made for that.) One picture: what speaks for 4 rather than 9 is red.
 
 # %%
 four = images[chosen[3:4]]
@@ -280,16 +283,21 @@ assert logits[4] > logits[9] and np.abs(why_4 - why_9 - why_not_9).max() > 0.02
 # similar (correlated) are the two heatmaps?
 
 # %%
-similar = {}
+similar, up = {}, net.forward(fours)[:, 9] > 0
 for gamma in (0.25, 10.0):
     two = [lrp.explain(net, fours, "gamma", target=k, gamma=gamma).input for k in (4, 9)]
-    similar[gamma] = np.median([np.corrcoef(R4, R9)[0, 1] for R4, R9 in zip(*two)])
-    print(f"gamma {gamma:5}: correlation of 'why 4?' and 'why 9?' {similar[gamma]:.2f}")
+    r = np.array([np.corrcoef(R4, R9)[0, 1] for R4, R9 in zip(*two)])
+    similar[gamma] = np.median(r)
+    print(f"gamma {gamma:5}: correlation of 'why 4?' and 'why 9?' {similar[gamma]:.2f}; "
+          f"z_9 > 0: {np.median(r[up]):.2f}, z_9 < 0: {np.median(r[~up]):.2f}")
+print(f"z_9 < 0 in {(~up).mean():.0%} of the images")
 assert similar[0.25] < 0.4 < 0.6 < similar[10.0]
+assert np.median(r[up]) > 0.6 and np.median(r[~up]) < -0.6
 
 # %% [markdown]
-# The larger γ, the more alike. The heatmap still shows where the ink is, and less and less why it
-# matters.
+# The larger γ, the more alike, where z_9 is positive. Where it is negative, "why 9?" becomes nearly
+# the same heatmap with red and blue swapped. Either way it still shows where the ink is, and less
+# and less why it matters.
 #
 # ## An old acquaintance
 #
@@ -311,7 +319,7 @@ print("largest difference:", np.abs(e.input - x * dx).max())
 assert np.allclose(e.input, x * dx, atol=1e-9)
 
 # %% [markdown]
-# So LRP-0 shows nothing here that the gradient does not show. The other rules do: try
+# So LRP-0 shows nothing here that the image and the gradient do not show. The other rules do: try
 # `rule="gamma"` in this cell, and the assertion fails. (It has long been known: Shrikumar et al.
 # 2016; Ancona et al. 2018.)
 #
@@ -368,12 +376,13 @@ assert stable[False, 2][0] - stable[False, 8][0] > 0.1 and stable[False, 8][2] >
 assert all(stable[True, depth][0] > 0.97 for depth in networks)
 
 # %% [markdown]
-# Untrained, LRP-0 loses its bearings with depth, and epsilon and gamma do not: this is what they
+# Untrained, LRP-0 loses its bearings with depth, and epsilon and gamma hardly do: this is what they
 # are for. Training has smoothed these small networks; there LRP-0 is nearly as stable.
 #
 # A stable heatmap is not yet a right one. So the test of lesson 9: flip the most relevant non-zero
-# pixels first, or the least relevant first. The area between both accuracy curves, the SRG, is the
-# larger, the better the heatmap. The baseline is the image itself, brightest pixels first.
+# pixels first, or the least relevant first. The area between both accuracy curves is called the
+# SRG: the better the heatmap, the larger it is. The baseline is the image itself, brightest pixels
+# first.
 
 # %%
 srg = {}
@@ -516,9 +525,9 @@ assert tell(lrp_epsilon, epsilon=0.5, relative=True).tolist() == [[4]]
 assert np.allclose(tell(tutorial_epsilon, epsilon=0.5), [[12]])
 
 # %% [markdown]
-# One thing is the same everywhere: gamma is made for activations that are not negative. With tanh,
-# a and w can both be negative. Their product is positive evidence, and gamma lets it count less,
-# not more. `lrp_gamma` warns, and names the rule that looks at the product.
+# One thing more: gamma, here as in captum, is made for activations that are not negative. With
+# tanh, a and w can both be negative. Their product is positive evidence, but gamma does not let it
+# count more. `lrp_gamma` warns, and names the rule that looks at the product.
 
 # %%
 import warnings
