@@ -120,8 +120,8 @@ show(figure, "07_ledger")
 # ![who gets how much of the logit](figures/07_ledger.png)
 #
 # Under LRP-0 and gamma, the biases have all that the pixels do not get. And the stabilizer takes a
-# share in **each** layer. Make a prediction: what becomes of ε = 0.25 in networks of 2, 4 and 8
-# layers?
+# share in **each** layer. Make a prediction: how much of the logit does ε = 0.25 absorb in networks
+# of 2, 4 and 8 layers?
 
 # %%
 by_name = dict(zip(names, shares))
@@ -140,7 +140,7 @@ print(f"three layers with epsilon = 1 absorb {by_name['LRP-epsilon 1'][2]:.0%}")
 # %% [markdown]
 # ## When it does sum to the output
 #
-# So one recipe is: no biases, and LRP-0. Set all biases to 0, and the pixels get the whole logit.
+# One recipe is: no biases, and LRP-0. Set all biases to 0, and the pixels get the whole logit.
 
 # %%
 unbiased = lrp.MLP.from_arrays([layer.W for layer in net.layers],
