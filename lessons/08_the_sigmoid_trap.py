@@ -16,7 +16,7 @@
 # ## A neuron with nothing to report
 #
 # Two inputs contribute 1 and -0.99. So z = 0.01: the neuron has hardly been moved. Its output is
-# σ(0.01) = 0.5025, a half, as in lesson 2. It passes this on with a weight of 1, and no other
+# σ(0.01) = 0.5025, nearly the half of lesson 2. It passes this on with a weight of 1, and no other
 # neuron leads to the output. So its relevance is 0.5025, and it must redistribute that to its
 # inputs.
 
@@ -60,7 +60,8 @@ assert sigmoid(np.array(0.01)) / 0.01 > 50 and sigmoid(np.array(-0.01)) / -0.01 
 # $$\sum_j \sigma(z_j)\, w_{jk} + b_k = \sum_j \left(\sigma(z_j) - \tfrac12\right) w_{jk} +
 # \underbrace{b_k + \tfrac12 \sum_j w_{jk}}_{\text{new bias}}$$
 #
-# Nothing else changes: every output stays as it is. LRP now divides (σ(z) - 1/2) / z.
+# Nothing else changes: every output of the network stays as it is. What LRP now gives to each unit
+# of contribution is (σ(z) - 1/2) / z, times the weight above.
 
 # %%
 import matplotlib.pyplot as plt
@@ -78,7 +79,8 @@ for axes in grid:
     axes.axvline(0, color="0.8", zorder=0)
     axes.set(xlabel="pre-activation z", ylabel="relevance per unit")
 show(figure, "08_pole")
-print(f"(sigmoid(z) - 1/2) / z lies between {centred.min():.3f} and {centred.max():.3f}")
+print(f"for z from -6 to 6, (sigmoid(z) - 1/2) / z lies between {centred.min():.3f} and "
+      f"{centred.max():.3f}")
 assert (centred > 0).all() and centred.max() <= 0.25
 
 # %% [markdown]
@@ -184,7 +186,7 @@ assert accuracy["zero-centred", "morf"] < 0.05
 # ## Where is zero, for the pixels?
 #
 # We wrote the hidden neurons so that 0 means "nothing". What about the pixels? In our images 0 is
-# black and 1 is white. Many programs use -1 and 1 instead. It is the same function if the first
+# paper and 1 is ink. Many programs use -1 and 1 instead. It is the same function if the first
 # layer is adapted: x' = 2x - 1, W' = W / 2, b' = b + the sum of W's rows / 2. By hand, one neuron
 # with w = (2, 1), b = -1 and the pixels (1, 0), so z = 1:
 #
@@ -193,7 +195,7 @@ assert accuracy["zero-centred", "morf"] < 0.05
 # | 0 to 1 | 1, 0 | 2, 1 | -1 | 2, 0 | -1 |
 # | -1 to 1 | 1, -1 | 1, 1/2 | 1/2 | 1, -1/2 | 1/2 |
 #
-# In the second row black is not nothing any more: it is -1, and it gets relevance. Now the digits,
+# In the second row paper is not nothing any more: it is -1, and it gets relevance. Now the digits,
 # with a ReLU network. Predict: how similar (correlated) are the heatmaps?
 
 # %%
@@ -213,9 +215,9 @@ for name, rule, rule_signed in (
     one, other = (lrp.explain(relu, images, rule).input,
                   lrp.explain(signed, 2 * images - 1, rule_signed).input)
     similar[name] = np.median([np.corrcoef(R, S)[0, 1] for R, S in zip(one, other)])
-    on_black = [np.abs(R[images == 0]).sum() / np.abs(R).sum() for R in (one, other)]
-    print(f"{name:15} correlation {similar[name]:.2f}; share of |R| on black pixels: "
-          f"0 to 1 {on_black[0]:.0%}, -1 to 1 {on_black[1]:.0%}")
+    on_paper = [np.abs(R[images == 0]).sum() / np.abs(R).sum() for R in (one, other)]
+    print(f"{name:15} correlation {similar[name]:.2f}; share of |R| on empty pixels: "
+          f"0 to 1 {on_paper[0]:.0%}, -1 to 1 {on_paper[1]:.0%}")
 assert similar["LRP-0"] < 0.5 and similar["epsilon"] < 0.5 and similar["z-B, then LRP-0"] > 0.9999
 R, S = (lrp.explain(net, x[None], "0").input for net, x in (
     (lrp.MLP.from_arrays([np.array([[2.0], [1.0]])], [np.array([-1.0])], "identity"),
@@ -229,7 +231,7 @@ assert R.tolist() == [[2, 0]] and S.tolist() == [[1, -0.5]]
 # from the number that happens to be called 0. Kindermans et al. 2019, "The (Un)reliability of
 # Saliency Methods", hold this against many methods. The rule **z-B** (lesson 6) does not mind: it
 # measures each pixel from the bound, low or high, that lowers z most, and the bounds move with the
-# coding. The price: a rule that does not multiply by the pixel gives black pixels relevance, too.
+# coding. The price: a rule that does not multiply by the pixel gives empty pixels relevance, too.
 #
 # So decide what "nothing" is, before you explain. For ink on paper, 0 = no ink is a good answer,
 # and the lessons keep it.
