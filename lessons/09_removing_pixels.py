@@ -42,8 +42,8 @@ assert (absolute == x).all()
 # %% [markdown]
 # Nothing has changed! The three empty pixels have R = 0, so they come first, and they were empty
 # already. In MNIST four of five pixels are empty. So in absolute order "the least relevant 15 %"
-# are all empty, and flipping them changes no image. In the paper it did change the predictions, so
-# its order was probably signed. Ours is, and breaks ties at random.
+# are all empty, and flipping them changes no image. In the paper it did change the network's
+# answers, so its order was probably signed. Ours is, and breaks ties at random.
 #
 # ## The paper's confidence
 #
@@ -145,7 +145,7 @@ assert 0.4 < (flipped_ink / ink).mean() < 0.65 and (positive <= 118).mean() > 0.
 # Here are the paper's own numbers. As careful readers, we average them again.
 
 # %%
-published = {       # digit: prediction, IFRC, UFRC
+published = {       # a row a digit: "prediction" (the confidence before flipping), IFRC, UFRC
     "gamma": [[1.1657, 0.4514, 0.8651], [1.2014, 1.2416, 0.7210], [0.5657, 0.2009, 0.4548],
               [0.8207, 0.3577, 0.5131], [0.7263, 0.7256, 0.5445]],
     "LRP-0": [[1.0246, 0.4404, 0.6737], [1.1558, 1.2080, 0.0517], [0.5544, 0.2143, 0.3036],
@@ -157,10 +157,10 @@ print("the five values of IFRC - UFRC, LRP-0:",
       np.subtract(*np.array(published["LRP-0"])[:, 1:].T).round(2))
 
 # %% [markdown]
-# Two of the six printed means are not the means of their rows. For LRP-0 the mean prediction is
-# 0.8668; the printed 0.8959 is that of the other table. For gamma the mean IFRC is 0.5954, not
-# 0.5151. Such slips are easy to make, and easy to find when the numbers are published: it is to the
-# paper's credit that they are.
+# Two of the six printed means are not the means of their rows. For LRP-0 the mean "prediction" is
+# 0.8668; the printed 0.8959 is that of the other table (0.89596, cut off). For gamma the mean IFRC
+# is 0.5954, not 0.5151. Such slips are easy to make, and easy to find when the numbers are
+# published: it is to the paper's credit that they are.
 
 # %%
 means = {rule: np.mean(rows, axis=0) for rule, rows in published.items()}
@@ -350,7 +350,7 @@ show(figure, "09_curves")
 # the network.
 #
 # So an SRG of 0.2 is no achievement. Over *all* pixels the image itself would get 0.7, since the
-# black ones, which it calls irrelevant, can go without any loss.
+# empty ones, which it calls irrelevant, can go without any loss.
 
 # %%
 over_all = perturbation_curves(relu, some, their_labels, some, fractions, pixels="all")
