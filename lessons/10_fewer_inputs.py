@@ -5,10 +5,10 @@
 #
 # **Running time.** 15 seconds. **Before it.** [9. Pixel flipping](09_removing_pixels.py).
 #
-# In lesson 9 each image lost other pixels, and the network stayed as large as it was. Now we choose
-# pixels that **all** images lose, and remove them from the network too: smaller images, a smaller
-# first layer, less work. This is **pruning**. The paper proposes it in its abstract, and leaves
-# retraining to future work. Here it is.
+# In lesson 9 each image lost pixels of its own, and the network stayed as large as it was. Now we
+# choose pixels that **all** images lose, and remove them from the network too: smaller images, a
+# smaller first layer, less work. This is **pruning**. The paper proposes it in its abstract, and
+# leaves retraining to future work. Here it is.
 #
 # ## Three inputs, one of them useless
 #
@@ -182,7 +182,7 @@ assert min(retrained.values()) > original - 0.02
 #
 # ## Try it
 #
-# - Rank by the network as it stands, not zero-centred (`importance(plain_net, ...)`). What changes?
+# - Rank by the network as it stands: leave out the line with `zero_centred`. What changes?
 # - Keep 49 pixels, one in sixteen, and draw them. Could you read digits through this sieve?
 # - Rank with gamma instead of LRP-0: `evaluation.importance(net, sample, by, "gamma", gamma=0.25)`.
 #   Remember what lesson 6 said about activations below 0: where are they here?
