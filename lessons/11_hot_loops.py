@@ -112,7 +112,7 @@ assert np.allclose(along_rows(x, W, b), x @ W + b, atol=1e-4)
 # %% [markdown]
 # ## Skip the zeros
 #
-# Look at lesson 1 again: a digit is a little ink on black. How many pixels are not zero?
+# Look at lesson 1 again: a digit is a little ink on paper. How many pixels are not zero?
 
 # %%
 nonzero = (x != 0).mean()
@@ -183,8 +183,9 @@ assert difference < 1e-5
 # %% [markdown]
 # ## All cores
 #
-# The images do not depend on one another, so the cores can share them: `kernels.linear` does. In
-# `lrp_numpy/ops/reference.py` stands its equation, by the same name: `reference.linear`.
+# The images do not depend on one another, so the cores can share them: `kernels.linear` does this.
+# Its equation is in `lrp_numpy/ops/reference.py`, under the same name: `reference.linear`. (Run this
+# with nothing else at work: a busy core can make two threads slower than one.)
 
 # %%
 steps["all cores"] = seconds(kernels.linear, x, W, b)
@@ -214,7 +215,7 @@ show(figure, "11_steps")
 #
 # ## LRP gains twice
 #
-# A black pixel gets no relevance: R_j = a_j c_j, and a_j is 0. So nobody needs c_j there either,
+# An empty pixel gets no relevance: R_j = a_j c_j, and a_j is 0. So nobody needs c_j there either,
 # and the way back, c = s @ W.T, skips four of five pixels, too. The kernel and the equation agree.
 
 # %%
@@ -274,7 +275,7 @@ assert np.allclose(m, expected, atol=1e-5 * largest)
 #
 # The m of a weight without a gradient shrinks by a tenth at every step. After some 800 steps it is
 # below 1e-38, where a float32 is **denormal**: it no longer has its full precision. Many processors
-# still compute with such numbers, but slowly.
+# still compute with such numbers, but slowly. (If the cell prints 1, yours is not among them.)
 
 # %%
 ordinary, tiny = np.full(100_000, 1.0, np.float32), np.full(100_000, 1e-40, np.float32)
@@ -337,8 +338,8 @@ print("largest difference between rows shared out and one by one:", np.abs(whole
 assert (whole == by_ones).all()
 
 # %% [markdown]
-# NumPy's matmul has threads of its own, which spin. While `train` or `explain` run, they leave one
-# core free: see `lrp_numpy/ops/blas.py`.
+# NumPy's matmul has threads of its own, which spin. While `train` or `explain` run, these threads
+# leave one core free: see `lrp_numpy/ops/blas.py`.
 #
 # ## Try it
 #
