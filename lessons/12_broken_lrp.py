@@ -355,8 +355,8 @@ assert set(failed) == set("ACDEFGJLNO")
 # ### 2. Conservation
 #
 # Without biases, and with ε = 0, all relevance goes to the inputs. So each layer must get the sum
-# that the layer above got. (Ten digits, each explained as another class. The number is the largest
-# difference, as a share of all |R| in the layer.)
+# that the layer above got. (Ten digits, the first explained as a 0, the next as a 1, and so on. The
+# number is the largest difference, as a share of all |R| in the layer.)
 
 
 # %%
@@ -490,7 +490,7 @@ assert min(passed["F"], passed["P"]) > 0.5 > max(passed[letter] for letter in "B
 # others do change. That does not mean that they are right.
 #
 # No |r| is near the threshold of 0.9: each is 1 or less than 0.75. A threshold of 0.5 would catch F
-# and P as well, and the four right ones would still pass.
+# and P as well (and, by a hair, O), and the four right ones would still pass.
 #
 # ### 7. Pixel flipping
 #
