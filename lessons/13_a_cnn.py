@@ -35,15 +35,15 @@ print(z[0, 0])
 assert z.tolist() == [[[[-2, 0], [4, 6]]]]
 
 # %% [markdown]
-# There is another way to see it. Each weight meets a part of the image: the whole image, shifted.
-# So a convolution is a sum of four shifted images, each times one weight. That is the equation in
-# the package.
+# There is another way to see it. Each weight meets four of the pixels, a 2 x 2 part of the image:
+# the image, shifted and cut. So a convolution is a sum of four shifted images, each times one
+# weight. That is the equation in the package.
 
 # %%
 from lrp_numpy.ops.reference import shifted
 
 parts = [W[0, 0, i, j] * shifted(image, i, j, (2, 2), stride=1) for i in (0, 1) for j in (0, 1)]
-print("four shifted images:", [part[0, 0].tolist() for part in parts])
+print("four shifted images, times a weight:", [part[0, 0].tolist() for part in parts])
 assert (sum(parts) == z).all()
 
 # %% [markdown]
@@ -61,7 +61,8 @@ assert (image.reshape(1, 9) @ M == z.reshape(1, 4)).all()
 
 # %% [markdown]
 # Look at the columns: each has the same four weights, only further down. So a convolution is a
-# Dense layer in which most weights are 0, and the others are shared.
+# Dense layer (every input leads to every output, as in all lessons before) in which most weights
+# are 0, and the others are shared.
 #
 # LRP needs one thing more, the way back: `s @ W.T`. With M.T, each result sends its number back to
 # the four pixels that it came from, along the same weights. This is the transposed convolution.
@@ -89,7 +90,8 @@ assert (back.reshape(1, 9) == s.reshape(1, 4) @ M.T).all()
 # %% [markdown]
 # ![the convolution as a matrix, and its transpose](figures/13_matrix.png)
 #
-# In the print above, the first result sent 1 times the kernel back, and the last one 10 times.
+# In the print above, the first result sent 1 times the kernel back, and the last one 10 times. In
+# the middle they meet: -1 + 10 = 9.
 #
 # ## The four lines, once more
 #
@@ -170,7 +172,7 @@ assert all((e.target == labels[chosen]).all() for e in of_both)
 # The CNN's heatmaps are calmer: neighbours agree, since the same kernels cover them, and with gamma
 # relevance follows the strokes. In numbers: if all evidence were positive, the sum of all |R| would
 # be the logit less the share of the biases. The more positive and negative evidence cancel, the
-# larger it is. Its median:
+# larger it is. Here it is, over the logit; the median of all test images:
 
 # %%
 size = {}
@@ -304,9 +306,10 @@ show(figure, "13_curves")
 #
 # ## A layer of your own
 #
-# A layer is one class. It needs z for its inputs (`linear`), the way back (`transpose`), and the
-# gradients of its weights (`gradients`). That is enough to train it, and to explain it by every
-# rule. Here is one that gives each pixel a weight. A rule of your own is one function.
+# A layer is one class. It needs the shape of its output (`out_shape`), z for its inputs (`linear`),
+# the way back (`transpose`), and the gradients of its weights (`gradients`). That is enough to
+# train it, and to explain it by every rule. Here is one that gives each pixel a weight. A rule of
+# your own is one function.
 
 # %%
 from dataclasses import dataclass
