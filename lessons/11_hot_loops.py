@@ -184,8 +184,8 @@ assert difference < 1e-5
 # ## All cores
 #
 # The images do not depend on one another, so the cores can share them: `kernels.linear` does this.
-# Its equation is in `lrp_numpy/ops/reference.py`, under the same name: `reference.linear`. (Run this
-# with nothing else at work: a busy core can make two threads slower than one.)
+# Its equation is in `lrp_numpy/ops/reference.py`, under the same name: `reference.linear`. (Run
+# this with nothing else at work: a busy core can make two threads slower than one.)
 
 # %%
 steps["all cores"] = seconds(kernels.linear, x, W, b)
