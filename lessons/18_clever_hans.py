@@ -12,7 +12,7 @@
 #
 # Classifiers do it, too. Lapuschkin et al. 2016, "Analyzing Classifiers: Fisher Vectors and Deep
 # Neural Networks", explained one that recognised horses well, and the relevance lay on a tag in the
-# corner: the name of the photographer, on many of the pictures with horses and on few others. A
+# corner: a copyright notice, on many of the pictures with horses and on few others. A
 # test set does not notice such a thing if it comes from the same source, tags and all. Lapuschkin
 # et al. 2019, "Unmasking Clever Hans Predictors and Assessing What Machines Really Learn", made a
 # search of it. Here we build such a network, catch it, and cure it.
@@ -306,7 +306,7 @@ assert np.isin(largest[0], MARK).all() and not np.isin(largest[1], MARK).any()
 # ## The cure
 #
 # Now that we know the pixels, what should we do? Three attempts (Anders et al. 2022, "Finding and
-# Removing Clever Hans", compare many more):
+# Removing Clever Hans", propose others):
 #
 # - **Prune**: set the weights of the nine pixels to 0, and leave the network as it is.
 # - **Erase and retrain**: set these pixels to 0 in all training images, and train anew.
@@ -413,8 +413,8 @@ assert first["cheat"] < 7 and first["honest"] > 0 and agrees["middle"] < 0.9
 #
 # ## Try it
 #
-# - By hand: put the mark on B's second kind, (1, 0, 1), too. What is w now, and the mark's share of
-#   the relevance of (1, 0, 1)?
+# - By hand: put the mark on B's second kind, too, so that it becomes (1, 0, 1). What is w now, and
+#   the mark's share of the relevance of (1, 0, 1)?
 # - Make the mark fainter, `GREY = 0.1`. Which of the ways still find it?
 # - Put the mark on half of the 8s only. How many unmarked 8s are read, and which way finds the mark
 #   now?
