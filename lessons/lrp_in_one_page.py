@@ -2,7 +2,7 @@
 
 Layer-wise Relevance Propagation (Bach et al. 2015) takes the network's output for a class and
 hands it back, layer by layer, to the neurons and pixels that it came from, in proportion to what
-each contributed. Run this file, then change something. Lesson 5 of lrp_numpy explains each step.
+each contributed. Run this file, then change something. Lessons 2 to 6 of lrp_numpy explain each step.
 """
 import matplotlib.pyplot as plt
 import numpy as np
