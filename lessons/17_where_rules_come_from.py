@@ -422,8 +422,8 @@ print("as the list says")
 # **Answers.** 1: t = 7/10 along w: (-0.1, 0.3), which is not possible. For z+ and LRP-0 it is
 # (0, 0); z-B from 0 to 5 walks along (2, 1) to (0, 0) as well. 2: input 2 is at its bound and
 # cannot go further: v = (2, 0), which is z+. 3: v_j = 1 / w_j, so that all v_j w_j are 1. 4: empty
-# pixels keep their relevance, "why 4?" and "why 9?" part again, and a little negative evidence
-# comes back.
+# pixels keep their relevance, "why 4?" and "why 9?" part again, a little negative evidence comes
+# back, and the SRG rises to 0.62.
 #
 # **Write it yourself:** the root, z-B by way of its root, and how large a γ the proof needs.
 # [The exercise](exercises/ex17_roots.py) checks your answer and names the mistake.

@@ -418,7 +418,7 @@ assert first["cheat"] < 7 and first["honest"] > 0 and agrees["middle"] < 0.9
 # - Make the mark fainter, `GREY = 0.1`. Which of the ways still find it?
 # - Put the mark on half of the 8s only. How many unmarked 8s are read, and which way finds the mark
 #   now?
-# - Make all 8s a fifth darker, in place of a mark. Does the network use that?
+# - Make the ink of all 8s a fifth fainter, in place of a mark. Does the network use that?
 #
 # **Answers.** 1: w of the mark is 4/2 - 1/2 = 3/2, and (1, 0, 1) has the relevance (1, 0, 3/2):
 # 60 %. 2: the ranking by relevance finds it still, in the first nine places, while the ranking by
@@ -426,7 +426,7 @@ assert first["cheat"] < 7 and first["honest"] > 0 and agrees["middle"] < 0.9
 # about as many as by the honest network, yet a third of the others with the mark become 8s. The
 # largest spot in the mean is a stroke now, and the clusters find the mark. So the ranking and the
 # clusters each see what the other misses. 4: hardly. Nearly all 8s are still read at their full
-# brightness.
+# strength.
 #
 # **Write it yourself:** the mark, its share, and the pixels that matter to one class alone.
 # [The exercise](exercises/ex18_clever_hans.py) checks your answer and names the mistake.

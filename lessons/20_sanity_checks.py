@@ -232,8 +232,8 @@ assert srg["LRP-0"] > srg["z+"] + 0.1 > srg["random"] + 0.1
 #
 # **Answers.** 1: both neurons share out 2 to 1, so the pixels get 2/3 and 1/3 of whatever comes
 # down. With a lower weight of 3 for 4, the second neuron shares out 3 to 2, and the upper weights
-# matter. 2: all but z+ notice at once: no similarity above 0.2 is left. z+ falls to 0.78 and
-# stays there. 3: not before the first layer is replaced: 1.00, 1.00, 0.99, and then 0.06. 4: with z+ the
+# matter. 2: all but z+ notice at once: no similarity above 0.2 is left. z+ falls to 0.78 and stays
+# there. 3: not before the first layer is replaced: 1.00, 1.00, 0.99, and then 0.06. 4: with z+ the
 # two heatmaps have a similarity of 1.00, with LRP-0 one of 0.18.
 #
 # **Write it yourself:** Spearman's correlation over the ink.
