@@ -82,9 +82,9 @@ assert moved.logits[0, 0] == 8 and moved.input[0, 0] == 104 and moved.unassigned
 # wherever 0 is: at the midpoint f = 0, where no pixel speaks for either cluster. Nothing is left
 # for a bias. This is the **midpoint rule**.
 #
-# It differs in another way. Take a black pixel 1, x = (0, 1), and ask what speaks for the first
-# cluster. LRP-0 gives every black pixel 0. But the blackness is the very reason why x does *not*
-# belong there.
+# It differs in another way. Take an **empty** pixel 1, one without ink, x = (0, 1), and ask what
+# speaks for the first cluster. LRP-0 gives every empty pixel 0. But the missing ink is the very
+# reason why x does *not* belong there.
 
 # %%
 km = lrp.KMeans(np.array([own, rival]))
@@ -96,8 +96,9 @@ assert black.logits[0, 0] == -16 and black.input.tolist() == [[-16, 0]]
 # ## Three centroids: who is the rival?
 #
 # A third centroid at (5, 3). Its distance from x is 2² + 2² = 8, so our cluster is nearer by
-# 8 - 2 = 6. There are two rivals now, with h = (8, 6). By how much is our cluster the nearest? By
-# the smallest: f = min(8, 6) = 6. So the nearest rival gets all the relevance, the other nothing.
+# 8 - 2 = 6. There are two rivals now, and h = (8, 6) is how much nearer our cluster is than each.
+# By how much is it the nearest of all? By the smaller: f = min(8, 6) = 6. So the nearest rival gets
+# all the relevance, the other nothing.
 #
 # The minimum is abrupt, and a soft minimum is not:
 #
@@ -126,7 +127,7 @@ assert np.allclose(e.relevance[1][0, 0], p * f) and np.allclose(e.logits[0, 0], 
 # | (5, 3) | (-2, -6) | (4.5, 1.5) | 3, 3 | 6 | 4.54 | 2.27 | 2.27 |
 # | **sum** | | | | | **5.68** | **3.41** | **2.27** |
 #
-# What is soft good for? Two images that differ in a hundredth of a pixel, x = (3, 0.66) and
+# What is the softness good for? Two images that differ in a hundredth of a pixel, x = (3, 0.66) and
 # (3, 0.67). Between them the nearest rival changes.
 
 # %%
@@ -147,7 +148,7 @@ assert (f[np.inf] - f[np.log(2)] <= np.log(3 - 1) / np.log(2)).all() and f[np.lo
 # ## The network in disguise
 #
 # So k-means is a network of two layers: one linear neuron for each pair of a cluster and a rival,
-# and a soft minimum for each cluster. Its logits are the f. The cluster with the largest is the
+# and a soft minimum for each cluster. Its logits are the f. The cluster with the largest f is the
 # nearest.
 
 # %%
@@ -297,13 +298,13 @@ assert R[bar].sum() > 0.5 * R.sum() and R[gap].sum() > 0.15 * R.sum()
 assert picture[bar].mean() > 0.7 and picture[gap].mean() < 0.1
 
 # %% [markdown]
-# Look for red where the image is black: "no ink here, and the rival's digits have some". How much
-# of |R| lies on black pixels? In lesson 5 it was none.
+# Look for red where the image has no ink: "none here, and the rival's digits have some". How much
+# of |R| lies on empty pixels? Under the LRP-0 of lesson 5 it was none.
 
 # %%
 on_black = (np.abs(e.input) * (images == 0)).sum() / np.abs(e.input).sum()
 balance, largest = np.abs(e.input).sum(axis=1), np.abs(e.input).max(axis=1)
-print(f"on black pixels: {on_black:.0%} of |R|; largest |R| of a pixel, mean: typical "
+print(f"on empty pixels: {on_black:.0%} of |R|; largest |R| of a pixel, mean: typical "
       f"{largest[typical].mean():.2f}, border {largest[border].mean():.2f}")
 print(f"|R| of the pixels for each unit of f: typical {np.mean((balance / f)[typical]):.1f}, "
       f"border {np.median((balance / f)[border]):.0f}")
@@ -331,9 +332,9 @@ assert rivals[fours, shares.argmax()] == rival[n] and soft.logits[0, fours] < f[
 # %% [markdown]
 # ## Where is zero, for digits?
 #
-# Again LRP-0, measured from black, for the same neuron of each image: the one that compares its
-# cluster with the nearest rival. Then we swap black and white. The distances stay, so the clusters
-# stay. Do the heatmaps?
+# Again LRP-0, measured from black, which is 0 (the figures draw it white). We take one neuron of
+# each image, the one that compares its cluster with the nearest rival. Then we swap black and
+# white. The distances stay, so the clusters stay. Do the heatmaps?
 
 
 # %%
@@ -420,9 +421,12 @@ assert result["from midpoints"][1] > result["from black"][1]
 # - Repeat the test with β = 0.2. Do more digits move, or fewer?
 #
 # **Answers.** 1: w = (8, -4), m = (2, 1): f = 8 + 0 = 8, and pixel 2 still gets 0, for it lies at
-# the midpoint. 2 has the purity 1 at the end, which shows that purity alone proves nothing.
+# the midpoint. 2: yes, and the purity rises to 74 %. With as many clusters as images it is 100 %,
+# which shows that purity alone proves nothing. 3: for cluster 1, on the bar and the left stroke,
+# which a 7 does not have, and at the top, where the bar of the 7 is missing. 4: fewer, about half
+# of them.
 #
-# **Write it yourself:** the soft-min, the midpoint rule, and the relevance of another kernel.
+# **Write it yourself:** the soft-min and the midpoint rule; a third function is for lesson 16.
 # [The exercise](exercises/ex14_clusters.py) checks your answer and names the mistake.
 #
 # Next: [15. Outliers](15_what_is_odd.py).

@@ -111,8 +111,8 @@ assert np.isclose(model.outlierness(digits.train_images[:500]).max(),
 
 # %% [markdown]
 # An example is not odd: its o is the bias alone. But no digit is written twice. A clean test digit
-# is already 23 units from its nearest example. Remember this number: whatever we add has to show
-# above it.
+# has a squared distance of 23 from its nearest example. Remember this number: whatever we add has
+# to show above it.
 #
 # ## A stroke too many
 #
@@ -122,7 +122,7 @@ assert np.isclose(model.outlierness(digits.train_images[:500]).max(),
 
 # %%
 def with_ink(images, place):
-    """The images with black ink at `place`, and where it is new: (N, 784) each."""
+    """The images with ink of 1 at `place`, and where it is new: (N, 784) each."""
     drawn = images.copy().reshape(-1, 28, 28)
     drawn[(slice(None), *place)] = 1
     drawn = drawn.reshape(len(images), -1)
@@ -155,7 +155,7 @@ assert share["along the edge"] > 0.6 > share["through the middle"] > 0.3
 # ## Missing ink
 #
 # Now the opposite: we tear four rows out of the middle, by setting them to 0. Make a prediction:
-# can there be relevance on those black pixels?
+# can there be relevance on those empty pixels?
 
 # %%
 torn = clean.copy().reshape(-1, 28, 28)
@@ -173,7 +173,7 @@ assert in_band["torn"] > 1.8 * in_band["clean"] and (o_torn > o_clean).mean() > 
 
 # %% [markdown]
 # Yes. Missing ink is odd, too: (0 - u)² is large where the examples have ink. For comparison, a
-# classifier with LRP-0. Its first layer multiplies by the pixel, R = a · c, so a black pixel gets 0
+# classifier with LRP-0. Its first layer multiplies by the pixel, R = a · c, so an empty one gets 0
 # whatever comes back to it. It can never say "here something is missing".
 
 # %%
@@ -183,7 +183,7 @@ by_net = lrp.explain(net, torn, "0").input
 print("relevance in the band:  LRP-0 of a classifier",
       np.abs(by_net[:, band.ravel()]).max(), "  one-class model",
       e_torn.input[:, band.ravel()].sum(axis=1).mean().round(1))
-print(f"one-class model, of the torn digits' relevance on black pixels: "
+print(f"one-class model, of the torn digits' relevance on empty pixels: "
       f"{e_torn.input[torn == 0].sum() / e_torn.input.sum():.0%}")
 assert (by_net[torn == 0] == 0).all() and e_torn.input[torn == 0].sum() > 0.3 * e_torn.input.sum()
 
@@ -224,7 +224,7 @@ assert (e.input >= 0).all() and e.logits[0, 0] < e.logits[1:, 0].min()
 # ![one digit, clean, with a stroke too many, and torn](figures/15_versions.png)
 #
 # Nothing is blue: a squared difference cannot speak for ordinariness. And red does not tell "too
-# dark" from "too light"; the image above it does.
+# dark" from "too light"; the two images above it do.
 #
 # ## How wide are the bumps?
 #
@@ -261,13 +261,13 @@ assert len(taken) == len(factors)
 # ![the share of the bias against gamma](figures/15_gamma.png)
 #
 # Too small, and every example is about equally far: nearly all of the 8,000 have a say, and the
-# bias takes 85 %. At the γ that `fit` chose, one example has it. The explanation then compares x
-# with its nearest neighbour, and with nothing else.
+# bias takes 85 %. At the γ that `fit` chose, only one example has a say. The explanation then
+# compares x with its nearest neighbour, and with nothing else.
 #
 # ## What it cannot see
 #
-# First: how many of our damaged digits are odder than the oddest 5 % of the clean ones? Second: is
-# an empty image odd? Predict before you run it.
+# First: how many of our damaged digits are odder than 95 % of the clean ones? Second: is an empty
+# image odd? Predict before you run it.
 
 # %%
 beyond["torn"] = (o_torn > limit).mean()
@@ -283,9 +283,10 @@ assert beyond["along the edge"] > 0.85 and beyond["torn"] < 0.3
 assert (o_all > empty).mean() > 0.7 and digits.train_labels[near] == 1
 
 # %% [markdown]
-# An empty image is more ordinary than three of four digits! A thin 1 has so little ink that nothing
-# at all lies near it. The squared distance adds up pixels that differ. It does not know what a
-# digit is. And a torn digit mostly passes: its relevance finds the tear, but its o is no alarm.
+# An empty image is more ordinary than three of four digits! A thin 1 has so little ink that an
+# image without any is near it. The squared distance adds up pixels that differ. It does not know
+# what a digit is. And a torn digit mostly passes: its relevance finds the tear, but its o is no
+# alarm.
 #
 # For the same reason a digit may look ordinary because a *different* digit lies near: here is a 9
 # whose nearest example is a 4. Nothing in its o tells. Beside it are the five oddest test digits.
@@ -299,7 +300,7 @@ numbers = digits.test_labels[[*oddest, nine]]
 e = draw_columns(columns, [f"a {number}" for number in numbers],
                  "The five oddest test digits, and an ordinary 9 whose nearest example is a 4",
                  "15_oddest")
-print(f"nearest example of another digit: {is_other.mean():.1%} of the test digits; the 9: o = "
+print(f"nearest example of another digit: {is_other.mean():.1%} of the 500 digits; the 9: o = "
       f"{o_clean[nine]:.1f}, odder than {(o_all < o_clean[nine]).mean():.0%}")
 assert labels[nine] == 9 and is_other.mean() < 0.1 and o_clean[nine] < np.median(o_all)
 
@@ -318,9 +319,11 @@ assert labels[nine] == 9 and is_other.mean() < 0.1 and o_clean[nine] < np.median
 #   odder then?
 # - Give the first example the weight α = 0.9. Which way does o move for x = 1, and for x = 3?
 #
-# **Answers.** 1: both distances are 4, so p = (1/2, 1/2), and o = 4 + bias - log(2) / γ = 4: the
-# bias and the softness cancel. With γ = log(2) / 4 the pixel gets 4 · 4/8 = 2, and the bias 2. 4: a
-# heavier example costs less, so o falls near 0 and rises near 4.
+# **Answers.** 1: both squared distances are 4, so p = (1/2, 1/2), and
+# o = 4 + bias - log(2) / γ = 4: the bias and the softness cancel. With γ = log(2) / 4 the pixel
+# gets 4 · 4/8 = 2, and the bias 2. 2: the stroke through the middle, and the ink that is missing at
+# the upper right, where a 0 has it. 3: yes, with 3 x 3 pixels it is odder than 46 % of the test
+# digits instead of 23 %. 4: a heavier example costs less, so o falls near 0 and rises near 4.
 #
 # **Write it yourself:** the soft-min and two kinds of relevance, in
 # [the exercise](exercises/ex14_clusters.py) of lesson 14.

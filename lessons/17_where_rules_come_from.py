@@ -49,7 +49,7 @@ for root in (np.array([1.0, 3.0]), np.array([0.5, 1.5])):
 #
 # And what is a good direction? The root should be an input that is possible. If any real number is
 # possible, the shortest way to the line of roots is along w. Activations after a ReLU are never
-# negative, so there we shrink only the inputs with positive weights, to 0 at most. Pixels lie
+# negative, so there we shrink only the inputs with positive weights, not below 0. Pixels lie
 # between two bounds, here 0 and 5, so we move each toward the bound that lowers z. The fourth row
 # shrinks all inputs alike.
 #
@@ -175,8 +175,8 @@ assert all(all(inside[rule]) for rule in ("z+", "z-B", "LRP-0"))
 # ## The bias
 #
 # Give our neuron the bias -1, so z = 4. By their roots, z+ hands out 4 · (1, 0), w-square
-# 4 · (0.9, 0.1), z-B 4 · (0.6, 0.4). A negative bias stands in none of these denominators, in the
-# package neither. It only moves the line of roots.
+# 4 · (0.9, 0.1), z-B 4 · (0.6, 0.4). A negative bias stands in none of these denominators, here or
+# in the package. It only moves the line of roots.
 #
 # LRP-0 is different. The package takes the bias for one more input, a constant 1 with the weight
 # -1, and shares with it: 6, -1 and -1 for the bias. The direction "all alike" then shrinks the
@@ -237,8 +237,8 @@ assert np.allclose(R, of_package, 0, 1e-12) and reference @ w == ledger[0].epsil
 # 2. An input with w_j > 0 gets (1 + γ) a_j w_j z / ((1 + γ) P - N). Divide above and below by
 #    1 + γ: a_j w_j z / (P - N / (1 + γ)), which goes to a_j w_j z / P. That is z+.
 #
-# The difference of the two rules is at most of the order N / (γ P). Ten times the γ, a tenth of the
-# difference. Test it on a layer of 30 neurons.
+# The difference of the two rules is at most of the order z N / (γ P). Ten times the γ, a tenth of
+# the difference. Test it on a layer of 30 neurons.
 
 # %%
 a30, W30 = rng.uniform(size=(1, 20)), rng.normal(size=(20, 30))
@@ -310,8 +310,8 @@ assert np.median(switched) >= 4 and np.mean(switched == 0) < 0.15 and np.mean(ca
 # the way to nearly every root, other neurons have switched. Such a root does not lie in the linear
 # region of the image, where the expansion of the whole network would be exact.
 #
-# Sixt and Landgraf 2022, "A Rigorous Study of the Deep Taylor Decomposition", find that their roots
-# do not lie in it either. They also prove two things:
+# Sixt and Landgraf 2022, "A Rigorous Study of the Deep Taylor Decomposition", find that the
+# roots in their networks do not lie in it either. They also prove two things:
 #
 # - If the roots do not depend on the input (locally), deep Taylor decomposition is gradient x
 #   input: nothing new.
@@ -372,7 +372,7 @@ for (name, e), rule in zip(by_rule.items(), ("0", "deep_taylor")):
     curves = perturbation_curves(net, some, their_labels, e.input[:500],
                                  [0.05, 0.1, 0.2, 0.3, 0.5, 0.7], pixels="nonzero")
     srg[name] = curves.srg(curves.accuracy)
-    print(f"{name:12} negative part of |R| {negative[name]:.0%}, on black pixels "
+    print(f"{name:12} negative part of |R| {negative[name]:.0%}, on empty pixels "
           f"{background[name]:.0%}, where there is never ink {never[name]:.0%}")
     print(f"{'':12} 'why 4?' and 'why 9?' correlate {alike[name]:.2f}; SRG {srg[name]:.2f}")
 
@@ -382,8 +382,8 @@ for (name, e), rule in zip(by_rule.items(), ("0", "deep_taylor")):
 # (Each heatmap's colours end at the number below it.) What changes:
 #
 # - **No negative evidence.** z+ drops it. The picture is calmer, and tells less.
-# - **Black pixels get relevance**, most of it here: z-B asks how far a pixel is from the bound that
-#   would lower z, and a black pixel may be as far from it as a white one. Even pixels on which no
+# - **Empty pixels get relevance**, most of it here: z-B asks how far a pixel is from the bound that
+#   would lower z, and a 0 may be as far from its bound as a 1. Even pixels on which no
 #   training image has ink get a share: their weights are still those of the random start.
 # - **The class hardly matters.** "Why 4?" and "why 9?" get nearly the same heatmap. After two
 #   layers of z+, what comes down is close to what any class would send. Sixt, Granz and Landgraf
@@ -409,7 +409,7 @@ print("as the list says")
 #   takes away from z.
 # - Which inputs are possible suggests the direction: all of them w-square, a ≥ 0 z+, bounds z-B.
 # - In depth there is an assumption, R_k = a_k c_k, and it holds roughly.
-# - Some root justifies any answer. So derive, and then test.
+# - For any answer there is a root that justifies it. So derive, and then test.
 #
 # ## Try it
 #
@@ -421,9 +421,9 @@ print("as the list says")
 #
 # **Answers.** 1: t = 7/10 along w: (-0.1, 0.3), which is not possible. For z+ and LRP-0 it is
 # (0, 0); z-B from 0 to 5 walks along (2, 1) to (0, 0) as well. 2: input 2 is at its bound and
-# cannot go further: v = (2, 0), which is z+. 3: v_j = 1 / w_j, so that all v_j w_j are 1. 4: black
-# pixels keep their relevance, "why 4?" and "why 9?" part again, and a little negative evidence
-# comes back.
+# cannot go further: v = (2, 0), which is z+. 3: v_j = 1 / w_j, so that all v_j w_j are 1. 4: empty
+# pixels keep their relevance, "why 4?" and "why 9?" part again, a little negative evidence comes
+# back, and the SRG rises to 0.62.
 #
 # **Write it yourself:** the root, z-B by way of its root, and how large a γ the proof needs.
 # [The exercise](exercises/ex17_roots.py) checks your answer and names the mistake.

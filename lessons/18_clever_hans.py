@@ -12,7 +12,7 @@
 #
 # Classifiers do it, too. Lapuschkin et al. 2016, "Analyzing Classifiers: Fisher Vectors and Deep
 # Neural Networks", explained one that recognised horses well, and the relevance lay on a tag in the
-# corner: the name of the photographer, on many of the pictures with horses and on few others. A
+# corner: a copyright notice, on many of the pictures with horses and on few others. A
 # test set does not notice such a thing if it comes from the same source, tags and all. Lapuschkin
 # et al. 2019, "Unmasking Clever Hans Predictors and Assessing What Machines Really Learn", made a
 # search of it. Here we build such a network, catch it, and cure it.
@@ -306,7 +306,7 @@ assert np.isin(largest[0], MARK).all() and not np.isin(largest[1], MARK).any()
 # ## The cure
 #
 # Now that we know the pixels, what should we do? Three attempts (Anders et al. 2022, "Finding and
-# Removing Clever Hans", compare many more):
+# Removing Clever Hans", propose others):
 #
 # - **Prune**: set the weights of the nine pixels to 0, and leave the network as it is.
 # - **Erase and retrain**: set these pixels to 0 in all training images, and train anew.
@@ -413,12 +413,12 @@ assert first["cheat"] < 7 and first["honest"] > 0 and agrees["middle"] < 0.9
 #
 # ## Try it
 #
-# - By hand: put the mark on B's second kind, (1, 0, 1), too. What is w now, and the mark's share of
-#   the relevance of (1, 0, 1)?
+# - By hand: put the mark on B's second kind, too, so that it becomes (1, 0, 1). What is w now, and
+#   the mark's share of the relevance of (1, 0, 1)?
 # - Make the mark fainter, `GREY = 0.1`. Which of the ways still find it?
 # - Put the mark on half of the 8s only. How many unmarked 8s are read, and which way finds the mark
 #   now?
-# - Make all 8s a fifth darker, in place of a mark. Does the network use that?
+# - Make the ink of all 8s a fifth fainter, in place of a mark. Does the network use that?
 #
 # **Answers.** 1: w of the mark is 4/2 - 1/2 = 3/2, and (1, 0, 1) has the relevance (1, 0, 3/2):
 # 60 %. 2: the ranking by relevance finds it still, in the first nine places, while the ranking by
@@ -426,7 +426,7 @@ assert first["cheat"] < 7 and first["honest"] > 0 and agrees["middle"] < 0.9
 # about as many as by the honest network, yet a third of the others with the mark become 8s. The
 # largest spot in the mean is a stroke now, and the clusters find the mark. So the ranking and the
 # clusters each see what the other misses. 4: hardly. Nearly all 8s are still read at their full
-# brightness.
+# strength.
 #
 # **Write it yourself:** the mark, its share, and the pixels that matter to one class alone.
 # [The exercise](exercises/ex18_clever_hans.py) checks your answer and names the mistake.

@@ -13,8 +13,8 @@
 # |---|---|---|
 # | gradient (Simonyan et al. 2014) | what if the pixel changed a little? | ∂f/∂x |
 # | gradient × input (Shrikumar et al. 2016) | the same, times the pixel | x ∂f/∂x |
-# | integrated gradients (Sundararajan et al. 2017) | all the way from black? | x · mean of ∂f/∂x |
-# | SmoothGrad (Smilkov et al. 2017) | the same, for noisy copies | mean of ∂f/∂x(x + noise) |
+# | integrated gradients (Sundararajan et al. 2017) | all the way from 0 to x? | x · mean of ∂f/∂x |
+# | SmoothGrad (Smilkov et al. 2017) | the gradient's, for noisy x | mean of ∂f/∂x(x + noise) |
 # | occlusion (Zeiler and Fergus 2014) | what if the pixel were gone? | f(x) - f(x without it) |
 #
 # ## Two pixels by hand
@@ -57,9 +57,9 @@ assert [round(row[0].bias[0] + row[1].bias[0], 12) for row in rows.values()] == 
 
 # %% [markdown]
 # Gradient × input and LRP-0 are the same (lesson 6). But only LRP says what became of the missing
-# -2: the bias has it. Integrated gradients have no such remainder, because they compare x with a
-# black image, and the biases are in both. Occlusion gives each pixel its true worth, as long as all
-# others stay; no sum is promised.
+# -2: the bias has it. Integrated gradients compare x with an image that is 0 everywhere. The biases
+# are in both, and the sum is the difference of both outputs, f(x) - f(0), here 5 - 0. Occlusion
+# gives each pixel its true worth, as long as all others stay; no sum is promised.
 #
 # ## Digits
 #
@@ -101,8 +101,8 @@ assert all(alike[depth, "pixel intensity"] < 0.5 for depth in networks)
 
 # %% [markdown]
 # In a shallow network, LRP-0 and occlusion are the same heatmap but for a thousandth: removing one
-# pixel hardly switches any ReLU, so the function is linear on the way. With more layers the methods
-# part, LRP-gamma most.
+# pixel hardly switches any ReLU, so the function is linear on the way. With more layers LRP-0
+# hardly changes, but epsilon and gamma part from occlusion, gamma most.
 #
 # ## The same test for all
 #
@@ -151,9 +151,10 @@ assert max(srg[8, name].mean for name in list(methods)[:8]) < 0.75
 # ![the SRG of ten methods](figures/19_srg.png)
 #
 # No method stands out; the two baselines fall behind by far. On these networks integrated gradients
-# and occlusion do as well as LRP, and the plain gradient nearly so: a pixel flipped to 0 is what
-# they compute. (For which networks LRP's rules were made, lesson 6 said: deeper ones, where
-# gradients shatter; Balduzzi et al. 2017.) So the test does not decide. What does?
+# and occlusion do as well as LRP-0 or better, and the plain gradient nearly so: occlusion computes
+# what one flipped pixel does, and the others come near to that. LRP-gamma, with 8 layers, is the
+# last of the eight. (Lesson 6 said which networks it was made for: deeper ones, where gradients
+# shatter; Balduzzi et al. 2017.) So the test does not decide. What does?
 #
 # Look at them.
 
@@ -169,7 +170,7 @@ show(lrp.plotting.heatmaps([heatmaps[8, name][shown] for name in drawn],
 on_black = {name: np.abs(heatmaps[8, name][~ink]).sum() / np.abs(heatmaps[8, name]).sum()
             for name in drawn}
 for name, share in on_black.items():
-    print(f"{name:21} share of |R| on black pixels {share:.0%}")
+    print(f"{name:21} share of |R| on empty pixels {share:.0%}")
 assert on_black["gradient"] > 0.5 and on_black["SmoothGrad"] > 0.5
 assert all(on_black[name] == 0 for name in drawn[2:])
 
@@ -182,8 +183,8 @@ assert all(on_black[name] == 0 for name in drawn[2:])
 # ## What LRP tells besides
 #
 # - **It adds up, and says where the rest is.** The ledger names what the biases and ε got.
-# - **It has every layer.** The relevance of hidden neurons comes with it; the others would have to
-#   be computed anew for each layer.
+# - **It has every layer.** The relevance of hidden neurons comes with it; occlusion and integrated
+#   gradients would have to be computed anew for each layer.
 # - **It takes one pass back.** Occlusion takes one pass for each pixel, integrated gradients and
 #   SmoothGrad one for each sample:
 
@@ -202,20 +203,24 @@ added = e.input.sum(axis=1) + sum(row.bias + row.epsilon + row.dropped for row i
 assert len(e.relevance) == 9 and np.allclose(added, e.ledger[-1].received, rtol=1e-3)
 
 # %% [markdown]
-# And what the others tell that LRP does not: occlusion and integrated gradients need no rule to be
-# chosen, and treat the network as a black box, whatever its layers are.
+# And what the others have that LRP does not: occlusion and integrated gradients need no rule to be
+# chosen for each layer, only one value that stands for "nothing". Occlusion even treats the network
+# as a black box.
 #
 # ## Try it
 #
 # - By hand: at x = (1, 2), h2 is off. What do the six methods give?
-# - Integrated gradients from white: `baseline=1.0`. Which pixels get the relevance now?
+# - Integrated gradients from an image full of ink: `baseline=1.0`. Which pixels get the relevance
+#   now?
 # - Occlude with the mean, `fill=0.13`, and flip with it (`fill=0.13` in `perturbation_curves`). Who
 #   wins?
 # - Rank by the absolute gradient. Does it pass the test as well?
 #
 # **Answers.** 1: h = (2, 0), f = 4; gradient (2, 2); × input (2, 4); occlusion f(0, 2) = 2 and
 # f(1, 0) = 1, so (2, 3); integrated gradients: h1 is off until t = 1/3, so (4/3, 8/3); LRP-0 (2, 4)
-# and the bias -2; gamma = 1: weights (2, 2), z = 5, so (8/5, 16/5) and the bias -4/5.
+# and the bias -2; gamma = 1: weights (2, 2), z = 5, so (8/5, 16/5) and the bias -4/5. 2: those that
+# are not 1, so nine tenths lie on the empty pixels. 3: nobody. All have a lower SRG, and occlusion
+# with that fill has the same as without. 4: less well: 0.52 and 0.46, in place of 0.68 and 0.62.
 #
 # **Write it yourself:** occlusion and integrated gradients.
 # [The exercise](exercises/ex19_other_methods.py) tells you which kind of wrong an answer is.

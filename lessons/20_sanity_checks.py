@@ -60,8 +60,12 @@ for count, net in enumerate(cascade):
 # %% [markdown]
 # One replaced layer, and it knows nothing. So every heatmap should be another one. How similar are
 # they? We compare ranks (Spearman's correlation): of R, and of |R|, which is what many figures
-# show. The relevance starts at 1, not at the logit, so that a negative logit does not turn all
-# signs.
+# show.
+#
+# The relevance starts at 1, not at the logit. Otherwise a negative logit would turn all signs under
+# z+, alpha-beta and gamma. Under LRP-0 it is the other way round: from the logit it is gradient x
+# input (lesson 6), whatever the sign, and from 1 it is that, divided by the logit. So there look at
+# the size of the similarity, not at its sign.
 #
 # And over which pixels? Predict what a comparison over *all* pixels says of LRP-0.
 
@@ -98,10 +102,15 @@ over_all = similarity(np.abs(R), np.abs(of_nothing), np.ones_like(ink))
 over_ink = similarity(np.abs(R), np.abs(of_nothing))
 print(f"|LRP-0|, trained and untrained: over all pixels {over_all:.2f}, over ink {over_ink:.2f}")
 assert over_all > 0.95 and over_ink < 0.6
+logit = cascade[1].forward(images)[np.arange(len(images)), explained]
+from_logit = lrp.explain(cascade[1], images, "0", explained).input
+print(f"one layer replaced: {np.mean(logit < 0):.0%} of the logits are negative; LRP-0 from 1 "
+      f"{similarity(R, lrp_zero(cascade[1])):.2f}, from the logit {similarity(R, from_logit):.2f}")
+assert np.allclose(lrp_zero(cascade[1]) * logit[:, None], from_logit, atol=1e-4)
 
 # %% [markdown]
-# 0.99 over all pixels: a false alarm. LRP-0 is 0 wherever the image is black, for any network, so
-# the black background, four fifths of the image, agrees with itself. Over the ink the two heatmaps
+# 0.99 over all pixels: a false alarm. LRP-0 is 0 wherever the image is 0, for any network, so the
+# empty background, four fifths of the image, agrees with itself. Over the ink the two heatmaps
 # have something in common, and not much. So: the ink only, as in lesson 9.
 
 # %%
@@ -122,14 +131,15 @@ assert signed["pixel intensity"] == [1, 1, 1, 1]
 # %% [markdown]
 # Read the left half first.
 #
-# - **gradient, LRP-0, epsilon** pass: with a random top layer, nothing is left of the order.
+# - **gradient, LRP-0, epsilon** pass: with a random top layer, little is left of the order, and
+#   with four random layers nothing.
 # - **z+** fails, nearly as badly as the image itself, which is no explanation at all: three of four
 #   layers are random, and the heatmap has not changed. Only the first layer has a say.
 # - The generalized **gamma** and **alpha-beta** are in between.
 #
 # Now the right half, |R|. LRP-0 keeps 0.4 to 0.5 whatever we do. That is the image shining through:
 # R is the pixel times something, and bright pixels have larger |R| in every network. The gradient
-# is not multiplied by the pixel, and keeps nothing.
+# is not multiplied by the pixel, and keeps next to nothing.
 
 # %%
 intensity = similarity(images, np.abs(lrp_zero(untrained)))
@@ -187,7 +197,7 @@ for name in ("gradient", "LRP-0", "epsilon", "generalized gamma", "z+"):
     assert (similarity(one, other) > 0.5) == (name == "z+")
 
 # %% [markdown]
-# The same verdict.
+# The same verdict, but for the generalized gamma: it passes this one.
 #
 # ## Is the check itself sane?
 #
@@ -216,13 +226,15 @@ assert srg["LRP-0"] > srg["z+"] + 0.1 > srg["random"] + 0.1
 # - By hand: which upper weights would change the heatmap of the two pixels? (None. Why?) Change one
 #   lower weight, so that they can.
 # - Replace layers from the bottom up. Which rule notices first?
-# - Use the composite `"deep_taylor"` (its relevance lies on black pixels as well: compare all
-#   pixels).
+# - Use the composite `"deep_taylor"` (its relevance lies on empty pixels as well: compare all
+#   pixels). Does it notice?
 # - Explain the class of a *wrong* label with z+ and with LRP-0. Which heatmap changes?
 #
 # **Answers.** 1: both neurons share out 2 to 1, so the pixels get 2/3 and 1/3 of whatever comes
 # down. With a lower weight of 3 for 4, the second neuron shares out 3 to 2, and the upper weights
-# matter.
+# matter. 2: all but z+ notice at once: no similarity above 0.2 is left. z+ falls to 0.78 and stays
+# there. 3: not before the first layer is replaced: 1.00, 1.00, 0.99, and then 0.06. 4: with z+ the
+# two heatmaps have a similarity of 1.00, with LRP-0 one of 0.18.
 #
 # **Write it yourself:** Spearman's correlation over the ink.
 # [The exercise](exercises/ex20_sanity_checks.py) tells you which kind of wrong an answer is.

@@ -2,7 +2,7 @@
 
 Layer-wise Relevance Propagation (Bach et al. 2015) takes the network's output for a class and
 hands it back, layer by layer, to the neurons and pixels that it came from, in proportion to what
-each contributed. Run this file, then change something. Lesson 5 of lrp_numpy explains each step.
+each contributed. Run this file, then change something. Lessons 2 to 6 of lrp_numpy explain it.
 """
 import matplotlib.pyplot as plt
 import numpy as np
@@ -74,6 +74,6 @@ if __name__ == "__main__":
         for axes, (name, rule) in zip(row[1:], RULES.items()):
             R = explain(image[None], **rule).reshape(18, 12)
             axes.imshow(R, cmap="RdBu_r", vmin=-np.abs(R).max(), vmax=np.abs(R).max())
-            axes.set_title(f"{name}, sum {R.sum():.1f}", fontsize=9)
+            axes.set_title(f"{name}\nsum {R.sum():.1f}", fontsize=9)
     figure.suptitle("Red: evidence for the prediction. Blue: evidence against it", fontsize=10)
     figure.savefig("lrp_in_one_page.png")

@@ -221,11 +221,12 @@ of the predicted class; epsilon = 0.25, gamma = 0.25.
 
 - original: no pixel flipped. MoRF, LeRF: the most, the least relevant non-zero pixels.
 - Baselines that know nothing of the network: random, as many pixels of all (most of them are
-  black); size-matched random, as many non-zero ones; pixel intensity, the brightest first (MoRF)
+  0); size-matched random, as many non-zero ones; pixel intensity, the brightest first (MoRF)
   and the dimmest first (LeRF).
 - fill: flipped pixels become 0, or the mean of the training images.
 - accuracy: with its 95 % interval, by bootstrap over the test images. seeds: smallest and largest
-  accuracy of a seed, fill 0. margin: p1 - p2 of the softmax, fill 0.
+  accuracy of a seed, fill 0. margin: largest less second
+  largest probability of the softmax, fill 0.
   The paper's confidence and all other columns: pixel_flipping{model}.csv.
 
 ## Perturbation curves
