@@ -7,8 +7,6 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from lrp_numpy.layers import LAYERS
-
 ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "tanh": torch.tanh, "identity": lambda z: z}
 
 
@@ -46,10 +44,9 @@ def attend(a, heads, causal, attention=None):
 
 
 def batch_norm(a, layer, arrays, trains):
-    mean, variance = (None, None) if trains else (arrays["mean"].ravel(),
-                                                  arrays["variance"].ravel())
-    return F.batch_norm(a, mean, variance, arrays["W"].ravel(), arrays["b"].ravel(), trains,
-                        eps=layer.epsilon)
+    """In training, torch moves mean and variance on."""
+    mean, variance, W, b = (arrays[name].ravel() for name in ("mean", "variance", "W", "b"))
+    return F.batch_norm(a, mean, variance, W, b, trains, layer.momentum, layer.epsilon)
 
 
 def forward(layers, a, arrays, trains=False, lrp=None, path=""):
@@ -91,9 +88,10 @@ def forward(layers, a, arrays, trains=False, lrp=None, path=""):
 
 
 def tensors(net, trained=True):
-    """{"0.W": a leaf of autograd, ...}."""
-    assert all(type(layer).__name__ in LAYERS for layer in net.layers)
-    return {f"{number}.{name}": torch.tensor(np.array(getattr(layer, name)), requires_grad=trained)
+    """{"0.W": a leaf of autograd, ...}; mean and variance have no derivative in torch."""
+    return {f"{number}.{name}": torch.tensor(
+        np.array(getattr(layer, name)),
+        requires_grad=trained and not name.endswith(("mean", "variance")))
             for number, layer in enumerate(net.layers) for name in layer.parameters}
 
 
@@ -108,7 +106,8 @@ def relevance(net, x, target, attention):
 def adam(net, x, labels, steps, learning_rate):
     """{"0.W": its value after the steps, ...}, and the losses."""
     arrays, losses = tensors(net), []
-    optimizer = torch.optim.Adam(arrays.values(), lr=learning_rate)
+    optimizer = torch.optim.Adam(
+        [array for array in arrays.values() if array.requires_grad], lr=learning_rate)
     for _ in range(steps):
         optimizer.zero_grad()
         loss = F.cross_entropy(forward(net.layers, torch.tensor(x), arrays, trains=True),

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lrp_numpy.layers.base import Layer, epsilon_of
+from lrp_numpy.layers.base import Layer, epsilon_of, whole_row
 from lrp_numpy.ops import reference
 from lrp_numpy.rules import LedgerRow, divide, ledger_row, stabilize, total
 from lrp_numpy.utils.types import Array, Shape
@@ -117,12 +117,10 @@ class SelfAttention(Layer):
             tangent = total(R_A * (1 - S + (A * S).sum(axis=3, keepdims=True)))
             s = per_unit(S, R_S, epsilon_of(rule, S), rows) / (2 * math.sqrt(Q.shape[3]))
             R_Q, R_K = Q * np.matmul(s, K), K * np.matmul(s.swapaxes(2, 3), Q)
-            rows.append(rows[0]._replace(bias=tangent, epsilon=0, dropped=0))
+            rows.append(LedgerRow(total(R_A), total(R_S), tangent, 0 * tangent, 0 * tangent))
         R_inputs = joined(R_Q, R_K, R_V)
         if ledger is not None:
-            ledger.append(LedgerRow(total(R), total(R_inputs), *[
-                sum(getattr(row, name) for row in rows) for name in ("bias", "epsilon",
-                                                                     "dropped")]))
+            ledger.append(whole_row(R, R_inputs, rows))
         return R_inputs
 
 

@@ -210,6 +210,13 @@ def noted(R: np.ndarray, R_inputs: np.ndarray, ledger: list | None, bias: np.nda
     return R_inputs
 
 
+def whole_row(R: Array, R_inputs: Array, rows: Sequence[Sequence[Array]]) -> LedgerRow:
+    """The row of several steps, one after another: R came in, R_inputs goes out, and what their
+    `rows` lost on the way adds up."""
+    lost = [sum(parts) for parts in zip(*rows)][2:]     # bias, epsilon, dropped
+    return LedgerRow(total(R), total(R_inputs), *lost)
+
+
 def epsilon_of(rule: Rule | None, z: Array) -> float | Array:
     """The stabilizer of a sum z whose terms have no weights that `rule` could change: the rule's
     epsilon, times sqrt(mean z^2) if it is relative; 0 for a rule without one, and for none."""

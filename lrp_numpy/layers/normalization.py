@@ -66,7 +66,8 @@ class BatchNorm(Layer):
     @property
     def parameters(self) -> tuple[str, ...]:
         """mean and variance, too, change in training: each step moves them, see above."""
-        return ("W", "b") if self.mean is None else ("W", "b", "mean", "variance")
+        return tuple(name for name in ("W", "b", "mean", "variance")
+                     if getattr(self, name) is not None)
 
     @property
     def in_shape(self) -> Shape | None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from lrp_numpy.layers.activations import at_zero, check_activation
-from lrp_numpy.layers.base import Layer, epsilon_of
+from lrp_numpy.layers.activations import check_activation
+from lrp_numpy.layers.base import Layer, epsilon_of, whole_row
 from lrp_numpy.ops import reference
-from lrp_numpy.rules import LedgerRow, divide, ledger_row, stabilize, total
+from lrp_numpy.rules import LedgerRow, divide, ledger_row, stabilize
 from lrp_numpy.utils.types import Array, Shape
 from lrp_numpy.utils.validation import as_list
 
@@ -164,16 +164,8 @@ class Residual(Layer):
         R_inputs = (down(ways[0], rule, F * s, ops, rows)
                     + down(ways[1], rule, G * s, ops, rows))
         if ledger is not None:
-            ledger.append(LedgerRow(total(R), total(R_inputs), *[
-                sum(getattr(row, name) for row in rows)
-                for name in ("bias", "epsilon", "dropped")]))
+            ledger.append(whole_row(R, R_inputs, rows))
         return R_inputs
-
-    def fold_into_bias(self, shift: float | Array) -> tuple[Layer, float | Array]:
-        for name in self.activations - {self.activation}:
-            if at_zero(name) != 0:
-                raise ValueError(f"activation must have f(0) = 0 within a Residual, got {name}")
-        return super().fold_into_bias(shift)
 
 
 def along(layers: Sequence[Layer], a: Array, ops: ModuleType) -> Way:
