@@ -288,7 +288,9 @@ def test_the_residual_network(digits):
                for path in layer.parameters)
     folded, x = lrp.fold_batchnorm(net), digits.test_images[:20]
     np.testing.assert_allclose(folded.forward(x), net.forward(x), atol=1e-4)
-    assert len(folded.layers) == 7
+    assert len(folded.layers) == 6
+    assert [name for name, _ in lrp.composites.epsilon_gamma_box(folded)] == [
+        "z_box", "gamma_generalized", "gamma_generalized", "epsilon"]
     e = lrp.explain(folded, x, "epsilon_gamma_box")
     assert np.isfinite(e.input).all() and e.input.dtype == np.float32
 

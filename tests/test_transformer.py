@@ -1,4 +1,6 @@
 """Tokens, positions, LayerNorm, attention: against torch's autograd, by hand, and against LXT."""
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -272,3 +274,35 @@ TOKENS = [lrp.Tokens((1, 4, 4), 2), dense(4, 6)]
 def test_what_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_norm_is_a_matrix_if_its_deviation_is_constant():
+    """Of one token, z = a @ M + b; M from its own standard deviation."""
+    rng = np.random.default_rng(0)
+    a, W, b, R = rng.normal(size=(3, 1, 5)), *rng.normal(size=(2, 5)), rng.normal(size=(3, 1, 5))
+    for rule, how in (("0", {}), ("epsilon", {"epsilon": 0.5}),
+                      ("epsilon", {"epsilon": 0.5, "relative": True})):
+        ours = lrp.LayerNorm(W, b).relevance(partial(RULES[rule], **how), a, None, R)
+        for n in range(3):
+            std = np.sqrt(a[n].var() + 1e-5)
+            M = (np.eye(5) - 1 / 5) * W / std
+            np.testing.assert_allclose(ours[n], RULES[rule](a[n], M, b, R[n], **how), rtol=1e-10)
+
+
+def test_values_under_epsilon():
+    """With constant attention weights, O is V times a matrix: the epsilon rule."""
+    rng = np.random.default_rng(0)
+    a, R = rng.normal(size=(1, 4, 6)), rng.normal(size=(1, 4, 2))
+    heads = lrp.SelfAttention().attend(a)
+    ours = lrp.SelfAttention(attention="cp").relevance(RULES["epsilon"], a, None, R)[0, :, 4:]
+    for number in range(2):
+        theirs = RULES["epsilon"](heads.V[0, 0, :, number][None], heads.A[0, 0].T, np.zeros(4),
+                                  R[:, :, number])
+        np.testing.assert_allclose(ours[:, number], theirs[0], rtol=1e-10)
+
+
+@pytest.mark.long
+def test_accuracy_on_the_shipped_digits(digits):
+    """Six epochs, some 15 seconds."""
+    history = lrp.train(lrp.transformer(), digits, 6, learning_rate=2e-3, progress=False)
+    assert history.accuracy[-1] >= 0.88
