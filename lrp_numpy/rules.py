@@ -59,7 +59,7 @@ def negative(x: Array) -> Array:
 
 def sign(z: Array) -> Array:
     """+1 where z >= 0, else -1: unlike numpy.sign, never 0."""
-    return np.where(z >= 0, 1, -1).astype(z.dtype)
+    return np.where(z >= 0, z.dtype.type(1), z.dtype.type(-1))
 
 
 def stabilize(z: Array, epsilon: float | Array) -> Array:

@@ -280,9 +280,8 @@ def test_activations_within_are_warned_of():
 def test_the_residual_network(digits):
     net = lrp.resnet()
     assert net.dtype == np.float32 and net.predict(digits.test_images[:3]).shape == (3,)
-    small = lrp.Digits(digits.train_images[:3000], digits.train_labels[:3000],
-                       digits.test_images, digits.test_labels)
-    history = lrp.train(net, small, 2, 40, learning_rate=2e-3, progress=False)
+    small = lrp.Digits(*(part[:1000] for part in digits))
+    history = lrp.train(net, small, 2, 20, learning_rate=2e-3, progress=False)
     assert history.accuracy[-1] > 0.8
     assert all(getattr(layer, path).dtype == np.float32 for layer in net.layers
                for path in layer.parameters)
