@@ -8,7 +8,7 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,7 +47,8 @@ def trained_beside(model: str, digits: Digits, seed: int,
     """{name: network}: the paper's network with ReLU, and one of another --model to compare,
     without BatchNorm."""
     mlp = MLP.random([digits.train_images.shape[1], settings.hidden, 10], "relu", rng=seed)
-    other = {"cnn": lenet, "transformer": transformer, "resnet": resnet}[model](seed)
+    models: dict[str, Any] = {"cnn": lenet, "transformer": transformer, "resnet": resnet}
+    other = models[model](seed)
     _train(mlp, "relu", digits, seed, settings)
     _train(other, NAMES[model], digits, seed, settings, DEFAULTS[model]["learning_rate"])
     return {"relu": mlp, NAMES[model]: fold_batchnorm(other)}

@@ -213,7 +213,7 @@ def noted(R: np.ndarray, R_inputs: np.ndarray, ledger: list | None, bias: np.nda
 def whole_row(R: Array, R_inputs: Array, rows: Sequence[Sequence[Array]]) -> LedgerRow:
     """The row of several steps, one after another: R came in, R_inputs goes out, and what their
     `rows` lost on the way adds up."""
-    lost = [sum(parts) for parts in zip(*rows)][2:]     # bias, epsilon, dropped
+    lost: list[Any] = [sum(parts) for parts in zip(*rows)][2:]      # bias, epsilon, dropped
     return LedgerRow(total(R), total(R_inputs), *lost)
 
 

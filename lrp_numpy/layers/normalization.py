@@ -32,10 +32,10 @@ class BatchNorm(Layer):
     rule of your choice, in its folded form. Source: Ioffe and Szegedy 2015, "Batch Normalization".
     """
     W: np.ndarray       # (D,) for rows; (C, 1, 1) for images
-    b: np.ndarray       # of the same shape, like mean and variance
+    b: np.ndarray       # of the same shape
     activation: str = "identity"    # a name in ACTIVATIONS
-    mean: np.ndarray | None = None
-    variance: np.ndarray | None = None
+    mean: Any = None                # None, or of the same shape
+    variance: Any = None
     epsilon: float = 1e-5           # in units of a squared
     momentum: float = 0.1           # the share of one batch
 
@@ -94,13 +94,11 @@ class BatchNorm(Layer):
                 raise ValueError(f"epsilon must be a finite number above 0, got {self.epsilon!r}")
         return shape
 
-    def linear(self, a: np.ndarray, W: np.ndarray, b: np.ndarray,
-               ops: ModuleType = reference) -> np.ndarray:
+    def linear(self, a: Array, W: Array, b: Array, ops: ModuleType = reference) -> Array:
         """z = a * W + b, of the shape of a."""
         return a * W + b
 
-    def transpose(self, s: np.ndarray, W: np.ndarray, shape: Shape,
-                  ops: ModuleType = reference) -> np.ndarray:
+    def transpose(self, s: Array, W: Array, shape: Shape, ops: ModuleType = reference) -> Array:
         """c = s * W."""
         return s * W
 
@@ -124,9 +122,7 @@ class BatchNorm(Layer):
         return self.once("normalized", a, self.normalized)[0] * self.W + self.b
 
     def backward(self, a: Array, dz: Array, ops: ModuleType = reference) -> Array:
-        """da = W / std dz; in training, with n = (a - mean) / std,
-        da = W / std (dz - mean(dz) - n mean(dz n)).
-        """
+        """da = W / std dz; in training W / std (dz - mean(dz) - n mean(dz n)), n: normalized."""
         if self.mean is None or not self.trains:
             return dz * self.folded().W
         n, per_std, _, _ = self.once("normalized", a, self.normalized)

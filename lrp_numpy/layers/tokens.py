@@ -76,8 +76,11 @@ class Positions(Layer):
         R_a = a R / (z + epsilon sign(z))
     """
     b: Array            # (T, D)
-    W = 1               # of each input
     parameters = ("b",)
+
+    @property
+    def W(self) -> Array:
+        return np.ones(1, np.float32)
 
     @property
     def in_shape(self) -> Shape:
@@ -121,7 +124,13 @@ class MeanOverTokens(Layer):
 
         R_t = a_t / T  R / (z + epsilon sign(z))
     """
-    W, b = 1, np.zeros(1, np.float32)
+    @property
+    def W(self) -> Array:
+        return np.ones(1, np.float32)
+
+    @property
+    def b(self) -> Array:
+        return np.zeros(1, np.float32)
 
     def out_shape(self, shape: Shape) -> Shape:
         if len(shape) != 2:

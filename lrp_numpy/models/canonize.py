@@ -40,9 +40,9 @@ def _centred(layers, end):
         try:
             layer, shift = layer.fold_into_bias(shift)
             if isinstance(layer, Residual):
-                layer = replace(layer, **{part: tuple(_centred(
-                    getattr(layer, part), f"{part} of a Residual must end in a layer with f(0) = 0")
-                    ) for part in layer.PARTS})
+                F, G = (_centred(getattr(layer, part), f"{part} of a Residual must end in a layer "
+                                 "with f(0) = 0") for part in layer.PARTS)
+                layer = replace(layer, layers=F, shortcut=G)
         except ValueError as error:
             raise ValueError(f"layer {number}: {error}") from error
         if at_zero(layer.activation) != 0:
@@ -82,8 +82,9 @@ def _folded(layers, shapes):
     while number < len(layers):
         layer, target, folded = layers[number], number - 1, None
         if isinstance(layer, Residual):
-            layers[number] = replace(layer, **{part: tuple(_folded(
-                getattr(layer, part), layer.shapes(part, shapes[number]))) for part in layer.PARTS})
+            F, G = (_folded(getattr(layer, part), layer.shapes(part, shapes[number]))
+                    for part in layer.PARTS)
+            layers[number] = replace(layer, layers=F, shortcut=G)
         elif type(layer) is BatchNorm:
             layer = layers[number] = layer.folded()
             folded = _fold_back(layers[target], layer) if number else None
