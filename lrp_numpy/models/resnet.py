@@ -21,7 +21,7 @@ def resnet(rng: Seed = 0, activation: str = "relu", channels: Sequence[int] = (1
     what entered it; one with stride 2 to 7 x 7, whose shortcut is a 1 x 1 convolution; 10 logits.
     Behind each convolution, a BatchNorm: explain fold_batchnorm(net). `channels`: of 14 x 14 and
     of 7 x 7. rng: a seed or a numpy.random.Generator. With learning_rate=1e-3, its accuracy on
-    MNIST's test digits is at least 99.0 % after 5 epochs.
+    MNIST's test digits is 98.7 to 99.1 % from the second epoch to the fifth.
 
     Raises ValueError for channels that are not two integers of at least 1.
 
