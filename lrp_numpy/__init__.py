@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from lrp_numpy.evaluation.pixel_flipping import flip, flip_and_measure, measure
     from lrp_numpy.explanation import Explanation, explain, explain_batches
     from lrp_numpy.layers import (AvgPool2D, BatchNorm, Conv2D, Dense, Flatten, Histogram,
-                                  KernelMachine, MaxPool2D, Patches, Permute, Rivals, SoftMin,
-                                  SquaredDistances, Unflatten)
+                                  KernelMachine, LayerNorm, MaxPool2D, MeanOverTokens, Patches,
+                                  Permute, Positions, Residual, Rivals, SelfAttention, SoftMin,
+                                  SquaredDistances, Tokens, Unflatten)
     from lrp_numpy.models.bag_of_words import BagOfWords
     from lrp_numpy.models.canonize import fold_batchnorm, zero_centred
     from lrp_numpy.models.contrast import contrast
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from lrp_numpy.models.kmeans import KMeans
     from lrp_numpy.models.lenet import lenet
     from lrp_numpy.models.one_class import OneClass
+    from lrp_numpy.models.resnet import resnet
+    from lrp_numpy.models.transformer import transformer
     from lrp_numpy.network import MLP, Network
     from lrp_numpy.training.adam import Adam
     from lrp_numpy.training.train import History, train
@@ -36,8 +39,9 @@ HOMES = {
     "evaluation.pixel_flipping": ("flip", "flip_and_measure", "measure"),
     "explanation": ("Explanation", "explain", "explain_batches"),
     "layers": ("AvgPool2D", "BatchNorm", "Conv2D", "Dense", "Flatten", "Histogram",
-               "KernelMachine", "MaxPool2D", "Patches", "Permute", "Rivals", "SoftMin",
-               "SquaredDistances", "Unflatten"),
+               "KernelMachine", "LayerNorm", "MaxPool2D", "MeanOverTokens", "Patches", "Permute",
+               "Positions", "Residual", "Rivals", "SelfAttention", "SoftMin", "SquaredDistances",
+               "Tokens", "Unflatten"),
     "models.bag_of_words": ("BagOfWords",),
     "models.canonize": ("fold_batchnorm", "zero_centred"),
     "models.contrast": ("contrast",),
@@ -48,6 +52,8 @@ HOMES = {
     "models.kmeans": ("KMeans",),
     "models.lenet": ("lenet",),
     "models.one_class": ("OneClass",),
+    "models.resnet": ("resnet",),
+    "models.transformer": ("transformer",),
     "network": ("MLP", "Network"),
     "training.adam": ("Adam",),
     "training.train": ("History", "train"),

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Callable
 
 from lrp_numpy.dialects import DIALECTS
-from lrp_numpy.layers import Conv2D, Dense, Layer
+from lrp_numpy.layers import Conv2D, Dense, Layer, Residual
 from lrp_numpy.network import Network
 from lrp_numpy.rules import RULES
 from lrp_numpy.utils.doors import door
@@ -56,7 +56,7 @@ def epsilon_plus_flat(net: Network) -> list[tuple[str, dict]]:
     Explaining Neural Network Decisions with LRP".
     """
     _at_least(net, "epsilon_plus_flat", 2)
-    return [("flat", {})] + [("epsilon" if isinstance(layer, Dense) else "z_plus", {})
+    return [("flat", {})] + [("epsilon" if _has(layer, Dense) else "z_plus", {})
                              for layer in layers_with_rule(net)[1:]]
 
 
@@ -71,8 +71,8 @@ def epsilon_gamma_box(net: Network) -> list[tuple[str, dict]]:
     0.25 unless you give another.
     """
     rules: list[tuple[str, dict]] = [
-        ("epsilon", {}) if isinstance(layer, Dense) else
-        ("gamma_generalized", {}) if isinstance(layer, Conv2D) else ("0", {})
+        ("epsilon", {}) if _has(layer, Dense) else
+        ("gamma_generalized", {}) if _has(layer, Conv2D) else ("0", {})
         for layer in layers_with_rule(net)]
     if ("gamma_generalized", {}) in rules:
         rules[rules.index(("gamma_generalized", {}))] = ("z_box", {})
@@ -89,6 +89,12 @@ def _at_least(net, name, minimum):
         raise ValueError(f"rule {name!r} is for networks with at least {minimum} layers that have "
                          f"weights, got {count}")
     return count
+
+
+def _has(layer, kind):
+    """Whether a layer is of this kind, or a Residual that holds one."""
+    return isinstance(layer, kind) or isinstance(layer, Residual) and any(
+        _has(one, kind) for _, one in layer.inside())
 
 
 def layers_with_rule(net: Network) -> list[Layer]:

@@ -204,7 +204,7 @@ def _remembering(net: Network) -> Network:
         return net
     twin, memos = copy(net), [dict[Any, Any]() for _ in net.layers]
     twin.layers = [replace(layer, **{name: remember(getattr(layer, name), memo)  # type: ignore
-                                     for name in layer.parameters})
+                                     for name in layer.parameters}).keeping()
                    for layer, memo in zip(net.layers, memos)]
     return twin
 
@@ -239,7 +239,7 @@ def _into(out, R):
 
 
 def _warn_unless_zero_centred(net):
-    for name in {layer.activation for layer in net.layers}:
+    for name in set().union(*(layer.activations for layer in net.layers)):
         if at_zero(name) != 0:
             warnings.warn(f"{name}(0) is {at_zero(name):g}, so neurons near z = 0 get relevance "
                           "that they cannot redistribute sensibly; explain zero_centred(net) "

@@ -59,7 +59,7 @@ def negative(x: Array) -> Array:
 
 def sign(z: Array) -> Array:
     """+1 where z >= 0, else -1: unlike numpy.sign, never 0."""
-    return np.where(z >= 0, 1, -1).astype(z.dtype)
+    return 2 * (z >= 0).astype(z.dtype) - 1
 
 
 def stabilize(z: Array, epsilon: float | Array) -> Array:

@@ -87,6 +87,9 @@ GOOD = {
     "BagOfWords.load": (lrp.BagOfWords.load, dict(path="missing.npz")),
     "outlierness": (lrp.OneClass(X, 1.0).outlierness, dict(x=X)),
     "lenet": (lrp.lenet, dict(rng=0, activation="relu")),
+    "transformer": (lrp.transformer, dict(rng=0, activation="relu", width=8, heads=2, hidden=3,
+                                          blocks=1, size=7, dtype=np.float32)),
+    "resnet": (lrp.resnet, dict(rng=0, activation="relu", channels=(2, 3), dtype=np.float32)),
     "zero_centred": (lrp.zero_centred, dict(net=net())),
     "contrast": (lrp.contrast, dict(net=net(), this=0, other=1)),
     "fold_batchnorm": (lrp.fold_batchnorm, dict(net=net())),
@@ -160,7 +163,7 @@ GOOD = {
 
 FLAGS = ("intermediate", "progress")        # Python asks whether they are true
 # As often as they are told
-FOREVER = ("epochs", "resamples", "repetitions", "starts", "samples")
+FOREVER = ("epochs", "resamples", "repetitions", "starts", "samples", "blocks")
 
 # Functions that need none of this: classes of results, and what tells rather than does
 NOT_CALLED = {
@@ -169,7 +172,8 @@ NOT_CALLED = {
     "symmetric_limit", "negative_pixels",
     "cross_entropy", "log_softmax", "training_step", "Dense", "Conv2D", "AvgPool2D", "MaxPool2D",
     "Flatten", "Unflatten", "Permute", "BatchNorm", "Rivals", "SoftMin", "SquaredDistances",
-    "Patches", "Histogram", "KernelMachine"}
+    "Patches", "Histogram", "KernelMachine", "Residual", "LayerNorm", "SelfAttention", "Tokens",
+    "Positions", "MeanOverTokens"}
 
 
 def test_every_public_function_is_walked():

@@ -155,6 +155,8 @@ def test_the_same_seed_gives_the_same_files(tmp_path):
     (["--rule", "gamma,0,0"], "one for each of the 2 layers with weights, got 3"),
     (["--rule", "overview"], "'overview' is for networks with at least 3 layers"),
     (["--model", "cnn", "--hidden", "20", "20"], "--hidden must be one number with --model cnn"),
+    (["--model", "transformer", "--hidden", "9", "9"], "must be one number with --model transf"),
+    (["--model", "resnet", "--hidden", "20"], "--hidden must be left out with --model resnet"),
     (["--fraction", "1.5"], "--fraction: must lie between 0 and 1, got 1.5"),
     (["--fraction", "-0.1"], "--fraction: must lie between 0 and 1"),
     (["--fraction", "nan"], "--fraction: must lie between 0 and 1"),
@@ -244,6 +246,33 @@ def test_the_paper_with_a_cnn(tmp_path, capsys, few_digits):
                         learning_rate=2e-3, rng=3, progress=False)
     row, = (row for row in rows if row["network"] == "CNN" and row["flipped"] == "original")
     assert float(row["accuracy_mean"]) == pytest.approx(history.accuracy[-1])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("model, name", [("transformer", "transformer gelu"),
+                                         ("resnet", "ResNet relu")])
+def test_other_models_are_trained_saved_and_explained(tmp_path, capsys, model, name):
+    out = str(tmp_path)
+    assert cli.main(["train", "--model", model, "--epochs", "1", "--out", out]) == 0
+    assert f"{name}: " in capsys.readouterr().out
+    assert cli.main(["explain", "--network", f"{out}/network.npz", "--rule", "epsilon",
+                     "--out", out]) == 0
+    net = lrp.fold_batchnorm(lrp.Network.load(tmp_path / "network.npz"))
+    with np.load(tmp_path / "explain_relevance.npz") as file:
+        np.testing.assert_array_equal(file["relevance_epsilon"],
+                                      lrp.explain(net, file["images"], "epsilon").input)
+    assert cli.main(["gallery", "--network", f"{out}/network.npz", "--out", out]) == 0
+    assert cli.main(["explain", "--model", model, "--epochs", "1", "--rule", "0", "--out",
+                     out]) == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("model, name", [("transformer", "transformer"), ("resnet", "ResNet")])
+def test_the_paper_with_other_models(tmp_path, few_digits, model, name):
+    assert cli.main(["paper", "--model", model, "--hidden", "20", "--epochs", "1", "--seeds", "3",
+                     *few_digits, "--out", str(tmp_path)]) == 0
+    with open(tmp_path / "pixel_flipping.csv") as file:
+        assert {row["network"] for row in csv.DictReader(file)} == {"relu", name}
 
 
 @pytest.mark.long
@@ -483,6 +512,9 @@ def test_the_defaults_are_the_paper_s(capsys):
             (["report"], {"out": "lessons", "hidden": 500, "epochs": 10, "seeds": [0, 1, 2]}),
             (["train", "--model", "cnn"], {"activation": "relu", "hidden": [120],
                                            "learning_rate": 0.002}),
+            (["train", "--model", "transformer"], {"activation": "gelu", "hidden": [96],
+                                                   "learning_rate": 0.002}),
+            (["train", "--model", "resnet"], {"activation": "relu", "hidden": []}),
             (["draw"], {"activation": "relu", "hidden": [500], "learning_rate": 0.001}),
             (["train"], {"activation": "sigmoid"}), (["gallery"], {"rule": ["epsilon"]})):
         assert vars(parser.parse(arguments)).items() >= expected.items()

@@ -35,8 +35,9 @@ def run_paper(options: argparse.Namespace) -> None:
     """Flip pixels of every test image: several networks, rules, baselines, perturbation curves."""
     out = output_folder(options.out)
     digits, settings = load_digits(options), _settings(options)
-    trained = {"mlp": report.trained_networks, "cnn": report.trained_cnn}[options.model]
-    networks = [trained(digits, seed, settings) for seed in options.seeds]
+    networks = [report.trained_networks(digits, seed, settings) if options.model == "mlp" else
+                report.trained_beside(options.model, digits, seed, settings)
+                for seed in options.seeds]
     text, written = report.flipping_section(digits, networks, options.seeds[0], out)
     print(f"\n{text}")
     print_written(written)

@@ -5,10 +5,10 @@ import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lrp_numpy import (MLP, Digits, History, Network, evaluation, explain, lenet, load_mnist,
-                       plotting, train, training, zero_centred)
+from lrp_numpy import (MLP, Digits, History, Network, evaluation, explain, fold_batchnorm, lenet,
+                       load_mnist, plotting, resnet, train, training, transformer, zero_centred)
 from lrp_numpy.cli import tables
-from lrp_numpy.cli.parser import EPSILON, GAMMA
+from lrp_numpy.cli.parser import EPSILON, GAMMA, NAMES
 from lrp_numpy.composites import COMPOSITES, parameters_of
 from lrp_numpy.dialects import DIALECTS
 from lrp_numpy.rules import RULES
@@ -38,12 +38,13 @@ def start(options: argparse.Namespace) -> Job:
     digits = load_digits(options)
     _check_checkpoint(options, out)
     net = _new_network(options) if _saved_in(options) is None else _load_network(options)
-    rules = [_rule(text, options, net) for text in options.rule] if "rule" in options else []
+    folded = fold_batchnorm(net)        # as it is explained
+    rules = [_rule(text, options, folded) for text in options.rule] if "rule" in options else []
     chosen = evaluation.first_of_each(digits.test_labels, options.digits) if rules else []
     with warnings.catch_warnings():     # one image is enough to find a wrong rule or parameter
         warnings.simplefilter("ignore")
         for rule, parameters in rules:
-            explain(net, digits.test_images[:1], rule, **parameters)
+            explain(folded, digits.test_images[:1], rule, **parameters)
     return Job(options, out, digits, net, chosen, rules)
 
 
@@ -58,14 +59,16 @@ def load_digits(options: argparse.Namespace) -> Digits:
 
 
 def explained_network(job: Job) -> Network:
-    """The network to explain: as it is, or zero-centred."""
-    return zero_centred(job.net) if job.options.zero_centred else job.net
+    """The network to explain: without BatchNorm, and zero-centred if that is asked for."""
+    net = fold_batchnorm(job.net)
+    return zero_centred(net) if job.options.zero_centred else net
 
 
 def train_network(job: Job) -> History | None:
     """Train the network, or take it from --network (None); print the test accuracy."""
     options, digits, net = job.options, job.digits, job.net
-    name = "-".join(map(str, net.sizes)) if isinstance(net, MLP) else "CNN"
+    name = "-".join(map(str, net.sizes)) if isinstance(net, MLP) else (
+        NAMES[options.model] if _saved_in(options) is None else "network")
     if _saved_in(options) is not None:
         accuracy = training.accuracy(net, digits.test_images, digits.test_labels)
         print(f"{options.network}: {name}, test accuracy {accuracy:.2%}")
@@ -137,9 +140,16 @@ def _saved_in(options):
 def _new_network(options):
     if options.model == "mlp":
         return MLP.random([784, *options.hidden, 10], options.activation, rng=options.seed)
+    if options.model == "resnet":
+        if options.hidden:
+            raise ValueError("--hidden must be left out with --model resnet, which has no hidden "
+                             f"Dense layer, got {options.hidden}")
+        return resnet(options.seed, options.activation)
     if len(options.hidden) > 1:
-        raise ValueError(f"--hidden must be one number with --model cnn, got {options.hidden}")
-    return lenet(options.seed, options.activation, hidden=options.hidden[0])
+        raise ValueError(f"--hidden must be one number with --model {options.model}, got "
+                         f"{options.hidden}")
+    model = lenet if options.model == "cnn" else transformer
+    return model(options.seed, options.activation, hidden=options.hidden[0])
 
 
 def _load_network(options):

@@ -42,7 +42,10 @@ PATHS = ("out", "network", "checkpoint", "folder", "picture", "image")
 
 DEFAULTS: dict[str, dict[str, Any]] = {     # by --model, of options that are not given
     "mlp": {"activation": "sigmoid", "hidden": [500], "learning_rate": 1e-3},
-    "cnn": {"activation": "relu", "hidden": [120], "learning_rate": 2e-3}}
+    "cnn": {"activation": "relu", "hidden": [120], "learning_rate": 2e-3},
+    "transformer": {"activation": "gelu", "hidden": [96], "learning_rate": 2e-3},
+    "resnet": {"activation": "relu", "hidden": [], "learning_rate": 1e-3}}
+NAMES = {"cnn": "CNN", "transformer": "transformer", "resnet": "ResNet"}     # by --model
 
 
 class Parser(argparse.ArgumentParser):
@@ -95,9 +98,9 @@ def build_parser() -> Parser:
                "figures", training, paper_rules, zero_centred, flipping, *common)
     paper = add("paper", "flip pixels of every test image: several networks, rules, random "
                 "baselines, perturbation curves", study, data, out)
-    paper.add_argument("--model", choices=["mlp", "cnn"], default="mlp",
-                       help="mlp: the paper's network with several activations (default); cnn: a "
-                            "convolutional network beside the ReLU one")
+    paper.add_argument("--model", choices=list(DEFAULTS), default="mlp",
+                       help="mlp: the paper's network with several activations (default); cnn, "
+                            "transformer, resnet: such a network beside the ReLU one")
     add("report", "write RESULTS.md and its figures: the study of `paper`, pruned inputs and "
         "neurons", study, data, _output("lessons"))
     add("train", "train a network and save it", training, *common)
@@ -183,16 +186,20 @@ def _training(activation=None):
     count = _at_least(1, int)
     group.add_argument("--activation", metavar="NAME", choices=HIDDEN_ACTIVATIONS,
                        default=activation, help="activation of the hidden layers: "
-                       f"{', '.join(HIDDEN_ACTIVATIONS)} (default: sigmoid; cnn and draw: relu)")
-    group.add_argument("--model", choices=["mlp", "cnn"], default="mlp",
-                       help="mlp: fully connected, as in the paper (default); cnn: convolutional")
+                       f"{', '.join(HIDDEN_ACTIVATIONS)} (default: sigmoid; cnn, resnet and draw: "
+                       "relu; transformer: gelu)")
+    group.add_argument("--model", choices=list(DEFAULTS), default="mlp",
+                       help="mlp: fully connected, as in the paper (default); cnn: convolutional; "
+                            "transformer: a small vision transformer; resnet: a residual CNN")
     group.add_argument("--hidden", metavar="N", type=count, nargs="+",
-                       help="neurons of each hidden layer (default: 500, one layer; cnn: 120)")
+                       help="neurons of each hidden layer (default: 500, one layer; cnn: 120; "
+                            "transformer: 96; resnet has none)")
     _add_epochs(group)
     group.add_argument("--batch-size", metavar="N", type=count, default=100,
                        help="digits in a batch (default: %(default)s)")
     group.add_argument("--learning-rate", metavar="X", type=_at_least(1e-12, float),
-                       help="learning rate of Adam (default: 0.001; cnn: 0.002)")
+                       help="learning rate of Adam (default: 0.001; cnn, transformer: "
+                            "0.002)")
     group.add_argument("--checkpoint", metavar="FILE",
                        help="save the state of training here after each epoch and on Ctrl-C; "
                             "if the file exists, continue from it")

@@ -8,14 +8,15 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from lrp_numpy import (MLP, BagOfWords, Digits, Network, composites, evaluation, explain, lenet,
-                       plotting, train, training, zero_centred)
+from lrp_numpy import (MLP, BagOfWords, Digits, Network, composites, evaluation, explain,
+                       fold_batchnorm, lenet, plotting, resnet, train, training, transformer,
+                       zero_centred)
 from lrp_numpy.cli import tables
-from lrp_numpy.cli.parser import DEFAULTS
+from lrp_numpy.cli.parser import DEFAULTS, NAMES
 from lrp_numpy.evaluation.study import INTENSITY
 from lrp_numpy.utils.files import write_text
 from lrp_numpy.utils.types import Seed, Table
@@ -41,13 +42,16 @@ class Settings(NamedTuple):
     bag_tested: int = 2_000     # test images whose pixels are flipped for it
 
 
-def trained_cnn(digits: Digits, seed: int, settings: Settings = Settings()) -> dict[str, Network]:
-    """{name: network}: the paper's network with ReLU, and a convolutional one to compare."""
+def trained_beside(model: str, digits: Digits, seed: int,
+                   settings: Settings = Settings()) -> dict[str, Network]:
+    """{name: network}: the paper's network with ReLU, and one of another --model to compare,
+    without BatchNorm."""
     mlp = MLP.random([digits.train_images.shape[1], settings.hidden, 10], "relu", rng=seed)
-    cnn = lenet(seed)
+    models: dict[str, Any] = {"cnn": lenet, "transformer": transformer, "resnet": resnet}
+    other = models[model](seed)
     _train(mlp, "relu", digits, seed, settings)
-    _train(cnn, "CNN", digits, seed, settings, DEFAULTS["cnn"]["learning_rate"])
-    return {"relu": mlp, "CNN": cnn}
+    _train(other, NAMES[model], digits, seed, settings, DEFAULTS[model]["learning_rate"])
+    return {"relu": mlp, NAMES[model]: fold_batchnorm(other)}
 
 
 def trained_networks(digits: Digits, seed: int,
@@ -82,7 +86,7 @@ def flipping_rows(digits: Digits, networks_of_seeds: Networks, fraction: float =
     """One row for each network, fill, rule and condition: accuracy, confidence and margin as
     Estimates.
 
-    networks_of_seeds: one dict of `trained_networks` or `trained_cnn` for each seed.
+    networks_of_seeds: one dict of `trained_networks` or `trained_beside` for each seed.
     """
     x, labels, rows = digits.test_images, digits.test_labels, []
     for name, fill in product(networks_of_seeds[0], FILLS):
@@ -203,8 +207,8 @@ def flipping_section(digits: Digits, networks: Networks, seed: int, out: Path, f
                      model: str = "") -> tuple[str, list[Path]]:
     """The pixel-flipping study as Markdown; pixel_flipping.csv in `out`, figures in out/figures.
 
-    networks: one dict of `trained_networks` or `trained_cnn` for each seed; the curves are those of
-    the first, `seed`; model: the end of the files' names, such as "_cnn".
+    networks: one dict of `trained_networks` or `trained_beside` for each seed; the curves are those
+    of the first, `seed`; model: the end of the files' names, such as "_cnn".
     Returns the text and the paths written.
     """
     rows = flipping_rows(digits, networks)
@@ -320,7 +324,7 @@ Written by `python -m lrp_numpy report --data {data} --seeds {' '.join(map(str, 
         text, paths = pruning_section(digits, centred, layer, what, seeds[0], settings, out)
         pages.append(text)
         written += paths
-    cnns = [trained_cnn(digits, seed, settings) for seed in seeds]
+    cnns = [trained_beside("cnn", digits, seed, settings) for seed in seeds]
     text, paths = flipping_section(digits, cnns, seeds[0], out, "figures", "_cnn")
     pages.append(f"""# A convolutional network
 

@@ -5,8 +5,10 @@ the loss with respect to z, and likewise `da`, `dW`, `db`. Rows of numbers are (
 (N, C, H, W): N images of C channels, H rows, W columns. ops: the engine, `ops.reference` for the
 equations in NumPy, or `ops.kernels` for the same equations as loops.
 """
+import inspect
 import math
 from collections.abc import Sequence
+from copy import copy
 from types import ModuleType
 from typing import Any, Callable, ClassVar, NamedTuple
 
@@ -15,8 +17,8 @@ from numpy.typing import DTypeLike
 
 from lrp_numpy.layers.activations import ACTIVATIONS, at_zero
 from lrp_numpy.ops import reference
-from lrp_numpy.rules import LedgerRow, total
-from lrp_numpy.utils.types import Seed, Shape
+from lrp_numpy.rules import LedgerRow, root_mean_square, total
+from lrp_numpy.utils.types import Array, Rule, Seed, Shape
 
 
 class Layer:
@@ -46,6 +48,8 @@ class Layer:
     is_dense = False                    # whether linear is exactly a @ W + b, which has a loop
     in_shape: Shape | None = None       # of one input; the first layer of a network must know it
     loops, is_checked = None, False     # see rules.propagate
+    kept: dict | None = None            # see `keeping`
+    trains = False                      # whether it computes as in training: see `keeping`
 
     def out_shape(self, shape: Shape) -> Shape:
         raise NotImplementedError(f"{type(self).__name__} needs out_shape(shape)")
@@ -67,6 +71,29 @@ class Layer:
         """The multiplications for one image, from the shape of its input to that of its output:
         D K of a Dense layer; of a convolution, the weights times the positions of the kernel."""
         return self.W.size * math.prod(out_shape[1:]) if self.parameters else 0
+
+    @property
+    def activations(self) -> set[str]:
+        """The names of its activation functions: several if it holds other layers."""
+        return {self.activation}
+
+    # What one pass keeps
+
+    def keeping(self, trains: bool = False) -> "Layer":
+        """A twin with the same arrays, for one pass forward and back: what its forward pass
+        computes is there for what follows. trains: it computes as in training."""
+        twin = copy(self)
+        twin.__dict__.update(kept={}, trains=trains)
+        return twin
+
+    def once(self, name: str, array: Array, compute: Callable[[Array], Any]) -> Any:
+        """compute(array); a twin made by `keeping` keeps it until it gets another array."""
+        if self.kept is None:
+            return compute(array)
+        held = self.kept.get(name)
+        if held is None or held[0] is not array:
+            held = self.kept[name] = array, compute(array)
+        return held[1]
 
     # Forward
 
@@ -181,6 +208,21 @@ def noted(R: np.ndarray, R_inputs: np.ndarray, ledger: list | None, bias: np.nda
         ledger.append(LedgerRow(total(R), total(R_inputs), nothing if bias is None else bias,
                                 nothing, nothing if dropped is None else dropped))
     return R_inputs
+
+
+def whole_row(R: Array, R_inputs: Array, rows: Sequence[Sequence[Array]]) -> LedgerRow:
+    """The row of several steps, one after another: R came in, R_inputs goes out, and what their
+    `rows` lost on the way adds up."""
+    lost: list[Any] = [sum(parts) for parts in zip(*rows)][2:]      # bias, epsilon, dropped
+    return LedgerRow(total(R), total(R_inputs), *lost)
+
+
+def epsilon_of(rule: Rule | None, z: Array) -> float | Array:
+    """The stabilizer of a sum z whose terms have no weights that `rule` could change: the rule's
+    epsilon, times sqrt(mean z^2) if it is relative; 0 for a rule without one, and for none."""
+    named = inspect.signature(rule).parameters if callable(rule) else {}
+    size = root_mean_square(z) if "relative" in named and named["relative"].default else 1
+    return float(named["epsilon"].default) * size if "epsilon" in named else 0.0
 
 
 def uniform(shape_W: Shape, shape_b: Shape, D: int, rng: Seed,

@@ -11,13 +11,17 @@ from numpy.typing import DTypeLike
 from lrp_numpy.layers.activations import at_zero, check_activation
 from lrp_numpy.layers.base import Layer, uniform
 from lrp_numpy.ops import reference
+from lrp_numpy.rules import LedgerRow
 from lrp_numpy.utils.types import Seed, Shape
 from lrp_numpy.utils.validation import check_integer
 
 
 @dataclass(frozen=True, eq=False)
 class Dense(Layer):
-    """a -> f(z) with z = a @ W + b: every input leads to every output."""
+    """a -> f(z) with z = a @ W + b: every input leads to every output.
+
+    Tokens (N, T, D) -> (N, T, K): each token is a row of its own, and all have the same weights.
+    """
     W: np.ndarray       # (D, K): W[j, k] leads from lower neuron j to upper neuron k
     b: np.ndarray       # (K,)
     activation: str     # a name in ACTIVATIONS
@@ -41,40 +45,67 @@ class Dense(Layer):
         check_activation(self.activation)
         if np.ndim(self.W) != 2 or 0 in self.W.shape:
             raise ValueError(f"W must have shape (D, K), both at least 1, got {np.shape(self.W)}")
-        if len(shape) != 1:
+        if len(shape) not in (1, 2):
             raise ValueError(f"it takes rows of numbers, but the layer before it gives {shape}; "
                              "Flatten makes rows of them")
-        if shape != self.W.shape[:1]:
-            raise ValueError(f"W must have {shape[0]} rows, one for each output of the layer "
+        if shape[-1:] != self.W.shape[:1]:
+            raise ValueError(f"W must have {shape[-1]} rows, one for each output of the layer "
                              f"before it, got shape {self.W.shape}")
         if self.b.shape != self.W.shape[1:]:
             raise ValueError(f"b must have shape {self.W.shape[1:]}, one for each column of W, got "
                              f"{self.b.shape}")
-        return self.b.shape
+        return shape[:-1] + self.b.shape
+
+    def multiplications(self, shape: Shape, out_shape: Shape) -> int:
+        return self.W.size * math.prod(out_shape[:-1])
 
     def linear(self, a: np.ndarray, W: np.ndarray, b: np.ndarray,
                ops: ModuleType = reference) -> np.ndarray:
         """z = a @ W + b (N, K)."""
-        return ops.linear(a, W, b)
+        return like(ops.linear(rows_of(a), W, b), a)
 
     def transpose(self, s: np.ndarray, W: np.ndarray, shape: Shape | None = None,
                   ops: ModuleType = reference) -> np.ndarray:
         """c = s @ W.T (N, D)."""
-        return ops.transpose(s, W)
+        return like(ops.transpose(rows_of(s), W), s)
 
     def gradients(self, a: np.ndarray, dz: np.ndarray,
                   ops: ModuleType = reference) -> tuple[np.ndarray, ...]:
         """dW = a.T @ dz (D, K) and db = sum of dz over the batch (K,)."""
-        return ops.gradients(a, dz)
+        return ops.gradients(rows_of(a), rows_of(dz))
 
     def adam_step(self, a: np.ndarray, dz: np.ndarray, state: Sequence[tuple], adam: tuple,
                   ops: ModuleType = reference) -> None:
         W, b = state
-        ops.dense_adam_step(a, dz, W, b, *adam)
+        ops.dense_adam_step(rows_of(a), rows_of(dz), W, b, *adam)
+
+    def relevance(self, rule: Any, a: np.ndarray, z: np.ndarray | None, R: np.ndarray,
+                  ops: ModuleType = reference, ledger: list | None = None,
+                  out: np.ndarray | None = None) -> np.ndarray:
+        """By `rule`, which gets one row a token; the ledger has one row an image."""
+        if a.ndim == 2:
+            return super().relevance(rule, a, z, R, ops, ledger, out)
+        of_tokens: list = []
+        z = None if z is None else rows_of(z)
+        R = super().relevance(rule, rows_of(a), z, rows_of(R), ops, of_tokens)
+        if ledger is not None:
+            ledger += [LedgerRow(*[np.reshape(part, a.shape[:2]).sum(axis=1) for part in row])
+                       for row in of_tokens]
+        return R.reshape(a.shape)
 
     def fold_into_bias(self, shift: float | np.ndarray) -> tuple[Layer, float | np.ndarray]:
         b = self.b + shift * self.W.sum(axis=0)
         return replace(self, b=b.astype(self.b.dtype)), at_zero(self.activation)
+
+
+def rows_of(a: np.ndarray) -> np.ndarray:
+    """Tokens (N, T, D) as rows (N T, D); rows as they are."""
+    return a if a.ndim == 2 else a.reshape(-1, a.shape[-1])
+
+
+def like(rows: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """Rows (N T, K) as tokens (N, T, K), if a are tokens."""
+    return rows if a.ndim == 2 else rows.reshape(*a.shape[:-1], rows.shape[-1])
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 
 from lrp_numpy.layers import (AvgPool2D, BatchNorm, Conv2D, Dense, Flatten, Layer, MaxPool2D,
-                              Permute)
+                              Permute, Residual)
 from lrp_numpy.layers.activations import at_zero, zero_centred_name
 from lrp_numpy.network import Network, of_layers
 from lrp_numpy.utils.doors import door
@@ -27,21 +27,31 @@ def zero_centred(net: Network) -> Network:
     difference, and for a layer that cannot absorb it, such as a convolution with padding.
     It is known that f(0) != 0 breaks LRP: lrp_toolbox, issue 12 (2018); zennit, issue 212.
     """
+    return of_layers(_centred(net.layers, "net must end in a layer with f(0) = 0, whose outputs "
+                              "are the logits"), net.classes)
+
+
+def _centred(layers, end):
+    """The layers with activations that are 0 at 0, those within a Residual too; `end`: the error
+    if the last has f(0) != 0."""
     shift: float | np.ndarray = 0.0
-    layers, shifted = [], None
-    for number, layer in enumerate(net.layers):
+    centred, shifted = [], None
+    for number, layer in enumerate(layers):
         try:
             layer, shift = layer.fold_into_bias(shift)
+            if isinstance(layer, Residual):
+                F, G = (_centred(getattr(layer, part), f"{part} of a Residual must end in a layer "
+                                 "with f(0) = 0") for part in layer.PARTS)
+                layer = replace(layer, layers=F, shortcut=G)
         except ValueError as error:
             raise ValueError(f"layer {number}: {error}") from error
         if at_zero(layer.activation) != 0:
             shifted = f"layer {number} with {layer.activation}"
             layer = replace(layer, activation=zero_centred_name(layer.activation))
-        layers.append(layer)
+        centred.append(layer)
     if shift != 0:
-        raise ValueError("net must end in a layer with f(0) = 0, whose outputs are the logits, got "
-                         f"{shifted} and nothing behind it to collect f(0)")
-    return of_layers(layers, net.classes)
+        raise ValueError(f"{end}, got {shifted} and nothing behind it to collect f(0)")
+    return centred
 
 
 @door
@@ -63,10 +73,20 @@ def fold_batchnorm(net: Network) -> Network:
     Source: Guillemot et al. 2020, "Breaking Batch Normalization for better explainability of Deep
     Neural Networks through Layer-wise Relevance Propagation".
     """
-    layers, shapes, number = list(net.layers), list(net.shapes), 0
+    return of_layers(_folded(net.layers, net.shapes), net.classes)
+
+
+def _folded(layers, shapes):
+    """The layers without BatchNorm, those within a Residual too; shapes: what enters each."""
+    layers, shapes, number = list(layers), list(shapes), 0
     while number < len(layers):
         layer, target, folded = layers[number], number - 1, None
-        if type(layer) is BatchNorm:
+        if isinstance(layer, Residual):
+            F, G = (_folded(getattr(layer, part), layer.shapes(part, shapes[number]))
+                    for part in layer.PARTS)
+            layers[number] = replace(layer, layers=F, shortcut=G)
+        elif type(layer) is BatchNorm:
+            layer = layers[number] = layer.folded()
             folded = _fold_back(layers[target], layer) if number else None
             if folded is None:
                 target, folded = _fold_ahead(layers, shapes, number)
@@ -76,7 +96,7 @@ def fold_batchnorm(net: Network) -> Network:
         layers[target] = folded
         del layers[number], shapes[number]
         number = min(number, target)        # a folded BatchNorm may be folded again
-    return of_layers(layers, net.classes)
+    return layers
 
 
 def _fold_back(before, norm):

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from lrp_numpy.datasets.mnist import Digits
+from lrp_numpy.layers.saved import holds_layers
 from lrp_numpy.utils.files import atomic_write, error_text, expanded, read_arrays
 from lrp_numpy.utils.types import FilePath
 from lrp_numpy.network import Network
@@ -40,16 +41,20 @@ def run_fingerprint(net: Network, digits: Digits, rng: np.random.Generator,
 
 def architecture(net: Network) -> str:
     """The layers of a network without their numbers: "Dense W (784, 500) b (500,) relu ..."."""
-    words = [str(net.dtype)]
-    for layer in net.layers:
+    return " ".join([str(net.dtype), *_words(net.layers)])
+
+
+def _words(layers):
+    words = []
+    for layer in layers:
         words.append(type(layer).__name__)
         for field in fields(layer):
             value = getattr(layer, field.name)
             if field.name == "rule" and value is None:      # of AvgPool2D: version 0.1 had none
                 continue
             words += ([field.name, str(value.shape)] if isinstance(value, np.ndarray) else
-                      [str(value)])
-    return " ".join(words)
+                      ["(", *_words(value), ")"] if holds_layers(value) else [str(value)])
+    return words
 
 
 def fingerprint(array: np.ndarray) -> str:

@@ -56,11 +56,12 @@ def training_step(net: Network, adam: Adam, x: np.ndarray, labels: np.ndarray,
     x (N, D), labels (N,): a batch, x of the network's type; ops: the engine, see `ops`. Goes from
     the last layer to the first; a layer's W changes as soon as dz has been propagated through it.
     """
-    a, z = run(net.layers, x, ops)
+    layers = [layer.keeping(trains=True) for layer in net.layers]
+    a, z = run(layers, x, ops)
     loss, da = ops.cross_entropy(a[-1], labels)
     adam.t += 1
     for number in reversed(range(net.first_trained, len(net.layers))):
-        layer = net.layers[number]
+        layer = layers[number]
         dz = layer.delta(z[number], a[number + 1], da)
         if number > net.first_trained:      # the derivatives below it are not needed
             da = layer.backward(a[number], dz, ops)
