@@ -44,7 +44,7 @@ MODULES = {
     "models/convert": (["from_torch", "from_sklearn"], ["convert", "from_keras"]),
     "models/from_torch": (["from_torch"], []),
     "models/from_keras": (["from_keras"], []),
-    "models/from_sklearn": (["from_sklearn"], []),
+    "models/from_sklearn": (["from_sklearn"], ["clusters"]),
     "models/from_folder": (["convert"], []),
     "models/lenet": (["layers"], ["network"]),
     "utils/labels": (["labels"], ["from_sklearn"]),
