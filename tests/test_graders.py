@@ -346,7 +346,7 @@ NEAR_MISSES = {
         (lambda p: p.reshape(len(p), -1) / 256, "white is 255"),
         (lambda p: p.reshape(len(p), -1) // 255, "whole numbers"),
         (lambda p: p.reshape(len(p), -1) / p.max(), "dark images become bright"),
-        (lambda p: 1 - p.reshape(len(p), -1) / 255, "black and white"),
+        (lambda p: 1 - p.reshape(len(p), -1) / 255, "ink and paper"),
         (lambda p: np.array([image.T.ravel() for image in p]) / 255, "column by column"),
         (lambda p: p.reshape(-1) / 255, "shape")],
     "linear": [

@@ -21,7 +21,7 @@ def occlusion(x, W1, b1, W2, b2, target):
 
 
 def integrated_gradients(x, W1, b1, W2, b2, target, samples):
-    """The gradient's mean on the way from black to x, times x, (N, D).
+    """The gradient's mean on the way from the empty image to x, times x, (N, D).
 
         R = x  mean over m of  dz_c / dx (t_m x),    t_m = (m + 1/2) / samples,  m = 0, 1, ...
 

@@ -30,7 +30,7 @@ AS_ROWS = Task("as_rows", as_rows, [
     ("divided by the largest pixel of each, so that dark images become bright; divide by 255",
      lambda p: as_rows(p) / as_rows(p).max(axis=1, keepdims=True)),
     ("pixels must lie in [0, 1], not in [-1, 1]", lambda p: 2 * as_rows(p) - 1),
-    ("black and white are swapped", lambda p: 1 - as_rows(p)),
+    ("ink and paper are swapped", lambda p: 1 - as_rows(p)),
     ("column by column; a row of numbers holds the image row by row",
      lambda p: as_rows(p.transpose(0, 2, 1))),
     ("shape: images, not rows of numbers", lambda p: p / 255),

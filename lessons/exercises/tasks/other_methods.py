@@ -96,7 +96,7 @@ def integrated(place=lambda m, samples: (m + 0.5) / samples, times=lambda x: x, 
 
 
 INTEGRATED_GRADIENTS = Task("integrated_gradients", integrated_gradients, cases(samples=7), [
-    ("not multiplied by x: the gradient's mean, times the way from black",
+    ("not multiplied by x: the gradient's mean, times the way from the empty image",
      integrated(times=np.ones_like)),
     ("the gradients are added up; take their mean", integrated(mean=False)),
     ("that is gradient x input: the gradient belongs to points on the way, t x",

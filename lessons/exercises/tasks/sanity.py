@@ -37,7 +37,7 @@ SIMILARITY = Task("similarity", similarity, similarity_cases(), [
      correlation(ranks=np.argsort)),
     ("|R| is ranked; the sign counts", correlation(of=np.abs)),
     ("one correlation for the batch; each image has its own", in_one_batch),
-    ("the black pixels are compared, not the ink",
+    ("the empty pixels are compared, not the ink",
      correlation(pixels=lambda x: x <= 0)),
     ("the sign is wrong", lambda R, S, x: -similarity(R, S, x)),
 ])
