@@ -82,7 +82,7 @@ assert 0.78 < zero < 0.83
 
 # %%
 import matplotlib.pyplot as plt
-from course import show
+from lrp_numpy.plotting import show
 
 classes = range(10)
 means = np.array([digits.train_images[digits.train_labels == k].mean(axis=0) for k in classes])
@@ -94,11 +94,9 @@ for k in classes:
     lrp.plotting.draw_image(grid[1, k], means[k])
 grid[0, 0].set_ylabel("image")
 grid[1, 0].set_ylabel("mean")
-show(figure, "01_digits")
+show(figure, "01_digits", "digits and their means")
 
 # %% [markdown]
-# ![digits and their means](figures/01_digits.png)
-#
 # How far does this alone take us? Assign each test image to the class with the nearest mean.
 # Nothing is learned but the means, and it gives us a number to beat, a **baseline**.
 

@@ -110,7 +110,7 @@ assert with_relu[1] == 1 and one_layer[1] == -1
 # %%
 import matplotlib.pyplot as plt
 from lrp_numpy.layers.activations import ACTIVATIONS
-from course import show
+from lrp_numpy.plotting import show
 
 z_axis = np.linspace(-4, 4, 161)
 figure, axes = plt.subplots(figsize=(5, 3), layout="constrained")
@@ -125,11 +125,9 @@ axes.axhline(0, color="0.8", zorder=0)
 axes.axvline(0, color="0.8", zorder=0)
 axes.set(xlabel="pre-activation z", ylabel="activation f(z)", ylim=(-1.2, 2.5),
          title="The sigmoid does not pass through the origin")
-show(figure, "02_activations")
+show(figure, "02_activations", "three activation functions")
 
 # %% [markdown]
-# ![three activation functions](figures/02_activations.png)
-#
 # Look at the middle. ReLU and tanh pass through the origin. The sigmoid does not: a neuron whose
 # inputs add up to z = 0 still outputs 1/2.
 

@@ -170,7 +170,7 @@ assert worst < 1e-3
 
 # %%
 import matplotlib.pyplot as plt
-from course import show
+from lrp_numpy.plotting import show
 
 largest = np.argsort(-np.abs(dW1).sum(axis=0))[:6]
 figure, grid = plt.subplots(1, 6, figsize=(9, 2.1), layout="constrained")
@@ -180,15 +180,13 @@ for axes, k in zip(grid, largest):
 bar = lrp.plotting.colour_bar(figure, grid.tolist(), limit)
 bar.set_label("derivative", fontsize=8)
 figure.suptitle("The gradients of a neuron are made of the images in the batch", fontsize=10)
-show(figure, "03_gradients")
+show(figure, "03_gradients", "gradients of six hidden neurons")
 always_zero = (images == 0).all(axis=0)
 print(f"{always_zero.sum()} pixels are 0 in all 100 images; their derivatives are all 0:",
       (dW1[always_zero] == 0).all())
 assert (dW1[always_zero] == 0).all()
 
 # %% [markdown]
-# ![gradients of six hidden neurons](figures/03_gradients.png)
-#
 # Red: a larger weight would raise the loss. Blue: it would lower the loss. White: it would change
 # nothing. The corners are white, because no image has ink there. A weight that never sees ink never
 # learns.

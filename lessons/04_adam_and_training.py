@@ -78,7 +78,7 @@ assert loss_at(adam[-1]) < loss_at(descent[-1])
 
 # %%
 import matplotlib.pyplot as plt
-from course import show
+from lrp_numpy.plotting import show
 
 w1, w2 = np.meshgrid(np.linspace(-9, 3, 121), np.linspace(-1.6, 1.6, 81))
 figure, axes = plt.subplots(figsize=(6.5, 3), layout="constrained")
@@ -91,11 +91,9 @@ axes.annotate("gradient descent", descent[0], (0, 6), textcoords="offset points"
 axes.annotate("Adam", adam[18], (0, 6), textcoords="offset points", color="#0072b2")
 axes.set(xlabel="w₁ (flat)", ylabel="w₂ (steep)",
          title="After 60 steps, Adam is closer to the minimum (cross)")
-show(figure, "04_valley")
+show(figure, "04_valley", "gradient descent and Adam in a narrow valley")
 
 # %% [markdown]
-# ![gradient descent and Adam in a narrow valley](figures/04_valley.png)
-#
 # Gradient descent zigzags and then crawls. Adam moves both weights at the same pace, swings around
 # the minimum, and comes closer. Both learning rates were chosen to suit; Adam needs a good one too.
 #
@@ -133,11 +131,9 @@ assert abs(history.loss[0] - np.log(10)) < 0.2
 
 # %%
 show(lrp.plotting.loss_curve(history.loss, epochs=10, title="Figure 1: loss, sigmoid"),
-     "04_figure1_loss")
+     "04_figure1_loss", "loss over the iterations")
 
 # %% [markdown]
-# ![loss over the iterations](figures/04_figure1_loss.png)
-#
 # Most is learned in the first epoch. The thin jagged line does not come to rest: each batch has its
 # own hard digits.
 #
@@ -146,14 +142,13 @@ show(lrp.plotting.loss_curve(history.loss, epochs=10, title="Figure 1: loss, sig
 # %%
 images, labels = digits.test_images, digits.test_labels
 predictions = net.predict(images)
-show(lrp.plotting.samples(images[:50], labels[:50], predictions[:50]), "04_figure2_samples")
+show(lrp.plotting.samples(images[:50], labels[:50], predictions[:50]), "04_figure2_samples",
+     "test digits, the misclassified ones framed")
 wrong = np.flatnonzero(predictions != labels)
 print(f"{len(wrong)} of {len(labels)} are misclassified; in the figure: {(wrong < 50).sum()}")
 assert len(wrong) < 0.1 * len(labels)
 
 # %% [markdown]
-# ![test digits, the misclassified ones framed](figures/04_figure2_samples.png)
-#
 # You might have missed some of these as well. Lesson 1's nearest mean missed one in five.
 #
 # With more training digits it gets better. If you have all 60,000, or a network connection, see how

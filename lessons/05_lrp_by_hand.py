@@ -126,7 +126,8 @@ assert R_hidden.tolist() == [[3, 2]] and R_pixels.tolist() == [[4, -1]]
 # right, where the same arrows carry relevance. The squares are the biases.
 
 # %%
-from course import draw_network, show
+from lrp_numpy.plotting import show
+from lrp_numpy.plotting.small_network import draw_network
 
 forward = [x.T * W1, a.T * W2]
 back = [x.T * W1 * (R_hidden / (x @ W1 + b1)), a.T * W2 * (R_output / (a @ W2 + b2))]
@@ -136,12 +137,10 @@ to_biases = [b1 * R_hidden[0] / (x @ W1 + b1)[0], b2 * R_output[0] / (a @ W2 + b
 show(draw_network([
     ("forward: what each contributes", [x[0], a[0], logit[0]], forward, [b1, b2]),
     ("back: the relevance that each gets", [R_pixels[0], R_hidden[0], R_output[0]], back, to_biases,
-     True)]), "05_by_hand")
+     True)]), "05_by_hand", "the 2-2-1 network, forward and back")
 assert np.allclose(back[0].sum(axis=1), R_pixels) and np.allclose(back[1].sum(axis=1), R_hidden)
 
 # %% [markdown]
-# ![the 2-2-1 network, forward and back](figures/05_by_hand.png)
-#
 # And the activation function? ReLU has one input and one output, so there is nothing to share: the
 # input gets what the output got. Relevance passes through it unchanged.
 #
@@ -250,11 +249,9 @@ for n in range(5):
 grid[0, 0].set_ylabel("image")
 grid[1, 0].set_ylabel("LRP-0")
 lrp.plotting.colour_bar(figure, grid[1].tolist())
-show(figure, "05_heatmaps")
+show(figure, "05_heatmaps", "five digits and their relevance")
 
 # %% [markdown]
-# ![five digits and their relevance](figures/05_heatmaps.png)
-#
 # Red is positive evidence for the class that the network predicts, blue is negative evidence. Each
 # heatmap has its own scale, given below it in units of the logit. Notice that colour lies only
 # where there is ink.

@@ -171,7 +171,7 @@ print("the table agrees")
 # Figure 3 of the paper, with all three rules: the evidence for the network's prediction.
 
 # %%
-from course import show
+from lrp_numpy.plotting import show
 
 chosen = [int(np.argmax(digits.test_labels == k)) for k in (0, 1, 2, 4, 7)]
 shown = rules[:2] + rules[3:5]
@@ -181,11 +181,9 @@ titles = [" ".join([f"LRP-{rule}", *(f"{value:g}" for value in parameters.values
           for rule, parameters in shown]
 print("relevances:", [R.shape for R in relevances])
 show(lrp.plotting.heatmaps(relevances, digits.test_labels[chosen], titles, images[chosen]),
-     "06_figure3_rules")
+     "06_figure3_rules", "five digits under four rules")
 
 # %% [markdown]
-# ![five digits under four rules](figures/06_figure3_rules.png)
-#
 # From left to right the blue fades. No column is wrong. They answer slightly different questions,
 # and the number under each heatmap gives its scale.
 #
@@ -272,12 +270,10 @@ print(f"logits: 4 {logits[4]:.2f}, 9 {logits[9]:.2f}; relevance of the pixels: "
 show(lrp.plotting.heatmaps([why_4, why_9, why_not_9], ["4"],
                            ["why 4?", "why 9?", "why 4, not 9?"], four, limit=0.3,
                            title="What speaks for 4, not 9, is not what speaks for 4"),
-     "06_why_not_9")
+     "06_why_not_9", "why 4, why 9, why 4 and not 9")
 assert logits[4] > logits[9] and np.abs(why_4 - why_9 - why_not_9).max() > 0.02
 
 # %% [markdown]
-# ![why 4, why 9, why 4 and not 9](figures/06_why_not_9.png)
-#
 # If "why 4?" and "why 9?" gave the same heatmap, the method would not look at the class at all. It
 # is a good question to put to any heatmap. Put it to gamma: over all test images of a 4, how
 # similar (correlated) are the two heatmaps?
@@ -412,12 +408,11 @@ show(lrp.plotting.heatmaps(
                for depth in networks]) for rule, how in deep_rules.items()],
     [f"{depth} layers" for depth in networks], [f"LRP-{rule}" for rule in deep_rules],
     title="Deeper, LRP-0 and gamma agree less: correlation "
-          f"{alike[0]:.2f}, {alike[1]:.2f}, {alike[2]:.2f}"), "06_depth")
+          f"{alike[0]:.2f}, {alike[1]:.2f}, {alike[2]:.2f}"), "06_depth",
+     "one digit, three depths, three rules")
 assert alike[0] > alike[1] > alike[2]
 
 # %% [markdown]
-# ![one digit, three depths, three rules](figures/06_depth.png)
-#
 # Honestly: on these digits, with these networks, LRP-0 passes the test best at every depth, though
 # gamma draws the calmer picture. For networks that classify photographs, with dozens of layers, the
 # Overview of Montavon et al. 2019 recommends epsilon and gamma. Which rule is best is a question to

@@ -87,7 +87,7 @@ for lower, upper in zip(e.ledger, e.ledger[1:]):
 
 # %%
 import matplotlib.pyplot as plt
-from course import show
+from lrp_numpy.plotting import show
 
 rules = [("0", {}), ("epsilon", {"epsilon": 0.1}), ("epsilon", {"epsilon": 0.25}),
          ("epsilon", {"epsilon": 1.0}), ("gamma", {"gamma": 0.25}), ("gamma", {"gamma": 1.0})]
@@ -114,11 +114,9 @@ axes.invert_yaxis()
 axes.set(xlabel="share of the logit, mean of 1,000 images (%)", xlim=(0, 105),
          title="The larger ε, the less of the logit reaches the pixels")
 axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
-show(figure, "07_ledger")
+show(figure, "07_ledger", "who gets how much of the logit")
 
 # %% [markdown]
-# ![who gets how much of the logit](figures/07_ledger.png)
-#
 # Under LRP-0 and gamma, the biases have all that the pixels do not get. And the stabilizer takes a
 # share in **each** layer. Make a prediction: how much of the logit does ε = 0.25 absorb in networks
 # of 2, 4 and 8 layers?

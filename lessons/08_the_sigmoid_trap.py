@@ -65,7 +65,7 @@ assert sigmoid(np.array(0.01)) / 0.01 > 50 and sigmoid(np.array(-0.01)) / -0.01 
 
 # %%
 import matplotlib.pyplot as plt
-from course import show
+from lrp_numpy.plotting import show
 
 z_axis = np.linspace(-6, 6, 1200)
 plain, centred = sigmoid(z_axis) / z_axis, (sigmoid(z_axis) - 0.5) / z_axis
@@ -78,14 +78,12 @@ for axes in grid:
     axes.axhline(0, color="0.8", zorder=0)
     axes.axvline(0, color="0.8", zorder=0)
     axes.set(xlabel="pre-activation z", ylabel="relevance per unit")
-show(figure, "08_pole")
+show(figure, "08_pole", "the pole, and the curve without it")
 print(f"for z from -6 to 6, (sigmoid(z) - 1/2) / z lies between {centred.min():.3f} and "
       f"{centred.max():.3f}")
 assert (centred > 0).all() and centred.max() <= 0.25
 
 # %% [markdown]
-# ![the pole, and the curve without it](figures/08_pole.png)
-#
 # Mind the scales. The right curve is positive, smooth and at most 1/4, which is the slope of the
 # sigmoid at 0. (It is tanh(z/2) / (2z): the sigmoid is a tanh in disguise.) The neuron from the
 # beginning now outputs 0.0025, and that is all it has to redistribute:
@@ -136,7 +134,8 @@ assert difference < 1e-4
 chosen = [int(np.argmax(labels == k)) for k in (0, 1, 2, 4, 7)]
 show(lrp.plotting.heatmaps([plain.input[chosen], centred.input[chosen]], labels[chosen],
                            ["as it stands", "zero-centred"], images[chosen],
-                           title="One network, written in two ways"), "08_heatmaps")
+                           title="One network, written in two ways"), "08_heatmaps",
+     "five digits, explained twice")
 similar = [np.corrcoef(one, other)[0, 1] for one, other in zip(plain.input, centred.input)]
 size = [np.median(np.abs(e.input).max(axis=1)) for e in (plain, centred)]
 print(f"largest |R| of an image, median: {size[0]:.2f} as it stands, {size[1]:.2f} zero-centred")
@@ -144,8 +143,6 @@ print(f"correlation of the two heatmaps of an image, median: {np.median(similar)
 assert size[0] > 2 * size[1] and np.median(similar) < 0.6
 
 # %% [markdown]
-# ![five digits, explained twice](figures/08_heatmaps.png)
-#
 # The same images, the same logits, and two different stories. The ledger cannot tell which story is
 # right, for both of them add up:
 

@@ -103,26 +103,25 @@ assert (by_0.original.confidence == by_gamma.original.confidence).all()
 # Figure 4: what is left after flipping. Figure 5: how LRP-0 explains that.
 
 # %%
-from course import show
+from lrp_numpy.plotting import show
 
 variants = [images[chosen], by_0.morf_images[chosen], by_0.lerf_images[chosen]]
 outcomes = [by_0.original, by_0.morf, by_0.lerf]
 titles = ["original", "MoRF", "LeRF"]
 show(lrp.plotting.flipped_images(variants, [outcome.prediction[chosen] for outcome in outcomes],
                                  labels[chosen], titles, "15 % of the pixels flipped"),
-     "09_figure4_removed")
+     "09_figure4_removed", "what is left after flipping")
+
+# %%
 explained = [lrp.explain(sigmoid, variant, "0") for variant in variants]
 show(lrp.plotting.heatmaps([e.input for e in explained], labels[chosen], titles,
                            targets=[e.target for e in explained],
                            title="15 % of the pixels flipped, explained by LRP-0"),
-     "09_figure5_relevance")
+     "09_figure5_relevance", "the relevance of what is left")
 print("correct:", *(outcome.correct[chosen] for outcome in outcomes))
 assert outcomes[0].correct[chosen].all()
 
 # %% [markdown]
-# ![what is left after flipping](figures/09_figure4_removed.png)
-# ![the relevance of that](figures/09_figure5_relevance.png)
-#
 # Below each heatmap of figure 5 stands the class that it explains: flipping may have changed it.
 #
 # 118 pixels sound like few: 15 %. But the ink of an image is only about 150 pixels. How many of the
@@ -338,11 +337,9 @@ for axes, (name, net) in zip(grid, (("sigmoid", sigmoid), ("sigmoid, zero-centre
         assert area["morf"] < area["random"] < area["lerf"]
         assert curves.accuracy["lerf"][fractions == 0.8] > original - 0.03
 grid[0].set_ylabel("accuracy (%)")
-show(figure, "09_curves")
+show(figure, "09_curves", "accuracy against the share of non-zero pixels that is flipped")
 
 # %% [markdown]
-# ![accuracy against the share of non-zero pixels that is flipped](figures/09_curves.png)
-#
 # (LRP-0 in all three. The horizontal line is chance.) In the middle and on the right, the blue line
 # stays flat: eight tenths of the non-zero pixels can go, if LRP chooses them. On the left the blue
 # line falls below the dotted one. There, for most of the way, LRP-0 chooses worse than chance, and
@@ -371,15 +368,13 @@ show(lrp.plotting.flipped_images([variant[rows] for variant in left.values()],
                                  [relu.predict(variant[rows]) for variant in left.values()],
                                  their_labels[rows], list(left),
                                  "A fifth of the non-zero pixels is enough, if LRP chooses it"),
-     "09_a_fifth")
+     "09_a_fifth", "digits with a fifth of their pixels left")
 for name, variant in left.items():
     right = (relu.predict(variant) == their_labels).mean()
     print(f"{name:8} accuracy {right:.1%}, ink left {variant.sum() / some.sum():.0%}")
     assert (right > 0.9) == (name in ("original", "LeRF"))
 
 # %% [markdown]
-# ![digits with a fifth of their pixels left](figures/09_a_fifth.png)
-#
 # What a network needs is not what we need.
 #
 # [RESULTS.md](RESULTS.md) has all 70,000 digits, more networks and rules, and intervals.

@@ -67,7 +67,7 @@ assert original > 0.9
 
 # %%
 import matplotlib.pyplot as plt
-from course import show
+from lrp_numpy.plotting import show
 
 figure, grid = plt.subplots(1, 5, figsize=(10, 2.5), layout="constrained")
 for axes, (by, score) in zip(grid, scores.items()):
@@ -75,7 +75,7 @@ for axes, (by, score) in zip(grid, scores.items()):
     axes.set(xticks=[], yticks=[])
     axes.set_title(by, fontsize=9)
 figure.suptitle("Importance of each pixel: the darker, the more important", fontsize=10)
-show(figure, "10_importance")
+show(figure, "10_importance", "five ways to rank pixels")
 edge = np.ones((28, 28), bool)
 edge[4:-4, 4:-4] = False
 inside = scores["mean absolute relevance"][~edge.ravel()].sum()
@@ -84,8 +84,6 @@ print(f"share of the mean absolute relevance in the inner 20 x 20 pixels: "
 assert inside > 0.9 * scores["mean absolute relevance"].sum()
 
 # %% [markdown]
-# ![five ways to rank pixels](figures/10_importance.png)
-#
 # The edges matter little: there is hardly ever any ink. We do not need LRP to see that; the
 # variance shows it as well. Where ink is common, the rankings differ.
 #

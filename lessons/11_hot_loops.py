@@ -197,7 +197,7 @@ assert np.allclose(kernels.linear(x, W, b), reference.linear(x, W, b), atol=1e-4
 
 # %%
 import matplotlib.pyplot as plt
-from course import show
+from lrp_numpy.plotting import show
 
 figure, axes = plt.subplots(figsize=(8, 3.2), layout="constrained")
 axes.barh(list(steps), [taken / numpy_matmul for taken in steps.values()], color="0.45")
@@ -205,11 +205,9 @@ axes.axvline(1, color="black", linestyle="--")
 axes.text(1.15, -0.6, "NumPy's matmul")
 axes.set(xscale="log", xlabel="time, as a multiple of NumPy's", ylim=(5.6, -1.2),
          title="From three loops in Python to those of the package")
-show(figure, "11_steps")
+show(figure, "11_steps", "each step's time, on a logarithmic axis")
 
 # %% [markdown]
-# ![each step's time, on a logarithmic axis](figures/11_steps.png)
-#
 # NumPy's matmul is the work of decades and comes close to what the processor can do. We do not beat
 # it at its own task. Our task is smaller, because we know where the zeros are.
 #

@@ -10,14 +10,9 @@
 # A program with a fault in it mostly stops, or prints nonsense. LRP with a fault in it draws a
 # heatmap. It is red and blue, it lies on the ink, and nobody notices.
 #
-# Here is a 4, and how seventeen programs explain it. Each claims to be a rule that you know. Four
-# of them are right. (Red is positive evidence for the class, blue is negative. Each heatmap has its
-# own scale, given below it in units of the logit.)
-#
-# ![a digit and seventeen heatmaps](figures/12_heatmaps.png)
-#
-# Which four? Write down your guess before you read on. The programs are made up for this lesson.
-# Several of the faults have been seen in programs that people use; the answers say where.
+# Below, seventeen programs explain the same 4. Each claims to be a rule that you know. Four of them
+# are right. The programs are made up for this lesson. Several of the faults have been seen in
+# programs that people use; the answers say where.
 #
 # ## Two networks
 #
@@ -266,12 +261,14 @@ tell("P", "0", rule_b, net=sigmoid)
 tell("Q", "0", rule_b, net=centred)
 
 # %% [markdown]
-# And here we draw the figure from the beginning. Do the wrong ones look wrong? All have finite
-# numbers, and colour only where there is ink.
+# Here is the 4, and how the seventeen programs explain it. Red is positive evidence for the class,
+# blue is negative. Each heatmap has its own scale, given below it in units of the logit. All have
+# finite numbers, and colour only where there is ink. **Which four are right?** Write down your
+# guess before you read on.
 
 # %%
 import matplotlib.pyplot as plt
-from course import show
+from lrp_numpy.plotting import show
 
 figure, grid = plt.subplots(3, 6, figsize=(9.6, 5.8), layout="constrained")
 lrp.plotting.draw_image(grid[0, 0], images[four], "the image")
@@ -282,7 +279,7 @@ for axes, (letter, program) in zip(grid.flat[1:], programs.items()):
     assert np.isfinite(R).all() and (R[ten == 0] == 0).all()
 lrp.plotting.colour_bar(figure, grid.ravel().tolist())
 figure.suptitle("Four of these seventeen heatmaps are right")
-show(figure, "12_heatmaps")
+show(figure, "12_heatmaps", "a digit and seventeen heatmaps")
 
 # %% [markdown]
 # ## Checks
@@ -580,14 +577,12 @@ axes.hlines(np.arange(len(rows)) - 0.5, -0.5, len(checks) - 0.5, color="0.85", l
 axes.axhline(len(faults) - 0.5, color="black")
 axes.set(xlabel="✗ on dark: the check sees a fault;  ✓ on white: it sees none")
 figure.suptitle("No check sees every fault, and the right programs pass them all")
-show(figure, "12_matrix")
+show(figure, "12_matrix", "which check sees which fault")
 wrong_part, right_part = matrix[:len(faults)], matrix[len(faults):]
 assert right_part.all()
 assert (wrong_part.any(axis=1) & ~wrong_part.all(axis=1)).all() and wrong_part.any(axis=0).all()
 
 # %% [markdown]
-# ![which check sees which fault](figures/12_matrix.png)
-#
 # Below the black line stand the four that are right: they pass everything. Above it, each fails
 # some check, and each passes some check. So if you do only one check, and it is the wrong one, you
 # see no fault.

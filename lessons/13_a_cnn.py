@@ -69,7 +69,7 @@ assert (image.reshape(1, 9) @ M == z.reshape(1, 4)).all()
 
 # %%
 import matplotlib.pyplot as plt
-from course import show
+from lrp_numpy.plotting import show
 
 figure, axes = plt.subplots(1, 2, figsize=(7, 4), layout="constrained")
 for ax, matrix, title, x_label, y_label in (
@@ -81,15 +81,13 @@ for ax, matrix, title, x_label, y_label in (
                 color="black" if weight else "0.75")
     ax.set(title=title, xlabel=x_label, ylabel=y_label, xticks=range(matrix.shape[1]),
            yticks=range(matrix.shape[0]))
-show(figure, "13_matrix")
+show(figure, "13_matrix", "the convolution as a matrix, and its transpose")
 s = np.array([[[[1.0, 0.0], [0.0, 10.0]]]])
 back = layer.transpose(s, W, image.shape)
 print(back[0, 0])
 assert (back.reshape(1, 9) == s.reshape(1, 4) @ M.T).all()
 
 # %% [markdown]
-# ![the convolution as a matrix, and its transpose](figures/13_matrix.png)
-#
 # In the print above, the first result sent 1 times the kernel back, and the last one 10 times. In
 # the middle they meet: -1 + 10 = 9.
 #
@@ -163,12 +161,11 @@ of_both = [lrp.explain(net, images[chosen], rule) for rule in ("0", "gamma") for
 print("relevance of the layers of the CNN:", [R.shape[1:] for R in of_both[3].relevance])
 show(lrp.plotting.heatmaps([e.input for e in of_both], labels[chosen],
                            ["MLP, LRP-0", "CNN, LRP-0", "MLP, gamma", "CNN, gamma"], images[chosen],
-                           title="Heatmaps of the CNN are calmer"), "13_heatmaps")
+                           title="Heatmaps of the CNN are calmer"), "13_heatmaps",
+     "five digits, explained by both networks")
 assert all((e.target == labels[chosen]).all() for e in of_both)
 
 # %% [markdown]
-# ![five digits, explained by both networks](figures/13_heatmaps.png)
-#
 # The CNN's heatmaps are calmer: neighbours agree, since the same kernels cover them, and with gamma
 # relevance follows the strokes. In numbers: if all evidence were positive, the sum of all |R| would
 # be the logit less the share of the biases. The more positive and negative evidence cancel, the
@@ -213,7 +210,7 @@ lrp.plotting.draw_image(grid[0, 1], one[0])
 for ax, title in ((grid[0, 0], "all channels"), (grid[1, 1], "eight largest")):
     ax.set_title(title, fontsize=8, loc="left")
 figure.suptitle("The deeper the layer, the coarser the places", fontsize=10)
-show(figure, "13_layers")
+show(figure, "13_layers", "relevance in each layer")
 totals = [float(R.sum()) for R in e.relevance]
 print("sum of the relevance in each layer, pixels first:", np.round(totals, 2))
 for number, row in enumerate(e.ledger):
@@ -221,8 +218,6 @@ for number, row in enumerate(e.ledger):
     assert np.isclose(row.inputs[0], totals[number], rtol=1e-3)
 
 # %% [markdown]
-# ![relevance in each layer](figures/13_layers.png)
-#
 # Read it from the bottom up. In the small channels, a few places hold the evidence: *here*. The
 # higher in the figure, the finer it gets, until single pixels are left. From a max pooling to the
 # convolution above it in the figure, each number goes to the one pixel that won. Every channel
@@ -296,11 +291,9 @@ for ax, (name, net) in zip(grid, (("CNN", cnn), ("MLP", mlp))):
     print(f"{name}: SRG {srg:.2f}, of pixel intensity {of_ink.srg(of_ink.accuracy):.2f}")
     assert srg > of_ink.srg(of_ink.accuracy) + 0.2
 grid[0].set_ylabel("accuracy (%)")
-show(figure, "13_curves")
+show(figure, "13_curves", "flipping curves of both networks")
 
 # %% [markdown]
-# ![flipping curves of both networks](figures/13_curves.png)
-#
 # For both networks, most of the least relevant pixels can go, and the most relevant cannot. (The
 # image itself, brightest pixels first, reaches an SRG of about 0.2.)
 #

@@ -207,7 +207,7 @@ assert set(range(10)) - set(names.tolist()) == {5, 9}
 
 # %%
 import matplotlib.pyplot as plt
-from course import show
+from lrp_numpy.plotting import show
 
 figure, grid = plt.subplots(2, 5, figsize=(7, 3.6), layout="constrained")
 for c, axes in enumerate(grid.flat):
@@ -215,12 +215,10 @@ for c, axes in enumerate(grid.flat):
     axes.set_xlabel(f"{counts[c].max() / counts[c].sum():.0%} of {counts[c].sum()}", fontsize=8)
 figure.suptitle("Ten centroids, found without a label; below, the share of the most frequent digit",
                 fontsize=10)
-show(figure, "14_centroids")
+show(figure, "14_centroids", "ten centroids")
 assert km.centroids.min() > -1e-4 and km.centroids.max() < 1 + 1e-4
 
 # %% [markdown]
-# ![ten centroids](figures/14_centroids.png)
-#
 # Nearly five times as pure as chance: the clusters of the 0s, 2s and 6s hold little else, and
 # nobody had said so. But no cluster is mostly 5 or 9, while 1 and 7 have two each. The 1s that
 # stand are in another cluster than those that lean. And the cluster that is "mostly 4" has nearly
@@ -270,15 +268,13 @@ for axes, name in zip(grid[:, 0], ("typical", "why", "on the border", "why")):
 lrp.plotting.colour_bar(figure, grid.ravel().tolist())
 figure.suptitle("Why a digit is in its cluster: red speaks for it, blue for the nearest rival",
                 fontsize=10)
-show(figure, "14_why")
+show(figure, "14_why", "typical digits and digits on the border")
 ledger = e.ledger[0]
 print("the bias has", np.abs(ledger.bias).max(), "of f, in every image;",
       f"largest |f - sum over the pixels|: {np.abs(f - e.input.sum(axis=1)).max():.0e}")
 assert (ledger.bias == 0).all() and np.abs(f - e.input.sum(axis=1)).max() < 1e-2
 
 # %% [markdown]
-# ![typical digits and digits on the border](figures/14_why.png)
-#
 # Below each heatmap stand the rival, with the digit it mostly holds, and the limit of the colours.
 # The typical ones are nearly all red. On the border, red and blue balance: f is almost 0, and yet
 # single pixels have as much relevance as in the typical digit. (Typical does not mean that the name

@@ -192,10 +192,10 @@ assert (by_net[torn == 0] == 0).all() and e_torn.input[torn == 0].sum() > 0.3 * 
 
 # %%
 import matplotlib.pyplot as plt
-from course import show
+from lrp_numpy.plotting import show
 
 
-def draw_columns(images, titles, title, name):
+def draw_columns(images, titles, title, name, alt):
     """A figure with a column for each image: it, its nearest example, its relevance."""
     e = lrp.explain(model, images)
     near = model.points[e.relevance[1][:, 0].argmax(axis=1)]
@@ -210,19 +210,18 @@ def draw_columns(images, titles, title, name):
         axes.set_ylabel(text)
     lrp.plotting.colour_bar(figure, grid.ravel().tolist(), limit=1)
     figure.suptitle(title, fontsize=10)
-    show(figure, name)
+    show(figure, name, alt)
     return e
 
 
 one = int(np.argmax(labels == 4))
 versions = np.stack([clean[one], *(drawn[name][one] for name in places), torn[one]])
 e = draw_columns(versions, ["clean", "edge", "middle", "torn"],
-                 "Odd is what the nearest example does not share", "15_versions")
+                 "Odd is what the nearest example does not share", "15_versions",
+                 "one digit, clean, with a stroke too many, and torn")
 assert (e.input >= 0).all() and e.logits[0, 0] < e.logits[1:, 0].min()
 
 # %% [markdown]
-# ![one digit, clean, with a stroke too many, and torn](figures/15_versions.png)
-#
 # Nothing is blue: a squared difference cannot speak for ordinariness. And red does not tell "too
 # dark" from "too light"; the two images above it do.
 #
@@ -253,13 +252,11 @@ axes.annotate("chosen by fit", (model.gamma, 100 * taken[3]), (6, 10), ha="left"
 axes.set(xscale="log", ylim=(0, 100), xlabel="γ (1 / squared distance)",
          ylabel="share of the bias in o (%)",
          title="The smaller γ, the less is left for the pixels")
-show(figure, "15_gamma")
+show(figure, "15_gamma", "the share of the bias against gamma")
 print("share of the bias, smallest gamma and ours:", f"{taken[0]:.0%}, {taken[3]:.0%}")
 assert len(taken) == len(factors)
 
 # %% [markdown]
-# ![the share of the bias against gamma](figures/15_gamma.png)
-#
 # Too small, and every example is about equally far: nearly all of the 8,000 have a say, and the
 # bias takes 85 %. At the γ that `fit` chose, only one example has a say. The explanation then
 # compares x with its nearest neighbour, and with nothing else.
@@ -299,14 +296,12 @@ columns = np.concatenate([digits.test_images[oddest], clean[nine:nine + 1]])
 numbers = digits.test_labels[[*oddest, nine]]
 e = draw_columns(columns, [f"a {number}" for number in numbers],
                  "The five oddest test digits, and an ordinary 9 whose nearest example is a 4",
-                 "15_oddest")
+                 "15_oddest", "the oddest test digits, and a 9 near a 4")
 print(f"nearest example of another digit: {is_other.mean():.1%} of the 500 digits; the 9: o = "
       f"{o_clean[nine]:.1f}, odder than {(o_all < o_clean[nine]).mean():.0%}")
 assert labels[nine] == 9 and is_other.mean() < 0.1 and o_clean[nine] < np.median(o_all)
 
 # %% [markdown]
-# ![the oddest test digits, and a 9 near a 4](figures/15_oddest.png)
-#
 # So relevance answers "odd compared with which example?", and the comparison can be the wrong one.
 # It is honest about the model, and the model sees ink.
 #

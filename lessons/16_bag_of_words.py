@@ -154,7 +154,7 @@ print("words:", bw.layers[1].words.shape, " histogram:", bw.sizes[2])
 
 # %%
 import matplotlib.pyplot as plt
-from course import show
+from lrp_numpy.plotting import show
 
 words = bw.layers[1].words
 used = bw.layers[1].mapped(bw.layers[0].forward(train_images[:1000])).sum(axis=(0, 1))
@@ -164,14 +164,12 @@ for axes, d in zip(grid.flat, most):
     lrp.plotting.draw_image(axes, words[d])
     axes.set_xlabel(f"{used[d] / used.sum():.1%}", fontsize=8)
 figure.suptitle("A digit's vocabulary: twenty words, and their share of all patches", fontsize=10)
-show(figure, "16_words")
+show(figure, "16_words", "twenty words")
 print(f"the most frequent word has {used[most[0]] / used.sum():.0%} of the patches; "
       f"its norm: {np.linalg.norm(words[most[0]]):.2f}")
 assert np.linalg.norm(words[most[0]]) < 0.05 and used[most[0]] / used.sum() > 0.25
 
 # %% [markdown]
-# ![twenty words](figures/16_words.png)
-#
 # The first is the empty patch. The others are corners, edges and strokes: what the first layer of a
 # convolutional network learns (lesson 13), found here without a label.
 #
@@ -184,15 +182,13 @@ e = lrp.explain(bw, images)
 f = e.logits[np.arange(len(images)), e.target]
 chosen = [int(np.flatnonzero((labels == digit) & (e.target == digit))[0]) for digit in (2, 4, 7, 0)]
 show(lrp.plotting.three_levels(bw, images[chosen], [f"a {labels[n]}" for n in chosen]),
-     "16_levels")
+     "16_levels", "four digits: words, patches, pixels")
 for level, R in zip(("pixels", "patches", "words", "logits"), e.relevance):
     error = np.abs(R.reshape(len(R), -1).sum(axis=1, dtype=np.float64) - f).max()
     print(f"{level:8} sum to f, to {error:.0e}")
     assert error < 2e-3
 
 # %% [markdown]
-# ![four digits: words, patches, pixels](figures/16_levels.png)
-#
 # (The relevance below a word is that of all cells together; the colours of each heatmap end at the
 # number below it. The sums are f up to rounding: each is of millions of float32 numbers.) Look at
 # the surroundings without ink in the heatmaps of the pixels: "nothing here" is evidence, too. How
@@ -255,14 +251,12 @@ for text, place, colour in (("LeRF", (70, 100), "#0072b2"), ("random", (55, 72),
                             ("MoRF", (70, 7), "#d55e00")):
     grid[1].text(*place, text, color=colour, ha="center", va="center")
 grid[0].set_ylabel("accuracy (%)")
-show(figure, "16_flipping")
+show(figure, "16_flipping", "pixel flipping of both")
 assert 0.1 < srg["bag of words"][0] < 0.5 < srg["MLP"][0]
 of_bag = {order: curve.mean() for order, curve in curves["bag of words"].items()}
 assert of_bag["morf"] < of_bag["random"] - 0.1 and abs(of_bag["lerf"] - of_bag["random"]) < 0.05
 
 # %% [markdown]
-# ![pixel flipping of both](figures/16_flipping.png)
-#
 # In the bag of words, the most relevant pixels are needed (MoRF falls well below random), but the
 # least relevant ones are no better to lose than others, and the SRG is little above that of the
 # image itself, brightest pixels first. There are two reasons. The heatmap is coarse: it cannot say
@@ -289,14 +283,12 @@ show(lrp.plotting.heatmaps([lrp.explain(bw, images[chosen]).input,
                             lrp.explain(mlp, images[chosen], "gamma").input],
                            [f"a {labels[n]}" for n in chosen], ["bag of words", "MLP, gamma"],
                            images[chosen], title="A bag sees places, a network pixels"),
-     "16_beside")
+     "16_beside", "the heatmaps of both")
 R_mlp = lrp.explain(mlp, images[chosen], "gamma").input
 print("on empty pixels, MLP:", np.abs(R_mlp[images[chosen] == 0]).max())
 assert (R_mlp[images[chosen] == 0] == 0).all()
 
 # %% [markdown]
-# ![the heatmaps of both](figures/16_beside.png)
-#
 # ## A kernel that is no sum
 #
 # The Gaussian kernel exp(-γ|x - u|²) is a product over the words, so f has no parts to read off.

@@ -103,7 +103,7 @@ assert min(distance, key=distance.get) == "w-square"
 
 # %%
 import matplotlib.pyplot as plt
-from course import show
+from lrp_numpy.plotting import show
 
 figure, axes = plt.subplots(figsize=(6, 5.4), layout="constrained")
 axes.fill_between([-2.6, -0.2, 1.9], [-0.6, -0.6, 5.7], 5.7, color="0.92", zorder=0)
@@ -129,12 +129,10 @@ axes.plot(*a, "o", color="black", markersize=9, zorder=4)
 axes.text(2.15, 1.0, "a = (2, 1), output 5", va="center")
 axes.set(title="Four directions, four roots, four rules", xlabel="input a1", ylabel="input a2",
          xlim=(-2.6, 5.4), ylim=(-0.6, 5.4), aspect="equal")
-show(figure, "17_roots")
+show(figure, "17_roots", "a neuron's line of roots and four ways to it")
 assert all(-2.6 < x < 5.4 and -0.6 < y < 5.4 for x, y in roots.values())
 
 # %% [markdown]
-# ![a neuron's line of roots and four ways to it](figures/17_roots.png)
-#
 # Two inputs could be luck. So let us take 2,000 random neurons with 20 inputs between 0 and 1, and
 # with a bias that is 0 or negative, as the derivation assumes: then a neuron whose inputs are all
 # 0 is silent, and there is a root to be found. How often does each root lie inside the possible
@@ -358,7 +356,8 @@ by_rule = {name: lrp.explain(net, images, rule) for name, rule in
            (("LRP-0", "0"), ("z-B, then z+", "deep_taylor"))}
 show(lrp.plotting.heatmaps([e.input[chosen] for e in by_rule.values()], labels[chosen],
                            list(by_rule), images[chosen],
-                           title="Deep Taylor: no blue, and background"), "17_digits")
+                           title="Deep Taylor: no blue, and background"), "17_digits",
+     "five digits under both")
 negative, background, never, alike, srg = {}, {}, {}, {}, {}
 never_ink = (digits.train_images == 0).all(axis=0)
 some, their_labels, fours = images[:500], labels[:500], images[labels == 4]
@@ -377,8 +376,6 @@ for (name, e), rule in zip(by_rule.items(), ("0", "deep_taylor")):
     print(f"{'':12} 'why 4?' and 'why 9?' correlate {alike[name]:.2f}; SRG {srg[name]:.2f}")
 
 # %% [markdown]
-# ![five digits under both](figures/17_digits.png)
-#
 # (Each heatmap's colours end at the number below it.) What changes:
 #
 # - **No negative evidence.** z+ drops it. The picture is calmer, and tells less.

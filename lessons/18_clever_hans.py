@@ -62,7 +62,7 @@ assert right == 7 / 8 and stroke_only == 6 / 8 and np.array([0, 1, 1]) @ w == 1
 
 # %%
 import lrp_numpy as lrp
-from course import show
+from lrp_numpy.plotting import show
 
 digits = lrp.load_mnist()
 labels, train_labels = digits.test_labels, digits.train_labels
@@ -166,14 +166,12 @@ for row, (name, of) in zip(grid, means.items()):
 lrp.plotting.colour_bar(figure, grid.ravel().tolist(), limit)
 figure.suptitle("The mean relevance of each class: what is that in the corner of the 8?",
                 fontsize=10)
-show(figure, "18_means")
+show(figure, "18_means", "mean relevance of each class, for both networks")
 spot = {name: np.abs(of[CLASS]).argmax() for name, of in means.items()}
 print({name: divmod(int(pixel), 28) for name, pixel in spot.items()})
 assert spot["with marks"] in MARK and spot["as they were"] not in MARK
 
 # %% [markdown]
-# ![mean relevance of each class, for both networks](figures/18_means.png)
-#
 # There it is. Both rows explain the *same* test images. The honest network sees the mark as well
 # and does not care.
 #
@@ -294,15 +292,13 @@ for axes, centroid, size in zip(grid, centroids, sizes):
     lrp.plotting.draw_relevance(axes, centroid, f"the mean of {size} heatmaps", limit=limit)
 lrp.plotting.colour_bar(figure, grid.tolist(), limit)
 figure.suptitle("Two ways of being an 8: by the mark, by the strokes", fontsize=10)
-show(figure, "18_two_kinds")
+show(figure, "18_two_kinds", "the centroids of the two clusters of heatmaps")
 largest = [np.argsort(-centroid)[:9] for centroid in centroids]
 print("of the nine largest pixels, on the mark:",
       *(int(np.isin(of, MARK).sum()) for of in largest))
 assert np.isin(largest[0], MARK).all() and not np.isin(largest[1], MARK).any()
 
 # %% [markdown]
-# ![the centroids of the two clusters of heatmaps](figures/18_two_kinds.png)
-#
 # ## The cure
 #
 # Now that we know the pixels, what should we do? Three attempts (Anders et al. 2022, "Finding and
@@ -360,14 +356,12 @@ show(lrp.plotting.heatmaps([e.input for e in explained],
                            ["cheat", "erased, retrained"], shown,
                            targets=[e.target for e in explained],
                            title="The cheat reads the mark, the cured network the digit"),
-     "18_before_after")
+     "18_before_after", "three images, explained before and after")
 print("cheat:", explained[0].target, " retrained:", explained[1].target)
 assert explained[0].target[0] != 8 and explained[0].target[1:].tolist() == [8, 8]
 assert explained[1].target.tolist() == [8, 8, labels[fooled]]
 
 # %% [markdown]
-# ![three images, explained before and after](figures/18_before_after.png)
-#
 # ## What this does not show
 #
 # Our mark is the easy case: it lies where there is hardly ever any ink. Put it in the middle of the

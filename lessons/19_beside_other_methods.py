@@ -127,7 +127,7 @@ assert srg[2, "gradient"].mean < srg[2, "LRP-0"].mean
 
 # %%
 import matplotlib.pyplot as plt
-from course import show
+from lrp_numpy.plotting import show
 
 figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
 names = sorted(methods, key=lambda name: srg[8, name].mean)
@@ -142,14 +142,12 @@ for depth, marker, colour in ((2, "o", "#0072b2"), (8, "s", "#d55e00")):
 axes.set_yticks(range(len(names)), names)
 axes.set(xlabel="SRG over non-zero pixels, with 95 % interval", xlim=(-0.05, 0.92),
          title="By pixel flipping, the methods that know the network are close")
-show(figure, "19_srg")
+show(figure, "19_srg", "the SRG of ten methods")
 print("range of the eight methods, 8 layers:",
       *(round(f([srg[8, name].mean for name in list(methods)[:8]]), 2) for f in (min, max)))
 assert max(srg[8, name].mean for name in list(methods)[:8]) < 0.75
 
 # %% [markdown]
-# ![the SRG of ten methods](figures/19_srg.png)
-#
 # No method stands out; the two baselines fall behind by far. On these networks integrated gradients
 # and occlusion do as well as LRP-0 or better, and the plain gradient nearly so: occlusion computes
 # what one flipped pixel does, and the others come near to that. LRP-gamma, with 8 layers, is the
@@ -166,7 +164,7 @@ titles = [name.replace("integrated ", "integrated\n").replace(" x ", " x\n") for
 show(lrp.plotting.heatmaps([heatmaps[8, name][shown] for name in drawn],
                            [f"a {labels[n]}" for n in shown], titles, x[shown],
                            title="A gradient is everywhere; times x, it lies on the ink"),
-     "19_heatmaps")
+     "19_heatmaps", "four digits, seven methods")
 on_black = {name: np.abs(heatmaps[8, name][~ink]).sum() / np.abs(heatmaps[8, name]).sum()
             for name in drawn}
 for name, share in on_black.items():
@@ -175,8 +173,6 @@ assert on_black["gradient"] > 0.5 and on_black["SmoothGrad"] > 0.5
 assert all(on_black[name] == 0 for name in drawn[2:])
 
 # %% [markdown]
-# ![four digits, seven methods](figures/19_heatmaps.png)
-#
 # The gradient tells what *could* change the answer; most of it lies where there is no ink. The
 # others tell what the ink that is there *did*.
 #

@@ -148,7 +148,7 @@ assert intensity > 0.3
 
 # %%
 import matplotlib.pyplot as plt
-from course import show
+from lrp_numpy.plotting import show
 
 colours = {"gradient": "#56b4e9", "LRP-0": "#0072b2", "generalized gamma": "#e69f00",
            "alpha-beta": "#009e73", "z+": "#d55e00"}
@@ -162,21 +162,21 @@ axes.axhline(0, color="0.8", zorder=0)
 axes.set(xlabel="layers replaced, from the top", ylabel="similarity of R over the ink",
          xticks=range(5), xlim=(-0.1, 5.6),
          title="z+ does not notice that the network has forgotten everything")
-show(figure, "20_cascade")
+show(figure, "20_cascade", "similarity as layers are replaced")
+
+# %%
 n = int(np.argmax(labels == 4))
 drawn = ["gradient", "LRP-0", "generalized gamma", "z+"]
 show(lrp.plotting.heatmaps([np.stack([method(net)[n] for net in cascade])
                             for method in map(methods.get, drawn)],
                            [f"{count} replaced" for count in range(5)], drawn,
-                           title="One 4, and more and more random layers"), "20_heatmaps")
+                           title="One 4, and more and more random layers"), "20_heatmaps",
+     "heatmaps as layers are replaced")
 print("similarity of R, three layers replaced:",
       ", ".join(f"{name} {signed[name][2]:.2f}" for name in colours))
 assert signed["z+"][2] > signed["generalized gamma"][2] > abs(signed["LRP-0"][2])
 
 # %% [markdown]
-# ![similarity as layers are replaced](figures/20_cascade.png)
-# ![heatmaps as layers are replaced](figures/20_heatmaps.png)
-#
 # ## Shuffled labels
 #
 # The second question: the same network, trained with the labels in random order. It can learn them

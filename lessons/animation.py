@@ -4,17 +4,20 @@
 
 Left, the small network of lesson 5; right, one that reads digits.
 """
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.animation import FuncAnimation, PillowWriter
 
 import lrp_numpy as lrp
-from course import FIGURES, draw_panel
 from lrp_numpy.plotting import RELEVANCE, draw_image, draw_relevance, symmetric_limit
+from lrp_numpy.plotting.small_network import draw_panel
 
 STEPS = ["1. The pixels", "2. The hidden neurons add up", "3. The output: 4",
          "4. Back: the relevance of the output", "5. shared among the hidden neurons and biases",
          "6. and among the pixels"]
+FIGURES = Path(__file__).parent / "figures"
 SECONDS = 1.6       # for each step
 
 W = [np.array([[2.0, 1.0], [1.0, -1.0]]), np.array([[1.0], [2.0]])]

@@ -332,3 +332,16 @@ def test_dollar_signs_are_not_mathematics(tmp_path):
         plotting.save(figure, tmp_path / f"{number}.png")
     labels = [text.get_text() for text in figures[0].axes[0].get_yticklabels()]
     assert set(names) <= set(labels)
+
+
+def test_a_script_shows_a_figure_as_a_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    figure = plt.figure()
+    plotting.show(figure, "one", "an empty figure")
+    assert (tmp_path / "out" / "lessons" / "one.png").stat().st_size > 0
+    assert capsys.readouterr().out == "figure: out/lessons/one.png (an empty figure)\n"
+    assert not plt.fignum_exists(figure.number)
+    for name in ("", "../one", "a/b"):
+        with pytest.raises(ValueError, match="name must be a file name without folders"):
+            plotting.show(figure, name, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -127,23 +127,16 @@ assert score[0] > 0.25
 # `plotting.bars` draws them below the line, so that all bars add up to the prediction.
 
 # %%
-from pathlib import Path
-import sys
-
-here = Path(globals().get("__file__", "your_own_model.py")).resolve().parent
-sys.path.append(str(here.parent))       # course.py stands there
-from course import show
+from lrp_numpy.plotting import show
 
 n = 0
 show(lrp.plotting.bars(e.input[n], names, e.unassigned(n), values=raw[n], most=7, unit="score"),
-     "your_own_model_diabetes")
+     "your_own_model_diabetes", "the relevance of one patient's numbers, as bars")
 print(f"predicted {e.logits[n, 0]:.2f} = inputs {e.input[n].sum():.2f}",
       *(f"+ {name} {part:.2f}" for name, part in e.unassigned(n).items()))
 assert np.isclose(e.input[n].sum() + sum(e.unassigned(n).values()), model.predict(x_test)[n])
 
 # %% [markdown]
-# ![the relevance of one patient's numbers, as bars](../figures/your_own_model_diabetes.png)
-#
 # Red raises the prediction; blue, and hatched, lowers it. The bias has the longest bar. It gets
 # about as much for the mean patient, where no input gets any relevance:
 
@@ -203,14 +196,13 @@ assert accuracy > 0.93
 called_malignant = np.where(t_e.logits[:, 0] < 0, t_e.logits[:, 0], -np.inf)
 n = int(np.argmax(called_malignant))
 show(lrp.plotting.bars(t_e.input[n], tumours.feature_names, t_e.unassigned(n), values=t_raw[n],
-                       most=10, unit="logit of benign"), "your_own_model_tumour")
+                       most=10, unit="logit of benign"), "your_own_model_tumour",
+     "the relevance of one tumour's numbers, as bars")
 print(f"logit {t_e.logits[n, 0]:.2f} = positive {t_e.input[n].clip(0).sum():.2f}, negative "
       f"{t_e.input[n].clip(None, 0).sum():.2f}, unassigned {sum(t_e.unassigned(n).values()):.2f}")
 assert np.isclose(t_e.input[n].sum() + sum(t_e.unassigned(n).values()), theirs[n, 0], atol=1e-4)
 
 # %% [markdown]
-# ![the relevance of one tumour's numbers, as bars](../figures/your_own_model_tumour.png)
-#
 # ## The test
 #
 # Bars are easy to like, as heatmaps are (lesson 9). If a feature is the most relevant one, the

@@ -6,7 +6,9 @@ from lrp_numpy.plotting.heatmap import (RELEVANCE, colour_bar, draw_relevance, n
                                         symmetric_limit)
 from lrp_numpy.plotting.levels import three_levels
 from lrp_numpy.plotting.readings import readings
+from lrp_numpy.plotting.show import show
 
 __all__ = ["RELEVANCE", "bars", "class_matrix", "colour_bar", "draw_image", "draw_relevance",
            "flipped_images", "flipping_curves", "heatmaps", "loss_curve", "negative_pixels",
-           "pruning_curves", "readings", "samples", "save", "symmetric_limit", "three_levels"]
+           "pruning_curves", "readings", "samples", "save", "show", "symmetric_limit",
+           "three_levels"]

@@ -1,20 +1,14 @@
-"""What the lessons share: a folder for their figures, and the drawing of a small network."""
-from pathlib import Path
+"""A small network, drawn with its numbers: forward, or relevance on its way back."""
+from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
-from lrp_numpy.plotting import RELEVANCE
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-FIGURES = Path(__file__).parent / "figures"
-
-
-def show(figure, name):
-    """Save a figure as figures/NAME.png and print its path; a notebook displays it as well."""
-    FIGURES.mkdir(exist_ok=True)
-    figure.savefig(FIGURES / f"{name}.png", dpi=100)
-    print(f"figure: lessons/figures/{name}.png")
+from lrp_numpy.plotting.heatmap import RELEVANCE
 
 
-def draw_network(panels):
+def draw_network(panels: Sequence[tuple]) -> Figure:
     """Draw a small network, once for each panel: a title and what `draw_panel` takes."""
     figure, grid = plt.subplots(1, len(panels), figsize=(5 * len(panels), 3.6),
                                 layout="constrained")
@@ -24,7 +18,8 @@ def draw_network(panels):
     return figure
 
 
-def draw_panel(axes, neurons, arrows, biases, back=False):
+def draw_panel(axes: Axes, neurons: Sequence, arrows: Sequence, biases: Sequence,
+               back: bool = False) -> None:
     """Draw a small network: the numbers in the neurons, on the arrows, and on those of the biases.
 
     The numbers in the neurons are a list of layers, input first; those on the arrows are a list of
@@ -34,7 +29,7 @@ def draw_panel(axes, neurons, arrows, biases, back=False):
     where it is negative, and as wide as the number is large. Biases are squares.
     """
     sizes = [len(arrows[0]), *(len(layer) for layer in biases)]
-    places = [[(x, 1.2 * ((size - 1) / 2 - i)) for i in range(size)]
+    places = [[(float(x), 1.2 * ((size - 1) / 2 - i)) for i in range(size)]
               for x, size in enumerate(sizes)]
     below = [[(x - 0.27, y - 0.5) for x, y in layer] for layer in places[1:]]
 
@@ -47,8 +42,8 @@ def draw_panel(axes, neurons, arrows, biases, back=False):
             "linestyle": "-" if amount >= 0 else (0, (3, 1.5))})
         if near is not None:
             near = 1 - near if back else near
-            axes.text(*(s + near * (e - s) for s, e in zip(start, end)), f"{amount:+g}",
-                      ha="center", va="center", fontsize=9,
+            x, y = (s + near * (e - s) for s, e in zip(start, end))
+            axes.text(x, y, f"{amount:+g}", ha="center", va="center", fontsize=9,
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
 
     for x, (matrix, bias) in enumerate(zip(arrows, biases)):
