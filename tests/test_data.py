@@ -92,8 +92,8 @@ def header(*shape):
     (0, b"", "is truncated: 4 bytes expected, 0 found"),
     (0, CONTENTS[NAMES[0]][:-1], "is truncated: 5488 bytes expected, 5487 found"),
     (0, CONTENTS[NAMES[0]] + b"\0", "has more than the 5488 bytes that its header declares"),
-    (0, gzip.compress(CONTENTS[NAMES[0]])[:-500], "cannot be read"),
-    (0, gzip.compress(CONTENTS[NAMES[0]])[:10], "cannot be read"),
+    (0, gzip.compress(CONTENTS[NAMES[0]], mtime=0)[:-500], "cannot be read"),
+    (0, gzip.compress(CONTENTS[NAMES[0]], mtime=0)[:10], "cannot be read"),
     (0, b"\x1f\x8bnonsense", "cannot be read"),
     (0, b"<html>not found</html>", "is not an IDX file"),
     (0, b"\0\0\x0d\3" + CONTENTS[NAMES[0]][4:], "0 0 8 3 or 0 0 8 1, got 0 0 13 3"),
@@ -252,7 +252,7 @@ def test_the_cache_is_checked(server, tmp_path):
     assert cached(tmp_path) == sorted(NAMES[1:])
 
 
-whole = gzip.compress(CONTENTS[NAMES[0]])
+whole = gzip.compress(CONTENTS[NAMES[0]], mtime=0)
 changed = CONTENTS[NAMES[0]][:-1] + b"?"
 
 
