@@ -129,11 +129,12 @@ def test_each_row_is_dealt_once(number):
 @is_compiled
 @pytest.mark.usefixtures("four_threads")
 def test_who_is_slow_gets_less():
-    """The caller is a thousand times slower than its helpers, once these are awake."""
+    """The caller is a thousand times slower than its helpers, once these are awake. On a busy
+    machine it may get no row at all: they can be done before it runs."""
     number = 400
     counts, who = np.zeros(number, np.int64), np.full(number, -1)
     share(count, number, MUCH, counts, who, np.array([20_000_000, 20_000, 20_000, 20_000]))
-    assert (counts == 1).all() and 0 < (who == 0).sum() < number / 4
+    assert (counts == 1).all() and (who == 0).sum() < number / 4
 
 
 @pytest.mark.usefixtures("four_threads")
