@@ -49,6 +49,14 @@ def stage(folder):
         jupytext.write(notebook(lesson), lesson.with_suffix(".ipynb"))
 
 
+def make_accessible(out):
+    """What the theme leaves out: the level of its captions, and code that keys can scroll."""
+    for page in out.rglob("*.html"):
+        page.write_text(page.read_text().replace(
+            'class="caption" role="heading"', 'class="caption" role="heading" aria-level="2"'
+            ).replace("<pre>", '<pre tabindex="0">'))
+
+
 def build(out=ROOT / "out" / "site"):
     """Makes the site in `out`; raises CalledProcessError if a lesson or a link is broken."""
     shutil.rmtree(out, ignore_errors=True)
@@ -56,6 +64,7 @@ def build(out=ROOT / "out" / "site"):
         stage(Path(folder))
         subprocess.run([sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-j", "2",
                         "-b", "html", folder, str(out)], check=True)
+    make_accessible(out)
     print(out / "index.html")
 
 
