@@ -5,6 +5,7 @@ import warnings
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import lrp_numpy as lrp
 from lrp_numpy import composites, dialects, evaluation, plotting, rules, training
@@ -146,7 +147,7 @@ GOOD = {
                                                  target=None)),
     "samples": (plotting.samples, dict(images=X, labels=LABELS, predictions=LABELS)),
     "loss_curve": (plotting.loss_curve, dict(loss=R[0], epochs=1, title="")),
-    "show": (plotting.show, dict(figure=plt.figure(), name="one", alt="an empty figure")),
+    "show": (plotting.show, dict(figure=Figure(), name="one", alt="an empty figure")),
     "class_matrix": (plotting.class_matrix, dict(means=RNG.normal(size=(2, 2, 9)), dots=False)),
     "bars": (plotting.bars, dict(R=R[0], names=list("abcdefghi"), unassigned={"bias": 0.5},
                                  values=X[0], most=3, unit="years")),
