@@ -19,6 +19,7 @@ def lesson(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lesson")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        plt.close("all")
         names = runpy.run_path(str(LESSONS / "12_broken_lrp.py"))
     assert not plt.get_fignums()
     assert {path.name for path in (folder / "out" / "lessons").iterdir()} == {
