@@ -19,6 +19,9 @@ LESSONS = sorted((ROOT / "lessons").glob("[0-9]*.py"))
 EXAMPLES = sorted((ROOT / "lessons" / "examples").glob("*.py"))
 README = (ROOT / "README.md").read_text()
 COURSE = (ROOT / "lessons" / "README.md").read_text()
+GUIDE = sorted((ROOT / "lessons" / "guide").glob("*.md"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "lessons").glob("*.md")), *GUIDE,
+         *sorted((ROOT / "lessons" / "teachers").glob("*.md")), *sorted((ROOT / "tests").rglob("*.md"))]
 
 
 def run(*command, cwd, **environment):
@@ -74,13 +77,26 @@ def test_the_tables_of_contents_are_complete():
         number_and_title = re.match(r"# # (.*)", cells(lesson)[0][1])[1]
         question = re.search(r"\*\*Question\.\*\* (.*)", lesson.read_text())[1]
         assert f"| [{number_and_title}]({lesson.name}) | {question} |" in COURSE
-        assert f"| [{number_and_title}](lessons/{lesson.name}) | {question} |" in README
+        assert f"[{number_and_title}](lessons/{lesson.name})" in README
     for example in EXAMPLES:
         assert f"(examples/{example.name})" in COURSE
         assert f"(lessons/examples/{example.name})" in README
-    for text, folder in ((README, ROOT), (COURSE, ROOT / "lessons")):
-        for target in re.findall(r"\]\(([^)]*)\)", text):
-            assert target.startswith("https://") or (folder / target).exists(), target
+    for page in GUIDE:
+        assert f"(lessons/guide/{page.name})" in README
+
+
+def test_the_readme_is_a_front_door():
+    """As long as one reads standing; its lessons stand in the order of the course."""
+    assert len(README.splitlines()) <= 150
+    order = re.compile(r"(\d\d_\w+)\.py\) (?:·|\|)")
+    assert order.findall(README) == re.findall(r"^\| \[.*?\]\((\d\d_\w+)\.py\)", COURSE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_no_link_leads_nowhere(page):
+    for target in re.findall(r"\]\(([^)\s]*)\)", page.read_text()):
+        file = target.partition("#")[0]
+        assert target.startswith("https://") or (page.parent / file).exists(), target
 
 
 def test_the_readme_s_snippet_prints_what_it_says(tmp_path):
