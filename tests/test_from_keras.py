@@ -254,7 +254,7 @@ def test_models_that_do_not_know_their_input(keras):
     for first in (layers.MaxPooling2D(2), layers.Conv2D(3, 2)):
         model = keras.Sequential([keras.Input((None, None, 1)), first])
         with pytest.raises(ValueError, match="model must know the shape of the images that it takes"
-                                             "; layer 0 takes images, got None for a "):
+                                             "; layer 0, a .*2D, needs it, got None"):
             lrp.from_keras(model)
     model = keras.Sequential([layers.Rescaling(2.0), layers.Dense(3)])
     model.layers[1].build((None, 4))

@@ -218,6 +218,35 @@ def test_batchnorm_is_folded(nn, name, dtype):
     assert_same(net, x, theirs, atol=2e-5 if dtype == np.float32 else None)
 
 
+@both_types
+@pytest.mark.parametrize("activation", ["relu", "gelu", "Tanh"])
+@pytest.mark.parametrize("heads, bias", [(1, True), (3, True), (2, False)])
+@pytest.mark.parametrize("norm_first", [True, False])
+def test_encoders_of_torch(nn, norm_first, heads, bias, activation, dtype, tmp_path):
+    """Alone, in a Sequential, in a TransformerEncoder; saved, too; all weights random."""
+    import torch
+
+    def encoder():
+        return nn.TransformerEncoderLayer(
+            12, heads, 20, norm_first=norm_first, bias=bias, batch_first=True,
+            activation=nn.Tanh() if activation == "Tanh" else activation)
+
+    last = nn.LayerNorm(12, elementwise_affine=False) if heads == 3 else None
+    model = nn.Sequential(
+        nn.Linear(5, 12), nn.GELU(), encoder(), nn.Dropout(), nn.Sequential(encoder()),
+        nn.TransformerEncoder(encoder(), 2, last, enable_nested_tensor=False),
+        nn.LayerNorm(12, bias=bias), nn.Flatten(), nn.Linear(7 * 12, 3))
+    with torch.no_grad():
+        for one in model.parameters():
+            one.normal_(0, 0.5)
+    x = rows(35, dtype)
+    theirs = answers(model, x.reshape(-1, 7, 5))
+    net = lrp.from_torch(model, shape=(7, 5))
+    assert_same(net, x, theirs)
+    net.save(tmp_path / "net.npz")
+    assert_same(lrp.Network.load(tmp_path / "net.npz"), x, theirs)
+
+
 def images_of_torch(nn):
     """{name: (shape, layers)}: written otherwise than ours, and the same in effect."""
     return {
@@ -547,6 +576,30 @@ def without_statistics(norm):
     return norm
 
 
+def encoder(nn, **options):
+    return nn.TransformerEncoderLayer(6, 2, 5, batch_first=True, **options)
+
+
+def sine():
+    import torch
+
+    return torch.sin
+
+
+def with_a_hook(layer):
+    layer.linear1.register_forward_hook(lambda *_: None)
+    return layer
+
+
+def with_a_norm_of_its_own(nn, layer):
+    class Louder(nn.LayerNorm):
+        def forward(self, a):
+            return 2 * super().forward(a)
+
+    layer.norm2 = Louder(6)
+    return layer
+
+
 REFUSED_OF_TORCH = {
     "layer 1 must be Linear, Conv2d.*at the end, Softmax or LogSoftmax, got Hardswish":
         lambda nn: [nn.Linear(3, 2), nn.Hardswish()],
@@ -576,7 +629,7 @@ REFUSED_OF_TORCH = {
         lambda nn: [nn.Linear(3, 2), nn.ReLU(), nn.Tanh()],
     "layer 1 must be the last to be Softmax, got more behind it":
         lambda nn: [nn.Linear(3, 2), nn.Softmax(dim=1), nn.Linear(2, 2)],
-    r"shape must be \(C, H, W\).*layer 1 takes images.*got None for a Conv2d":
+    r"shape must be \(C, H, W\).*layer 1, a Conv2d, needs it, got None":
         lambda nn: [nn.Dropout(), nn.Conv2d(1, 2, 3)],
     "layer 0: dilation of Conv2d must be 1, got 2": lambda nn: [nn.Conv2d(1, 2, 3, dilation=2)],
     "layer 0: groups of Conv2d must be 1, got 2": lambda nn: [nn.Conv2d(2, 2, 3, groups=2)],
@@ -609,6 +662,23 @@ REFUSED_OF_TORCH = {
         lambda nn: [nn.AvgPool2d(2, divisor_override=3)],
     "layer 0: start_dim of Flatten must be 1, got 2": lambda nn: [nn.Flatten(2)],
     "layer 0: end_dim of Flatten must be -1, got 2": lambda nn: [nn.Flatten(1, 2)],
+    r"layer 0: normalized_shape of LayerNorm must be \(D,\).*got \(7, 6\)":
+        lambda nn: [nn.LayerNorm((7, 6))],
+    "layer 1 must follow a layer with weights that has no activation yet, got Tanh":
+        lambda nn: [nn.LayerNorm(3), nn.Tanh()],
+    "layer 0, self_attn: batch_first of MultiheadAttention must be True, got False":
+        lambda nn: [nn.TransformerEncoderLayer(6, 2, 5)],
+    "layer 0: activation must be relu, gelu or one of ReLU.*got <built-in method sin":
+        lambda nn: [encoder(nn, activation=sine())],
+    "layer 0: activation must be relu.*got Hardswish":
+        lambda nn: [encoder(nn, activation=nn.Hardswish())],
+    "layer 0, activation: approximate of GELU must be 'none', got 'tanh'":
+        lambda nn: [encoder(nn, activation=nn.GELU("tanh"))],
+    "layer 0, linear1 must have no forward hook": lambda nn: [with_a_hook(encoder(nn))],
+    "layer 0: norm2 must be a layer of torch.nn, got .*Louder.*a forward of its own":
+        lambda nn: [with_a_norm_of_its_own(nn, encoder(nn))],
+    "its tokens.*layer 0, a TransformerEncoderLayer, needs it, got None":
+        lambda nn: [encoder(nn)],
     "layer 0: weight must be float32 or float64, got bfloat16":
         lambda nn: [nn.Linear(3, 2).bfloat16()],
     "layers must hold at least one layer, got none": lambda nn: []}
@@ -616,7 +686,7 @@ REFUSED_OF_TORCH = {
 
 @pytest.mark.parametrize("message", REFUSED_OF_TORCH)
 def test_what_is_refused_of_torch(nn, message):
-    takes_images = message.startswith(("layer 0: ", "layer 1: W", "layer 1: its"))
+    takes_images = message.startswith(("layer 0: ", "layer 1: W", "layer 1: its", "layer 0, "))
     with pytest.raises(ValueError, match=message):
         lrp.from_torch(nn.Sequential(*REFUSED_OF_TORCH[message](nn)),
                        (1, 7, 7) if takes_images else None)

@@ -21,7 +21,8 @@ README = (ROOT / "README.md").read_text()
 COURSE = (ROOT / "lessons" / "README.md").read_text()
 GUIDE = sorted((ROOT / "lessons" / "guide").glob("*.md"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "lessons").glob("*.md")), *GUIDE,
-         *sorted((ROOT / "lessons" / "teachers").glob("*.md")), *sorted((ROOT / "tests").rglob("*.md"))]
+         *sorted((ROOT / "lessons" / "teachers").glob("*.md")),
+         *sorted((ROOT / "tests").rglob("*.md"))]
 
 
 def run(*command, cwd, **environment):
@@ -88,8 +89,8 @@ def test_the_tables_of_contents_are_complete():
 def test_the_readme_is_a_front_door():
     """As long as one reads standing; its lessons stand in the order of the course."""
     assert len(README.splitlines()) <= 150
-    order = re.compile(r"(\d\d_\w+)\.py\) (?:·|\|)")
-    assert order.findall(README) == re.findall(r"^\| \[.*?\]\((\d\d_\w+)\.py\)", COURSE, re.MULTILINE)
+    course = re.findall(r"^\| \[.*?\]\((\d\d_\w+)\.py\)", COURSE, re.MULTILINE)
+    assert re.findall(r"(\d\d_\w+)\.py\) (?:·|\|)", README) == course
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)

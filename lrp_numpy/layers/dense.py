@@ -133,15 +133,16 @@ class Flatten(Layer):
 
 @dataclass(frozen=True, eq=False)
 class Unflatten(Flatten):
-    """Rows (N, C H W) reshaped to images (N, *shape): the first layer of a network for images."""
-    shape: tuple        # (C, H, W)
+    """Rows (N, C H W) reshaped to images (N, C, H, W), or rows (N, T D) to tokens (N, T, D): the
+    first layer of a network for these."""
+    shape: tuple        # (C, H, W) or (T, D)
 
     @property
     def in_shape(self) -> Shape:
         sides = self.shape
-        if not isinstance(sides, tuple) or len(sides) != 3 or any(
+        if not isinstance(sides, tuple) or len(sides) not in (2, 3) or any(
                 not isinstance(side, (int, np.integer)) or side < 1 for side in sides):
-            raise ValueError("shape must be (C, H, W), three integers of at least 1, got "
+            raise ValueError("shape must be (C, H, W) or (T, D), integers of at least 1, got "
                              f"{sides!r}")
         return (math.prod(sides),)
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lrp_numpy.layers import AvgPool2D, Conv2D, Flatten, Layer, MaxPool2D, Permute
+from lrp_numpy.layers import AvgPool2D, Conv2D, Flatten, Layer, LayerNorm, MaxPool2D, Permute
 from lrp_numpy.layers.activations import LEAKY_RELU, leaky_relu_name
 from lrp_numpy.models.canonize import fold_batchnorm
 from lrp_numpy.network import Network, run
@@ -63,8 +63,7 @@ def assemble(steps: Sequence[Step], layers: Sequence[Layer], shape_is_missing: s
         if _takes_images(step) and (shape is None or len(shape) == 1):
             if type(ours) is Flatten:
                 continue        # rows are flat
-            raise ValueError(f"{shape_is_missing}; layer {place} takes images, got {shape} for a "
-                             f"{name}")
+            raise ValueError(f"{shape_is_missing}; layer {place}, a {name}, needs it, got {shape}")
         try:
             for layer in [ours] if isinstance(ours, Layer) else ours(shape):
                 shape = _behind(layer, shape)
@@ -97,7 +96,8 @@ def _activate(place, name, activation, layers):
     number = len(layers) - 1
     while number >= 0 and type(layers[number]) in moves:
         number -= 1
-    if number < 0 or not layers[number].parameters or layers[number].activation != "identity":
+    if (number < 0 or not layers[number].parameters or type(layers[number]) is LayerNorm
+            or layers[number].activation != "identity"):
         raise ValueError(f"layer {place} must follow a layer with weights that has no activation "
                          f"yet, got {name}")
     layers[number] = replace(layers[number], activation=activation)

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from lrp_numpy.layers import AvgPool2D, BatchNorm, Dense, Flatten, MaxPool2D, Unflatten
-from lrp_numpy.models.convert import (Step, adaptive_pool, assemble, compare, leaky_relu, pair,
-                                      same_padding, square_convolution, square_pool,
-                                      without_last_activation)
+from lrp_numpy.models.convert import (ONLY_AT_THE_END, Step, adaptive_pool, assemble, compare,
+                                      leaky_relu, pair, same_padding, square_convolution,
+                                      square_pool, without_last_activation)
+from lrp_numpy.models.encoder_of_torch import encoder_layer, layer_norm
 from lrp_numpy.network import Network
 from lrp_numpy.utils.foreign import full_name, known_name, loaded
 from lrp_numpy.utils.types import Shape
@@ -19,7 +20,7 @@ ACTIVATIONS = {"ReLU": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "LeakyReLU"
                "ELU": "elu", "SELU": "selu", "GELU": "gelu", "SiLU": "silu",
                "Softplus": "softplus", "Softmax": "softmax", "LogSoftmax": "log_softmax"}
 LAYERS = ("Linear", "Conv2d", "BatchNorm1d", "BatchNorm2d", "MaxPool2d", "AvgPool2d",
-          "AdaptiveAvgPool2d", "Flatten")
+          "AdaptiveAvgPool2d", "Flatten", "LayerNorm", "TransformerEncoderLayer")
 ALLOWED = ", ".join([*LAYERS, *ACTIVATIONS][:-2]) + (
     ", Dropout, Identity or, at the end, Softmax or LogSoftmax")
 
@@ -31,6 +32,8 @@ OPTIONS: dict[str, dict[str, tuple]] = {
     "MaxPool2d": {"padding": (0,), "dilation": (1,), "ceil_mode": (False,),
                   "return_indices": (False,)},
     "AvgPool2d": {"padding": (0,), "ceil_mode": (False,), "divisor_override": (None,)},
+    "MultiheadAttention": {"batch_first": (True,), "bias_k": (None,), "bias_v": (None,),
+                           "add_zero_attn": (False,)},
     "Flatten": {"start_dim": (1,), "end_dim": (-1,)},
     "ELU": {"alpha": (1,)},
     "GELU": {"approximate": ("none",)},
@@ -38,8 +41,9 @@ OPTIONS: dict[str, dict[str, tuple]] = {
     "Softmax": {"dim": (1, -1, None)},
     "LogSoftmax": {"dim": (1, -1, None)}}
 
-METHODS = ("forward", "__call__", "_call_impl", "_wrapped_call_impl", "_conv_forward", "__iter__",
-           "__getattr__")           # that decide what a module computes, or what is read of it
+# What decides what a module computes, or what is read of it
+METHODS = ("forward", "__call__", "_call_impl", "_wrapped_call_impl", "_conv_forward", "_sa_block",
+           "_ff_block", "__iter__", "__getattr__")
 # Hooks that write a layer's weight just before it is used: (module, class)
 WEIGHT_HOOKS = {("torch.nn.utils.weight_norm", "WeightNorm"),
                 ("torch.nn.utils.spectral_norm", "SpectralNorm"),
@@ -49,9 +53,10 @@ WEIGHT_HOOKS = {("torch.nn.utils.weight_norm", "WeightNorm"),
 def from_torch(sequential: Any, shape: Shape | None = None) -> Network:
     """A network that computes what a torch.nn.Sequential computes when it predicts (eval).
 
-    Linear, Conv2d, pooling, Flatten and activations, also in nested Sequentials: OPTIONS and LAYERS
-    above. shape: (C, H, W) of one image if the network takes images (which still enter as rows),
-    None if it takes rows; a Flatten of rows is then skipped. BatchNorm is folded into the layer
+    Linear, Conv2d, pooling, Flatten, LayerNorm, TransformerEncoderLayer and activations, also in
+    nested Sequentials and in a TransformerEncoder: OPTIONS and LAYERS above. shape: (C, H, W) of
+    one image, or (T, D) of its tokens, if the network takes these (which still enter as rows), None
+    if it takes rows; a Flatten of rows is then skipped. BatchNorm is folded into the layer
     beside it, see `canonize.fold_batchnorm`. Dropout and Identity, which do nothing at prediction
     time, are skipped, and so is a final Softmax, LogSoftmax or Sigmoid: the logit before it is
     explained. An activation after MaxPool2d is moved before it, with the same result. Weights under
@@ -74,8 +79,8 @@ def from_torch(sequential: Any, shape: Shape | None = None) -> Network:
             [Step(place, name, _ours(place, name, module, torch), module)
              for place, name, module in _flat(sequential, torch)])
         net = assemble(steps, [] if shape is None else [Unflatten(shape)],
-                       "shape must be (C, H, W), the sides of one image, such as in "
-                       "from_torch(sequential, shape=(1, 28, 28))")
+                       "shape must be (C, H, W), the sides of one image, or (T, D), its tokens, "
+                       "such as in from_torch(sequential, shape=(1, 28, 28))")
         sides = (net.sizes[0],) if shape is None else shape
         compare(net, lambda x: _logits(torch, sequential, end, x.reshape(-1, *sides)))
     return net
@@ -85,9 +90,14 @@ def _flat(model, torch, above=""):
     """(place, name, module) of each layer that has an effect; one that is used twice comes twice.
     """
     _check_hooks(above.rstrip("."), model)
-    for number, module in enumerate(model):
-        place, name = f"{above}{number}", known_name(module, torch.nn, METHODS)
-        if name == "Sequential":
+    if isinstance(model, torch.nn.TransformerEncoder):
+        modules = [(f"layers.{number}", one) for number, one in enumerate(model.layers)]
+        modules += [] if model.norm is None else [("norm", model.norm)]
+    else:
+        modules = [(str(number), one) for number, one in enumerate(model)]
+    for path, module in modules:
+        place, name = f"{above}{path}", known_name(module, torch.nn, METHODS)
+        if name in ("Sequential", "TransformerEncoder"):
             yield from _flat(module, torch, f"{place}.")
             continue
         if name in NO_EFFECT:
@@ -102,12 +112,7 @@ def _ours(place, name, module, torch):
         own = f"{full_name(module)}, which has a forward of its own"
         raise ValueError(f"layer {place} must be {ALLOWED}, got {name or own}")
     _check_hooks(place, module)
-    for option, allowed in OPTIONS.get(name, {}).items():
-        value = getattr(module, option)
-        one = value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
-        if one not in allowed:
-            raise ValueError(f"layer {place}: {option} of {name} must be {allowed[0]!r}, got "
-                             f"{one!r}")
+    _check_options(place, name, module)
     if name == "LeakyReLU":
         return leaky_relu(place, module.negative_slope)
     if name in ACTIVATIONS:
@@ -124,11 +129,19 @@ def _ours(place, name, module, torch):
                                            images)]
     if name in ("BatchNorm1d", "BatchNorm2d"):
         return _batchnorm(place, name, module, torch)
+
+    def read(part, tensor):
+        return _array(place, part, tensor, torch)
+
+    if name == "LayerNorm":
+        return layer_norm(place, module, read)
+    if name == "TransformerEncoderLayer":
+        activation = _check_parts(place, module, torch)
+        return lambda _: encoder_layer(place, module, activation, read)
     for hook in module._forward_pre_hooks.values():
         hook(module, ())        # it writes the weight: see WEIGHT_HOOKS
-    W = _array(place, "weight", module.weight, torch)
-    b = (np.zeros(len(W), W.dtype) if module.bias is None else
-         _array(place, "bias", module.bias, torch))
+    W = read("weight", module.weight)
+    b = np.zeros(len(W), W.dtype) if module.bias is None else read("bias", module.bias)
     if name == "Linear":
         return Dense(W.T, b, "identity")                            # torch has (K, D)
     return lambda images: [square_convolution(W.swapaxes(0, 1), b, pair(module.stride),
@@ -167,6 +180,38 @@ def _array(place, name, tensor, torch):
     if kind not in ("float32", "float64"):
         raise ValueError(f"layer {place}: {name} must be float32 or float64, got {kind}")
     return tensor.detach().cpu().numpy()
+
+
+def _check_parts(place, encoder, torch):
+    """The name of the activation of a TransformerEncoderLayer, whose parts must be torch's own."""
+    for path, part in encoder.named_modules():
+        name = known_name(part, torch.nn, METHODS)
+        if path and name is None:
+            raise ValueError(f"layer {place}: {path} must be a layer of torch.nn, got "
+                             f"{full_name(part)}, which has a forward of its own")
+        if path:
+            _check_hooks(f"{place}, {path}", part)
+            _check_options(f"{place}, {path}", name, part)
+    activation = encoder.activation
+    if isinstance(activation, torch.nn.Module):
+        name = known_name(activation, torch.nn, METHODS)
+        ours = _ours(f"{place}, activation", name, activation, torch) if name in ACTIVATIONS else ""
+    else:
+        functions = torch.nn.functional
+        ours = {functions.relu: "relu", functions.gelu: "gelu"}.get(activation, "")
+    if not ours or ours in ONLY_AT_THE_END:
+        raise ValueError(f"layer {place}: activation must be relu, gelu or one of "
+                         f"{', '.join(list(ACTIVATIONS)[:-2])}, got {activation!r}")
+    return ours
+
+
+def _check_options(place, name, module):
+    for option, allowed in OPTIONS.get(name, {}).items():
+        value = getattr(module, option)
+        one = value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
+        if one not in allowed:
+            raise ValueError(f"layer {place}: {option} of {name} must be {allowed[0]!r}, got "
+                             f"{one!r}")
 
 
 def _check_hooks(place, module):
