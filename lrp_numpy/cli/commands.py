@@ -15,8 +15,11 @@ from lrp_numpy.cli import draw, report, tables
 from lrp_numpy.cli.job import (Job, explained_network, load_digits, output_folder, print_written,
                                rule_file_name, rule_title, start, train_and_save, train_network)
 from lrp_numpy.datasets.handwriting import reading
+from lrp_numpy.page.assemble import check_network_of_page, write_page
 from lrp_numpy.utils.files import write_text, atomic_write
 from lrp_numpy.utils.labels import predicted_labels
+
+FIRST = 8       # of the page's digits, two of each: a 4
 
 LEGEND = """
 confidence: (top1 - top2) / top1 of the logits. IFRC, UFRC: the confidence after the most relevant
@@ -144,9 +147,25 @@ def run_draw(options: argparse.Namespace) -> None:
         print_written([board.save(options.picture)])
 
 
+def run_page(options: argparse.Namespace) -> None:
+    """Write the page that explains itself."""
+    job = start(options)
+    net, (images, labels) = explained_network(job), job.digits[2:]
+    check_network_of_page(net)      # before training
+    train_network(job)
+    net = explained_network(job)
+    chosen = [place for digit in range(10) for place in np.flatnonzero(labels == digit)[:2]]
+    size = "-".join(map(str, net.sizes))
+    made = (f"The network: {size}, {net.layers[0].activation}; it reads "
+            f"{training.accuracy(net, images, labels):.1%} of {len(images):,} test digits.")
+    written = write_page(job.out / "page.html", net, images[chosen], labels[chosen], made, FIRST)
+    print_written([written])
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "redo": run_redo, "paper": run_paper, "report": run_report, "train": run_train,
-    "explain": run_explain, "gallery": run_gallery, "flip": run_flip, "draw": run_draw}
+    "explain": run_explain, "gallery": run_gallery, "flip": run_flip, "draw": run_draw,
+    "page": run_page}
 
 
 def run(options: argparse.Namespace) -> None:

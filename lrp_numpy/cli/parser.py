@@ -33,6 +33,7 @@ examples:
                                                       why not a 9?
   python -m lrp_numpy explain --image my_digit.png    a digit of your own
   python -m lrp_numpy draw                            draw one in a window
+  python -m lrp_numpy page                            a page to draw on, for others
   python -m lrp_numpy paper --data mnist              every test image, with random baselines
   python -m lrp_numpy paper --model cnn               the same for a convolutional network
   python -m lrp_numpy redo --help                     all options of a command
@@ -127,6 +128,8 @@ def build_parser() -> Parser:
     draw.add_argument("--picture", metavar="FILE",
                       help="write a PNG file of what the window would show of a test digit, and "
                            "open no window; the digit depends on --seed")
+    add("page", "write a web page in one file: whoever opens it draws a digit, and LRP explains it "
+        "without a network connection", saved, zero_centred, _training("relu"), *common)
     return parser
 
 
@@ -186,8 +189,8 @@ def _training(activation=None):
     count = _at_least(1, int)
     group.add_argument("--activation", metavar="NAME", choices=HIDDEN_ACTIVATIONS,
                        default=activation, help="activation of the hidden layers: "
-                       f"{', '.join(HIDDEN_ACTIVATIONS)} (default: sigmoid; cnn, resnet and draw: "
-                       "relu; transformer: gelu)")
+                       f"{', '.join(HIDDEN_ACTIVATIONS)} (default: sigmoid; cnn, resnet, draw and "
+                       "page: relu; transformer: gelu)")
     group.add_argument("--model", choices=list(DEFAULTS), default="mlp",
                        help="mlp: fully connected, as in the paper (default); cnn: convolutional; "
                             "transformer: a small vision transformer; resnet: a residual CNN")
