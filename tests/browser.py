@@ -42,11 +42,12 @@ def opened(browser, path, width=1000, height=900, scheme="light", **options):
 
 
 def violations(page):
-    """What axe-core finds of level serious or critical; None where it is not installed. npm install
-    axe-core, and LRP_NUMPY_AXE names its axe.min.js."""
+    """What axe-core finds of level serious or critical; None where LRP_NUMPY_AXE does not name its
+    axe.min.js (npm install axe-core)."""
     axe = os.environ.get("LRP_NUMPY_AXE")
     if axe is None:
         return None
     page.evaluate(Path(axe).read_text())
-    return [(one["id"], one["nodes"][0]["html"][:200]) for one in page.evaluate("axe.run()")
-            ["violations"] if one["impact"] in ("serious", "critical")]
+    found = page.evaluate("axe.run(document, {preload: false, iframes: false})")["violations"]
+    return [(one["id"], one["nodes"][0]["html"][:200]) for one in found
+            if one["impact"] in ("serious", "critical")]

@@ -65,7 +65,8 @@ def test_sixteen_bits_keep_the_weights(digits):
 def test_other_networks_are_refused(tmp_path, digits):
     for net, message in (
             (lrp.lenet(rng=0), "must be of Dense layers for the page, got layer 0: Unflatten"),
-            (lrp.MLP.random([784, 5, 10], activation="gelu", rng=0), "among relu.*layer 0: gelu"),
+            (lrp.MLP.random([784, 5, 10], activation="gelu", rng=0),
+             "among relu.*for the page, got layer 0: gelu"),
             (lrp.MLP.random([784, 5, 3], rng=0), "784 inputs and 10 outputs.*got 784 and 3"),
             (lrp.MLP.random([9, 5, 10], rng=0), "784 inputs and 10 outputs.*got 9 and 10")):
         with pytest.raises(ValueError, match=message):
@@ -208,7 +209,7 @@ def test_drawing(small_page, draw):
     assert "empty" in small_page.locator("#said").inner_text()
     draw(small_page)
     drawn, ledger = settled(small_page)
-    assert drawn != empty and "reads a" in small_page.locator("#said").inner_text()
+    assert drawn != empty and "The network reads" in small_page.locator("#said").inner_text()
     assert sum(ledger[:-1]) == pytest.approx(ledger[-1], abs=0.021)     # five numbers, rounded
     small_page.locator("#clear").click()
     assert settled(small_page)[0] == empty

@@ -49,9 +49,15 @@ def stage(folder):
         jupytext.write(notebook(lesson), lesson.with_suffix(".ipynb"))
 
 
+def add_page(folder):
+    """The page on which a visitor draws a digit, made by the command that makes it for anyone."""
+    subprocess.run([sys.executable, "-m", "lrp_numpy", "page", "--out", str(folder)], check=True,
+                   capture_output=True)
+
+
 def make_accessible(out):
     """What the theme leaves out: the level of its captions, and code that keys can scroll."""
-    for page in out.rglob("*.html"):
+    for page in set(out.rglob("*.html")) - {out / "page.html"}:
         page.write_text(page.read_text().replace(
             'class="caption" role="heading"', 'class="caption" role="heading" aria-level="2"'
             ).replace("<pre>", '<pre tabindex="0">'))
@@ -62,6 +68,7 @@ def build(out=ROOT / "out" / "site"):
     shutil.rmtree(out, ignore_errors=True)
     with tempfile.TemporaryDirectory() as folder:
         stage(Path(folder))
+        add_page(Path(folder) / "extra")
         subprocess.run([sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-j", "2",
                         "-b", "html", folder, str(out)], check=True)
     make_accessible(out)

@@ -38,8 +38,8 @@ def check_network_of_page(net: Network) -> None:
             raise ValueError("network must be of Dense layers for the page, got layer "
                              f"{number}: {type(layer).__name__}")
         if layer.activation not in ACTIVATIONS:
-            raise ValueError("network must have activations among "
-                             f"{', '.join(ACTIVATIONS)} for the page, got layer {number}: {layer.activation}")
+            raise ValueError(f"network must have activations among {', '.join(ACTIVATIONS)} for "
+                             f"the page, got layer {number}: {layer.activation}")
     if (net.sizes[0], net.sizes[-1]) != (INPUTS, CLASSES):
         raise ValueError(f"network must have {INPUTS} inputs and {CLASSES} outputs for the page, "
                          f"got {net.sizes[0]} and {net.sizes[-1]}")

@@ -43,7 +43,7 @@ function update() {
   showControls(rule, logits, classes);
   const predicted = indexOfLargest(logits);
   say("said", isEmpty ? "The sheet is empty. Draw a digit." :
-    `The network reads a ${predicted} (probability ${number(100 * probabilities[predicted], 1)} %).`);
+    `The network reads ${predicted === 8 ? "an" : "a"} ${predicted} (probability ${number(100 * probabilities[predicted], 1)} %).`);
 }
 
 function showControls(rule, logits, classes) {
@@ -169,7 +169,7 @@ function begin() {
     const canvas = make("canvas");
     paint(canvas, pixels, inkColour);
     const button = make("button", {type: "button", onclick: () => take(pixels)}, canvas);
-    button.setAttribute("aria-label", `Test digit, a ${label}`);
+    button.setAttribute("aria-label", `Test digit: ${label}`);
     return button;
   }));
   for (const id of ["target", "other", "rule", "epsilon", "gamma"]) element(id).addEventListener("input", soon);
