@@ -345,4 +345,6 @@ assert (whole == by_ones).all()
 # - Replace float32 with float64 everywhere. Why does nearly everything take twice as long?
 # - Set `NUMBA_NUM_THREADS=1` before Python starts, and run the lesson again.
 #
+# [The exercise](exercises/ex11_hot_loops.py) tells you which kind of wrong an answer is.
+#
 # Back to [the course](README.md).

@@ -140,6 +140,20 @@ def fewer_inputs(x, W, R, count, size=lambda column: sum(map(abs, column))):
     return np.stack([x[:, j] for j in kept], axis=1), np.stack([W[j] for j in kept])
 
 
+def multiplications(a, K):
+    return sum(1 for row in a for a_j in row for _ in range(K) if a_j != 0)
+
+
+def linear_skipping(a, W, b):
+    return [[b[k] + sum(row[j] * W[j, k] for j in range(len(W)) if row[j] != 0)
+             for k in range(len(b))] for row in a]
+
+
+def relevance_skipping(a, s, W):
+    return [[a[n, j] * sum(s[n, k] * W[j, k] for k in range(W.shape[1])) if a[n, j] != 0 else 0
+             for j in range(len(W))] for n in range(len(a))]
+
+
 def convolve(a, W, b, at=lambda W, c, k, i, j: W[c, k, i, j], bias=1.0):
     (N, C, H, wide), (K, h, w) = a.shape, W.shape[1:]
     z = np.zeros((N, K, H - h + 1, wide - w + 1))
@@ -537,6 +551,31 @@ NEAR_MISSES = {
                                  W[np.argsort(R.sum(0))[::-1][:count]]),
          "signs cancel, and not in their old order"),
         (lambda x, W, R, count: (fewer_inputs(x, W, R, count)[0], W), "shape: W")],
+    "multiplications": [
+        (lambda a, K: a.shape[0] * a.shape[1] * K, "zeros are counted"),
+        (lambda a, K: (a != 0).sum(), "by K weights"),
+        (lambda a, K: len(a[a > 0]) * K, "negative ones"),
+        (lambda a, K: (a == 0).sum() * K, "saved"),
+        (lambda a, K: a.sum() * K, "count them"),
+        (lambda a, K: (np.count_nonzero(a) + len(a)) * K, "additions of b")],
+    "linear_skipping": [
+        (lambda a, W, b: a @ W + b, "0 times infinity"),
+        (lambda a, W, b: np.where(a != 0, a, 0) @ W + b, "0 times infinity"),
+        (lambda a, W, b: np.array(linear_skipping(a, W, 0 * b)), "bias forgotten"),
+        (lambda a, W, b: linear_skipping(np.maximum(a, 0), W, b), "negative inputs are skipped"),
+        (lambda a, W, b: [b + W[row != 0].sum(axis=0) for row in a], "not multiplied by a"),
+        (lambda a, W, b: [sum((row[j] * W[j] + b for j in np.flatnonzero(row)), 0 * b)
+                          for row in a], "once for each input"),
+        (lambda a, W, b: np.array(linear_skipping(a, W, b)).T, "shape")],
+    "relevance_skipping": [
+        (lambda a, s, W: a * (s @ W.T), "0 times infinity"),
+        (lambda a, s, W: np.where(a == 0, 0, a * (s @ W.T)) if np.isfinite(W).all() else a * 0,
+         "right except where a weight is infinite"),
+        (lambda a, s, W: [[s[n] @ W[j] if a[n, j] else 0 for j in range(len(W))]
+                          for n in range(len(a))], "line 4"),
+        (lambda a, s, W: relevance_skipping(np.maximum(a, 0), s, W), "negative inputs"),
+        (lambda a, s, W: a * np.array(relevance_skipping(a, s, W)), "twice"),
+        (lambda a, s, W: np.sign(a) * relevance_skipping(a, s, W), "|a|")],
     "negative_logits": [
         (lambda a, W, b, R: lrp(a, W, b, np.where(a @ W + b < 0, 0, R)), "still there"),
         (raw_lrp, "z = 0"),

@@ -119,6 +119,29 @@ def fewer_inputs(x, W, R, count):
     return x[:, kept], W[kept]
 
 
+# 11. Hot loops
+
+def multiplications(a, K):
+    return np.count_nonzero(a) * K
+
+
+def linear_skipping(a, W, b):
+    z = np.array([b] * len(a), float)
+    for n in range(len(a)):
+        for j in range(len(W)):
+            if a[n, j] != 0:
+                z[n] += a[n, j] * W[j]
+    return z
+
+
+def relevance_skipping(a, s, W):
+    R = np.zeros(a.shape)
+    for n in range(len(a)):
+        for j in np.flatnonzero(a[n]):
+            R[n, j] = a[n, j] * (s[n] @ W[j])
+    return R
+
+
 # 12. Broken LRP
 
 def negative_logits(a, W, b, R):

@@ -1,8 +1,8 @@
 """The functions of each exercise, the cases they are tried with, and the usual mistakes.
 
-The solutions are functions of the library, but for one kernel that it does not have. A mistake is a
-function as well: where yours returns what that one returns in every case, the grader knows what you
-did.
+The solutions are functions of the library, but for what it does not have, or only as numba loops. A
+mistake is a function as well: where yours returns what that one returns in every case, the grader
+knows what you did.
 """
 from tasks.broken import DEAD_NEURONS, LOST_RELEVANCE, NEGATIVE_LOGITS, THE_WAY_BACK
 from tasks.clusters import INTERSECTION, MIDPOINT_RULE, SOFT_MIN
@@ -10,6 +10,7 @@ from tasks.convolution import CONVOLVE, CONVOLVE_TRANSPOSE
 from tasks.flipping import CONFIDENCE, FEWER_INPUTS, FLIP
 from tasks.forward import AS_ROWS, FORWARD, LINEAR, SOFTMAX
 from tasks.hans import ONE_CLASS, PUT_MARK, SHARE_ON
+from tasks.loops import LINEAR_SKIPPING, MULTIPLICATIONS, RELEVANCE_SKIPPING
 from tasks.other_methods import INTEGRATED_GRADIENTS, OCCLUSION
 from tasks.relevance import CENTRED_BIAS, LEDGER, LRP_0, LRP_EPSILON, LRP_GAMMA, PIXELS
 from tasks.roots import GAMMA_FOR, IN_A_BOX, ROOT_POINT
@@ -27,6 +28,7 @@ TASKS = {
     "ex08_zero_centring": [CENTRED_BIAS],
     "ex09_pixel_flipping": [FLIP, CONFIDENCE],
     "ex10_fewer_inputs": [FEWER_INPUTS],
+    "ex11_hot_loops": [MULTIPLICATIONS, LINEAR_SKIPPING, RELEVANCE_SKIPPING],
     "ex12_broken_lrp": [NEGATIVE_LOGITS, DEAD_NEURONS, LOST_RELEVANCE, THE_WAY_BACK],
     "ex13_convolution": [CONVOLVE, CONVOLVE_TRANSPOSE],
     "ex14_clusters": [SOFT_MIN, MIDPOINT_RULE, INTERSECTION],
