@@ -20,7 +20,7 @@ from lrp_numpy.cli import commands, job, parser
 from lrp_numpy.cli import main as cli
 
 QUICK = ["--hidden", "20", "--epochs", "1"]
-COMMANDS = ["redo", "paper", "report", "train", "explain", "gallery", "flip", "draw"]
+COMMANDS = ["redo", "paper", "report", "train", "explain", "gallery", "flip", "draw", "page"]
 
 
 def run(*arguments, cwd):
