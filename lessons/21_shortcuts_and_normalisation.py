@@ -1,7 +1,8 @@
 # %% [markdown]
 # # 21. Shortcuts and normalisation
 #
-# **Question.** Networks go around their own layers, and rescale what they compute. Does LRP come along?
+# **Question.** Networks go around their own layers, and rescale what they compute. Does LRP come
+# along?
 #
 # **Running time.** 15 seconds. **Before it.** [7. The ledger](07_the_ledger.py) and
 # [13. A convolutional network](13_a_cnn.py).
@@ -31,7 +32,8 @@ block = lrp.Residual([F])
 a, rows = np.array([[3.0]]), []
 print("y =", block.forward(a))
 R = block.relevance(lrp.rules.lrp_0, a, None, np.array([[4.0]]), ledger=rows)
-print("R of a:", R, " ledger:", *(f"{name} {part[0]:g}" for name, part in rows[0]._asdict().items()))
+print("R of a:", R, " ledger:", *(f"{name} {part[0]:g}"
+                                  for name, part in rows[0]._asdict().items()))
 assert block.forward(a) == 4 and R == 9 and rows[0].bias == -5
 
 # %% [markdown]
@@ -39,10 +41,10 @@ assert block.forward(a) == 4 and R == 9 and rows[0].bias == -5
 #
 # ## Where the sum is nearly 0
 #
-# In proportion means: divided by the sum. If F makes -2.99 of the 3, the sum is 0.01. A relevance of
-# 1 becomes 300 for the shortcut and -299 for F. Each layer hands it on, and the heatmap drowns. Add
-# epsilon to the denominator, and the two get less, as in lesson 6. Make a prediction: how much, with
-# epsilon = 0.25?
+# In proportion means: divided by the sum. If F makes -2.99 of the 3, the sum is 0.01. A relevance
+# of 1 becomes 300 for the shortcut and -299 for F. Each layer hands it on, and the heatmap drowns.
+# Add epsilon to the denominator, and the two get less, as in lesson 6. Make a prediction: how much,
+# with epsilon = 0.25?
 
 # %%
 parts, R = np.array([3.0, -2.99]), 1.0
@@ -56,16 +58,16 @@ for epsilon in (0.0, 0.25):
 # ## Batch normalisation by hand
 #
 # In training, BatchNorm subtracts the mean of the batch from each feature, divides by the standard
-# deviation, multiplies by a weight W and adds b. For a batch of two numbers, 1 and 5, with W = 2 and
-# b = 1:
+# deviation, multiplies by a weight W and adds b. For a batch of two numbers, 1 and 5, with W = 2
+# and b = 1:
 #
 # | a | minus the mean 3 | divided by the standard deviation 2 | times 2, plus 1 |
 # |---|---|---|---|
 # | 1 | -2 | -1 | -1 |
 # | 5 | 2 | 1 | 3 |
 #
-# Later, a digit comes alone. So the layer keeps a running mean and variance of all batches, and from
-# then on uses these. Now it is linear, and two numbers say it all:
+# Later, a digit comes alone. So the layer keeps a running mean and variance of all batches, and
+# from then on uses these. Now it is linear, and two numbers say it all:
 #
 # $$W' = \frac{W}{\sigma} = \frac22 = 1, \qquad b' = b - \mu W' = 1 - 3 = -2$$
 
@@ -79,18 +81,18 @@ assert np.allclose(norm.preactivation(batch).ravel(), [-1, 3])
 assert np.allclose([folded.W[0], folded.b[0]], [1, -2])
 
 # %% [markdown]
-# The layer below is linear, too. z = a w + b, then BatchNorm: a w W' + (b W' + b'), one linear layer
-# in place of two. This is **folding**. The function is the same; is the heatmap?
+# The layer below is linear, too. z = a w + b, then BatchNorm: a w W' + (b W' + b'), one linear
+# layer in place of two. This is **folding**. The function is the same; is the heatmap?
 #
-# Take a = (1, 2), weights (3, -1), no bias: z = 1. BatchNorm makes 2 · 1 + 1 = 3 of it. Explain that
-# 3, first through both layers, then through the folded one. A prediction: for which of LRP-0 and
-# LRP-gamma is it the same?
+# Take a = (1, 2), weights (3, -1), no bias: z = 1. BatchNorm makes 2 · 1 + 1 = 3 of it. Explain
+# that 3, first through both layers, then through the folded one. A prediction: for which of LRP-0
+# and LRP-gamma is it the same?
 #
 # | | LRP-0 to the pixels | LRP-gamma, γ = 1 |
 # |---|---|---|
 # | BatchNorm alone: 2 and the bias 1 | 2, bias 1 | 4 of 6, so 2, bias 1 |
 # | then the layer below | 3 · 2 = 6, -2 · 2 = -4 | (6, -2) / 4 · 2 = 3, -1 |
-# | folded: weights (6, -2), bias 1 | 6, -4, bias 1 | (12, -4) and 2, so z = 10: 3.6, -1.2, bias 0.6 |
+# | folded: weights (6, -2), bias 1 | 6, -4, bias 1 | (12, -4) and 2, z = 10: 3.6, -1.2, bias 0.6 |
 
 # %%
 dense = lrp.Dense(np.array([[3.0], [-1.0]]), np.array([0.0]), "identity")
@@ -110,16 +112,16 @@ assert np.allclose(heatmap["gamma", "folded"], [3.6, -1.2])
 
 # %% [markdown]
 # LRP-0 does not care how a linear function is written. The other rules do: they act on weights, and
-# a network that is written in another way has other weights. So before it is explained, a network is
-# brought into one form, which is called **canonization**; to fold BatchNorm is the usual one
+# a network that is written in another way has other weights. So before it is explained, a network
+# is brought into one form, which is called **canonization**; to fold BatchNorm is the usual one
 # (Guillemot et al. 2020; Pahde et al. 2023, who measure what it is worth).
 #
 # ## Layer normalisation by hand
 #
 # Transformers normalise each token by itself: subtract the mean of its own numbers, divide by their
-# standard deviation. That is not linear, however long one trains. a = (1, 5) has mean 3 and standard
-# deviation 2, so n = (-1, 1). But any two numbers give -1 and 1! No small step changes n, so all
-# gradients are 0, and gradient times input gives nothing to anybody.
+# standard deviation. That is not linear, however long one trains. a = (1, 5) has mean 3 and
+# standard deviation 2, so n = (-1, 1). But any two numbers give -1 and 1! No small step changes n,
+# so all gradients are 0, and gradient times input gives nothing to anybody.
 #
 # Ali et al. 2022 and Achtibat et al. 2024 take the standard deviation as a constant, and then the
 # layer is linear: n2 = (a2 - mean) / 2 = a2 / 4 - a1 / 4 = 1.25 - 0.25.
@@ -154,8 +156,8 @@ print(f"accuracy {history.accuracy[-1]:.1%}; layers {len(trained.layers)}, folde
 assert history.accuracy[-1] > 0.93 and difference < 1e-4 and len(net.layers) < len(trained.layers)
 
 # %% [markdown]
-# Its ledger, from the logit down, for one digit under LRP-0. A block is one row: what went through the
-# shortcut and what went through its layers come together in `inputs`.
+# Its ledger, from the logit down, for one digit under LRP-0. A block is one row: what went through
+# the shortcut and what went through its layers come together in `inputs`.
 
 # %%
 e = lrp.explain(net, x[:1], "0")
@@ -200,9 +202,9 @@ assert scores["LRP-epsilon", "folded"].mean > scores["LRP-epsilon", "as trained"
 assert min(scores[name, "folded"].low for name in rules) > scores["pixel intensity", ""].high + 0.1
 
 # %% [markdown]
-# LRP-0 gives the same heatmap twice. LRP-epsilon meets twice as many layers in the network as it was
-# trained, absorbs something in each, and passes the test less well. And plain LRP-gamma? It assumes
-# that sums are not below 0. After BatchNorm, and at the end of a block, they often are:
+# LRP-0 gives the same heatmap twice. LRP-epsilon meets twice as many layers in the network as it
+# was trained, absorbs something in each, and passes the test less well. And plain LRP-gamma? It
+# assumes that sums are not below 0. After BatchNorm, and at the end of a block, they often are:
 
 # %%
 import warnings
@@ -258,10 +260,10 @@ assert abs(scores["LRP-0", "folded"].mean - scores["LRP-0", "as trained"].mean) 
 # - By hand: fold BatchNorm with μ = 1, σ = 0.5, W = 1, b = 0 into z = 2 a + 1.
 # - LayerNorm of (0, 0, 6), as by hand above: what does the third number's n hand to whom?
 #
-# **Answers.** 1: F = 1, so y = 3; the shortcut gets 2, and F 1, which becomes -2 for a and 3 for the
-# bias: 0 for a, 3 for the bias. (The derivative is 0.) 2: W' = 2, b' = -2, so z' = 4 a + 2 - 2 = 4 a.
-# 3: the mean is 2, n3 = (6 - 2) / std, and std = √8: of n3 = 1.41, a3 contributes 6 (1 - 1/3) / √8 =
-# 1.41, the others 0, because they are 0.
+# **Answers.** 1: F = 1, so y = 3; the shortcut gets 2, and F 1, which becomes -2 for a and 3 for
+# the bias: 0 for a, 3 for the bias. (The derivative is 0.) 2: W' = 2, b' = -2, so z' = 4 a + 2 - 2
+# = 4 a. 3: the mean is 2, n3 = (6 - 2) / std, and std = √8: of n3 = 1.41, a3 contributes 6 (1 -
+# 1/3) / √8 = 1.41, the others 0, because they are 0.
 #
 # **Write it yourself:** the share of a shortcut, and folding.
 # [The exercise](exercises/ex21_shortcuts.py) tells you which kind of wrong an answer is.

@@ -6,11 +6,12 @@
 # **Running time.** 3 seconds. **Before it.** [5. LRP by hand](05_lrp_by_hand.py) and
 # [7. The ledger](07_the_ledger.py).
 #
-# Transformers read a text, or an image cut into squares, as a row of **tokens**. In between, they do
-# something that no layer so far did: each token takes a weighted mean of all tokens, and the weights
-# are not learned numbers but computed from the tokens themselves. This is **attention** (Vaswani et
-# al. 2017). Each token makes three things of itself, by three linear layers: a **query** q (what do
-# I look for?), a **key** k (what can be found here?) and a **value** v (what do I hand over?).
+# Transformers read a text, or an image cut into squares, as a row of **tokens**. In between, they
+# do something that no layer so far did: each token takes a weighted mean of all tokens, and the
+# weights are not learned numbers but computed from the tokens themselves. This is **attention**
+# (Vaswani et al. 2017). Each token makes three things of itself, by three linear layers: a
+# **query** q (what do I look for?), a **key** k (what can be found here?) and a **value** v (what
+# do I hand over?).
 #
 # $$s_{ij} = \frac{q_i \cdot k_j}{\sqrt d}, \qquad A_{ij} = \frac{e^{s_{ij}}}{\sum_{j'}
 # e^{s_{ij'}}}, \qquad o_i = \sum_j A_{ij}\, v_j$$
@@ -64,10 +65,10 @@ assert np.allclose(R_v, [1.5, 1]) and np.isclose((R_v + R_A).sum(), R)
 # %% [markdown]
 # ## Back through the softmax
 #
-# The weights come from the scores by a softmax, which is no sum. Near the scores that we have, it is
-# almost a straight line, its **tangent**: A_j changes by A_j (1 - A_j) for each unit of s_j, and by
-# -A_j A_i for each unit of s_i. The tangent is a linear layer, with a bias, and for a linear layer we
-# have LRP-0. Written out, this is AttnLRP's rule for the softmax:
+# The weights come from the scores by a softmax, which is no sum. Near the scores that we have, it
+# is almost a straight line, its **tangent**: A_j changes by A_j (1 - A_j) for each unit of s_j, and
+# by -A_j A_i for each unit of s_i. The tangent is a linear layer, with a bias, and for a linear
+# layer we have LRP-0. Written out, this is AttnLRP's rule for the softmax:
 #
 # $$R_{s_j} = s_j \Big(R_{A_j} - A_j \sum_{j'} R_{A_{j'}}\Big)$$
 #
@@ -79,7 +80,7 @@ assert np.allclose(R_v, [1.5, 1]) and np.isclose((R_v + R_A).sum(), R)
 # | R of the weight | 1.5 | 1 | 2.5 |
 # | its weight's share of 2.5 | 3/4 · 2.5 = 1.875 | 1/4 · 2.5 = 0.625 | 2.5 |
 # | difference | -0.375 | 0.375 | 0 |
-# | times the score: R of the score | 1.79 · -0.375 = **-0.67** | 0.69 · 0.375 = **0.26** | **-0.41** |
+# | times the score | 1.79 · -0.375 = **-0.67** | 0.69 · 0.375 = **0.26** | **-0.41** |
 
 # %%
 R_s = s * (R_A - A * R_A.sum())
@@ -88,8 +89,8 @@ assert np.allclose(R_s, [-0.375 * np.log(6), 0.375 * np.log(2)]) and R_s[0] < 0 
 
 # %% [markdown]
 # The first score got negative relevance: had token 1 looked at itself a little more, its output
-# would have been smaller, since 4 < 5. This is what the derivative says, too: with R = o, as here, R
-# of a score is half of score times gradient. Let us check that with small steps.
+# would have been smaller, since 4 < 5. This is what the derivative says, too: with R = o, as here,
+# R of a score is half of score times gradient. Let us check that with small steps.
 
 
 # %%
@@ -107,9 +108,10 @@ assert np.allclose(s * gradient / 2, R_s, atol=1e-6)
 # %% [markdown]
 # ## What the softmax does not pass on
 #
-# 2.5 went into the softmax, -0.41 came out. The other 2.91 is the share of the tangent's bias, which
-# is what the straight line gives where all scores are 0. Even there a token has weights, and they are
-# not the scores' doing. As in lesson 7, we do not hide this share: it stands in the ledger as a bias.
+# 2.5 went into the softmax, -0.41 came out. The other 2.91 is the share of the tangent's bias,
+# which is what the straight line gives where all scores are 0. Even there a token has weights, and
+# they are not the scores' doing. As in lesson 7, we do not hide this share: it stands in the ledger
+# as a bias.
 
 # %%
 constant = A * (1 - s + A @ s)          # the tangent at s, taken at scores of 0
@@ -195,7 +197,7 @@ axes.annotate("query and keys\n-0.21 each", (-0.2, 0.3), (-0.9, 0.72), fontsize=
 axes.set(yticks=range(len(parts)), xlim=(-1.6, 6), xlabel="relevance; all parts sum to 5",
          title="AttnLRP credits the looking, too; CP-LRP only what was looked at")
 axes.set_yticks(range(len(parts)), list(parts))
-show(figure, "22_who_gets", "bars: what goes to values, query, keys and the constant, by both rules")
+show(figure, "22_who_gets", "what goes to values, query, keys and the constant, by both rules")
 print("sums:", *(f"{name} {sum(of_rule.values()):.2f}" for name, of_rule in parts.items()))
 assert all(np.isclose(sum(of_rule.values()), 5) for of_rule in parts.values())
 
@@ -237,15 +239,15 @@ assert 0 < times[shares[:, 1].argmax()] < 3
 
 # %% [markdown]
 # Half goes to the values whatever happens; the other half ends in the constant when attention is
-# sure. So AttnLRP tells why a token looked there only as long as it could have looked elsewhere. That
-# is what a tangent can say, and no more.
+# sure. So AttnLRP tells why a token looked there only as long as it could have looked elsewhere.
+# That is what a tangent can say, and no more.
 #
 # ## Heads, and a mask
 #
 # Two **heads** are two of these side by side: the first half of the numbers of each query, key and
 # value for the first head, the second half for the second. With a **causal** mask a token does not
-# see those behind it, as in networks that write text: those scores are minus infinity, their weights
-# 0, and so is their relevance.
+# see those behind it, as in networks that write text: those scores are minus infinity, their
+# weights 0, and so is their relevance.
 
 # %%
 rng = np.random.default_rng(0)
@@ -265,16 +267,18 @@ assert (first[0, 1:] == 0).all()
 # %% [markdown]
 # ## Try it
 #
-# - By hand: exchange the values, v = (8, 4). What are o, R_v and R of the scores? Which sign changes?
+# - By hand: exchange the values, v = (8, 4). What are o, R_v and R of the scores? Which sign
+#   changes?
 # - Both values 5. What do the scores get, and why?
 # - Give both tokens the key log 6. Where does the relevance of the scores go?
 #
-# **Answers.** 1: A v = (6, 1), so o = 7, and from R = 7: R_v = R_A = (3, 0.5); its sum 3.5 gives the
-# differences 3 - 2.625 = 0.375 and -0.375, so R of the scores is 0.67 and -0.26: both signs change,
-# since now token 1's value is above the output. 2: nothing: A v = (3.75, 1.25) is in proportion to A,
-# so both differences are 0; wherever the token looks, it gets 5. 3: the weights are 1/2 and 1/2, A v is
-# (2, 4) and o = 6. From R = 6, the weights get 1 and 2, and the differences are 1 - 1.5 = -0.5 and 0.5:
-# R of the scores is -0.90 and 0.90. They cancel in the query, and stay in the keys.
+# **Answers.** 1: A v = (6, 1), so o = 7, and from R = 7: R_v = R_A = (3, 0.5); its sum 3.5 gives
+# the differences 3 - 2.625 = 0.375 and -0.375, so R of the scores is 0.67 and -0.26: both signs
+# change, since now token 1's value is above the output. 2: nothing: A v = (3.75, 1.25) is in
+# proportion to A, so both differences are 0; wherever the token looks, it gets 5. 3: the weights
+# are 1/2 and 1/2, A v is (2, 4) and o = 6. From R = 6, the weights get 1 and 2, and the differences
+# are 1 - 1.5 = -0.5 and 0.5: R of the scores is -0.90 and 0.90. They cancel in the query, and stay
+# in the keys.
 #
 # **Write it yourself:** the product rule and the softmax rule.
 # [The exercise](exercises/ex22_attention.py) tells you which kind of wrong an answer is.

@@ -3,17 +3,19 @@
 #
 # **Question.** Is the map of attention an explanation?
 #
-# **Running time.** 20 seconds. **Before it.** [21. Shortcuts and normalisation](21_shortcuts_and_normalisation.py)
-# and [22. Attention by hand](22_attention_by_hand.py).
+# **Running time.** 20 seconds. **Before it.** [21. Shortcuts and
+# normalisation](21_shortcuts_and_normalisation.py) and [22. Attention by
+# hand](22_attention_by_hand.py).
 #
 # A transformer needs nothing that we have not done by hand: linear layers on tokens, attention,
-# shortcuts, LayerNorm. We train a small one on digits, go back through all of it, and ask whether the
-# attention weights, which people like to look at, tell the same.
+# shortcuts, LayerNorm. We train a small one on digits, go back through all of it, and ask whether
+# the attention weights, which people like to look at, tell the same.
 #
 # ## A digit as a row of tokens
 #
-# The image is cut into 4 × 4 squares of 7 × 7 pixels each (Dosovitskiy et al. 2021). Each square is a
-# token of 49 numbers. A shape small enough to check: an image of 2 × 4 pixels in squares of 2 × 2.
+# The image is cut into 4 × 4 squares of 7 × 7 pixels each (Dosovitskiy et al. 2021). Each square is
+# a token of 49 numbers. A shape small enough to check: an image of 2 × 4 pixels in squares of 2 ×
+# 2.
 
 # %%
 import numpy as np
@@ -25,13 +27,13 @@ print("image:\n", image[0, 0], "\ntokens:\n", tokens[0])
 assert tokens[0].tolist() == [[0, 1, 4, 5], [2, 3, 6, 7]]
 
 # %% [markdown]
-# Every pixel is in one token, so relevance takes the same way back. Where a token came from gets lost,
-# since attention has no order. So a learned number for each place is added to each token, `Positions`:
-# a bias, which gets its share in the ledger.
+# Every pixel is in one token, so relevance takes the same way back. Where a token came from gets
+# lost, since attention has no order. So a learned number for each place is added to each token,
+# `Positions`: a bias, which gets its share in the ledger.
 #
-# `lrp.transformer` makes 48 numbers of each token and has two blocks. In a block each token first looks
-# around (four heads), then goes through two linear layers of its own; both have a shortcut and a
-# LayerNorm. At the end comes the mean over the tokens, and ten logits.
+# `lrp.transformer` makes 48 numbers of each token and has two blocks. In a block each token first
+# looks around (four heads), then goes through two linear layers of its own; both have a shortcut
+# and a LayerNorm. At the end comes the mean over the tokens, and ten logits.
 
 # %%
 digits = lrp.load_mnist()
@@ -49,14 +51,14 @@ print("accuracy after each epoch:", *(f"{one:.1%}" for one in history.accuracy))
 assert history.accuracy[-1] > 0.88
 
 # %% [markdown]
-# A fully connected network reads 95 % of these 2,000 test digits; 8,000 training digits are few for a
-# transformer, which knows nothing of squares that lie side by side. (With all 60,000, ten epochs give
-# 97.7 %.)
+# A fully connected network reads 95 % of these 2,000 test digits; 8,000 training digits are few for
+# a transformer, which knows nothing of squares that lie side by side. (With all 60,000, ten epochs
+# give 97.7 %.)
 #
 # ## Back through everything
 #
-# One call, and each layer hands its relevance down as in the last two lessons. `rule="0"` means that
-# there is no stabilizer anywhere.
+# One call, and each layer hands its relevance down as in the last two lessons. `rule="0"` means
+# that there is no stabilizer anywhere.
 
 # %%
 x, labels = digits.test_images[:300], digits.test_labels[:300]
@@ -76,11 +78,11 @@ for name, e in (("AttnLRP", attnlrp), ("CP-LRP", cp)):
 # ## Attention as an explanation
 #
 # The attention weights can be looked at directly: how much of the mean over the tokens comes from
-# each square, in the last block, as a mean over heads? **Attention rollout** (Abnar and Zuidema 2020)
-# follows all blocks: each block mixes tokens by (A + I) / 2, where I is the shortcut, and these
-# matrices are multiplied. By hand, for two tokens and one block with A = (3/4, 1/4; 1/2, 1/2):
-# (A + I) / 2 = (7/8, 1/8; 1/4, 3/4). The mean of its rows is (9/16, 7/16): token 1 counts a little
-# more.
+# each square, in the last block, as a mean over heads? **Attention rollout** (Abnar and Zuidema
+# 2020) follows all blocks: each block mixes tokens by (A + I) / 2, where I is the shortcut, and
+# these matrices are multiplied. By hand, for two tokens and one block with A = (3/4, 1/4; 1/2,
+# 1/2): (A + I) / 2 = (7/8, 1/8; 1/4, 3/4). The mean of its rows is (9/16, 7/16): token 1 counts a
+# little more.
 
 
 # %%
@@ -147,12 +149,12 @@ assert scores["rollout x ink"].mean < scores["pixel intensity"].mean + 0.15
 assert scores["attention, last block"].high < scores["pixel intensity"].low
 
 # %% [markdown]
-# The methods that go back through the network find the pixels that it needs. Attention does not: the
-# last block's weights are hardly better than chance, and rollout times ink is little better than the
-# ink alone. It tells where tokens look, not what becomes of what they see; values, linear layers and
-# the sign of the evidence are left out. (Jain and Wallace 2019 said so of texts: "Attention is not
-# Explanation".) AttnLRP comes out a little ahead of CP-LRP and of gradient × input; look at the
-# intervals before you say more.
+# The methods that go back through the network find the pixels that it needs. Attention does not:
+# the last block's weights are hardly better than chance, and rollout times ink is little better
+# than the ink alone. It tells where tokens look, not what becomes of what they see; values, linear
+# layers and the sign of the evidence are left out. (Jain and Wallace 2019 said so of texts:
+# "Attention is not Explanation".) AttnLRP comes out a little ahead of CP-LRP and of gradient ×
+# input; look at the intervals before you say more.
 
 # %%
 import matplotlib.pyplot as plt
@@ -169,7 +171,8 @@ for y, name in enumerate(order):
                   color=colour, markersize=5)
 axes.set_yticks(range(len(order)), order)
 axes.set(xlabel="SRG over non-zero pixels, with 95 % interval", xlim=(-0.06, 0.8))
-figure.suptitle("Attention is little better than the ink; what goes back is much better", fontsize=10)
+figure.suptitle("Attention is little better than the ink; what goes back is much better",
+                fontsize=10)
 show(figure, "23_srg", "SRG of three methods that go back, three of attention, and two baselines")
 print("best:", order[-1], " worst:", order[0])
 assert order[-1] == "AttnLRP"
@@ -187,8 +190,9 @@ assert heatmaps["rollout"].min() > 0 > heatmaps["AttnLRP"].min()
 # %% [markdown]
 # ## Does gamma help?
 #
-# For large vision transformers, Achtibat et al. 2024 use LRP-gamma in the linear layers against noise.
-# Tokens and their sums have both signs, so it must be the generalized one (lesson 6). Try three sizes.
+# For large vision transformers, Achtibat et al. 2024 use LRP-gamma in the linear layers against
+# noise. Tokens and their sums have both signs, so it must be the generalized one (lesson 6). Try
+# three sizes.
 
 # %%
 gammas = (0.0, 0.05, 0.25, 1.0)
@@ -199,29 +203,29 @@ assert abs(by_gamma[0].mean - scores["AttnLRP"].mean) < 0.02
 assert by_gamma[-1].high < by_gamma[0].low
 
 # %% [markdown]
-# Not here: the larger gamma, the worse. Two blocks are shallow, and there is little noise that it could
-# take away; what it adds is a bias towards whatever has the sign of the sum. A rule is a choice for a
-# network, and pixel flipping is how to choose.
+# Not here: the larger gamma, the worse. Two blocks are shallow, and there is little noise that it
+# could take away; what it adds is a bias towards whatever has the sign of the sum. A rule is a
+# choice for a network, and pixel flipping is how to choose.
 #
-# LXT, the library of AttnLRP's authors, does all this for large language and vision models in torch; our
-# tests compare both.
+# LXT, the library of AttnLRP's authors, does all this for large language and vision models in
+# torch; our tests compare both.
 #
 # ## Try it
 #
 # - Train without positions: `net.layers[2].b[:] = 0` does not suffice, as they are trained. Take
 #   `lrp.Network([*net.layers[:2], *net.layers[3:]])` of an untrained transformer. What accuracy is
 #   left, and why is it so much more than 10 %?
-# - Explain the difference of two classes for all 4s: `lrp.contrast(net, 4, 9)`, and sum the relevance
-#   of each square. Which one says 4 and not 9?
+# - Explain the difference of two classes for all 4s: `lrp.contrast(net, 4, 9)`, and sum the
+#   relevance of each square. Which one says 4 and not 9?
 # - Train four epochs more, with `rng=1`. Which methods pass the test better, and which do not?
 #
-# **Answers.** 1: 81 %: without places, a digit is a bag of squares, and which strokes there are says
-# much (lesson 16). 2: the third in the second row has 1.21 on average; the next has a seventh of that.
-# It holds the right stroke of the 4, just below where a 9 would be closed. 3: the accuracy rises to
-# 93 %, AttnLRP to 0.72, CP-LRP to 0.67, gradient × input to 0.62; attention does not, and rollout falls
-# to 0.11: it knows no more of a network that knows more.
+# **Answers.** 1: 81 %: without places, a digit is a bag of squares, and which strokes there are
+# says much (lesson 16). 2: the third in the second row has 1.21 on average; the next has a seventh
+# of that. It holds the right stroke of the 4, just below where a 9 would be closed. 3: the accuracy
+# rises to 93 %, AttnLRP to 0.72, CP-LRP to 0.67, gradient × input to 0.62; attention does not, and
+# rollout falls to 0.11: it knows no more of a network that knows more.
 #
-# **Write it yourself:** attention rollout. [The exercise](exercises/ex23_transformer.py) tells you which
-# kind of wrong an answer is.
+# **Write it yourself:** attention rollout. [The exercise](exercises/ex23_transformer.py) tells you
+# which kind of wrong an answer is.
 #
 # Next: [14. Clusters](14_clusters.py).

@@ -478,7 +478,7 @@ def misfits():
         ([begin, lrp.MaxPool2D(2, rule="all"), *end], "'winner' or 'average', got 'all'"),
         ([begin, lrp.MaxPool2D(2, rule=np.array(["winner"])), *end], "or 'average', got arr"),
         ([end[1], lrp.AvgPool2D(2)], r"takes images \(C, H, W\), but the layer before it gives"),
-        ([lrp.Unflatten((6, 6)), conv], r"layer 1: it takes images \(C, H, W\), but .* gives \(6, 6\)"),
+        ([lrp.Unflatten((6, 6)), conv], r"layer 1: it takes images \(C, H, W\), but .*\(6, 6\)"),
         ([lrp.Unflatten((36,)), conv], r"layer 0: shape must be \(C, H, W\) or \(T, D\)"),
         ([lrp.Unflatten(36), conv], r"layer 0: shape must be \(C, H, W\)"),
         ([lrp.Unflatten((0, 6, 6)), conv], r"layer 0: shape must be \(C, H, W\).*at least 1, got"),
