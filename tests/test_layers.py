@@ -491,6 +491,27 @@ def misfits():
         ([], "at least one layer")]
 
 
+def test_a_layer_shows_shapes_not_numbers():
+    """At a prompt, and in an error; a layer of one's own as well, which may say something else."""
+    net = lrp.MLP.random([3, 2, 4], "relu", 0)
+    assert repr(net.layers[0]) == (
+        "Dense(W=float32 (3, 2), b=float32 (2,), activation='relu')")
+    assert repr(lrp.Residual([lrp.Flatten()])) == (
+        "Residual(layers=(Flatten(),), shortcut=(), activation='identity')")
+
+    @dataclass(frozen=True, eq=False)
+    class Own(lrp.Flatten):
+        W: np.ndarray
+
+    @dataclass(frozen=True, eq=False)
+    class Other(Own):
+        def __repr__(self):
+            return "mine"
+
+    assert repr(Own(np.ones((2, 2)))).endswith("Own(W=float64 (2, 2))")
+    assert repr(Other(np.ones(2))) == "mine"
+
+
 @pytest.mark.parametrize("number", range(len(misfits())))
 def test_networks_refused(number):
     stack, message = misfits()[number]

@@ -51,6 +51,18 @@ class Layer:
     kept: dict | None = None            # see `keeping`
     trains = False                      # whether it computes as in training: see `keeping`
 
+    def __init_subclass__(cls, **how: Any) -> None:
+        """Before a dataclass makes one of its own, which would print every weight."""
+        super().__init_subclass__(**how)
+        cls.__repr__ = vars(cls).get("__repr__", Layer.__repr__)   # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        """Its fields, with type and shape in place of an array's numbers."""
+        values = {name: getattr(self, name) for name in getattr(self, "__dataclass_fields__", ())}
+        return f"{type(self).__name__}(" + ", ".join(
+            f"{name}={value.dtype} {value.shape}" if isinstance(value, np.ndarray) else
+            f"{name}={value!r}" for name, value in values.items()) + ")"
+
     def out_shape(self, shape: Shape) -> Shape:
         raise NotImplementedError(f"{type(self).__name__} needs out_shape(shape)")
 
