@@ -64,13 +64,16 @@ def sign(z: Array) -> Array:
 
 def stabilize(z: Array, epsilon: float | Array) -> Array:
     """z + epsilon * sign(z), with sign(0) = +1: at least epsilon from 0, and never across it."""
-    return z + epsilon * sign(z)
+    return z + epsilon * sign(z) if np.any(epsilon) else z
 
 
 def divide(R: Array, z: Array) -> Array:
     """R / z; 0 where z = 0, and NaN where z is infinite, so that no R is lost silently."""
     check_shape("R", R, z.shape)
-    return np.where(z == 0, 0, R / np.where(z == 0, 1, z)) + 0 * z
+    is_zero = z == 0
+    if is_zero.any():
+        R, z = np.where(is_zero, 0, R), np.where(is_zero, 1, z)
+    return R / z + 0 * z
 
 
 def only(R: Array, where: Array) -> Array:
@@ -111,9 +114,10 @@ def propagate(a: Array, W: Array, b: Array, R: Array, epsilon: float | Array = 0
 
 def ledger_row(b: Array, z: Array, s: Array, R: Array, R_inputs: Array, epsilon: Any) -> LedgerRow:
     """Where R went in the four lines: to the inputs and bias that make up z, or to epsilon."""
+    is_zero, nothing = stabilize(z, epsilon) == 0, np.zeros(len(R))
     return LedgerRow(received=total(R), inputs=total(R_inputs), bias=total(b * s),
-                     epsilon=total(epsilon * sign(z) * s),
-                     dropped=total(np.where(stabilize(z, epsilon) == 0, R, 0)))
+                     epsilon=total(epsilon * sign(z) * s) if np.any(epsilon) else nothing,
+                     dropped=total(only(R, is_zero)) if is_zero.any() else nothing)
 
 
 def propagate_sum(terms: list[tuple[Array, Array]], b: Array, R: Array, layer: Any = reference,
