@@ -11,7 +11,7 @@ from tqdm import tqdm
 from lrp_numpy.composites import rules_of_layers
 from lrp_numpy.layers.activations import at_zero
 from lrp_numpy.network import Network, run
-from lrp_numpy.ops import LOOPS_FROM, choose, reference
+from lrp_numpy.ops import reference
 from lrp_numpy.ops.blas import one_core_free
 from lrp_numpy.ops.remembering import Remembering, remember
 from lrp_numpy.rules import LedgerRow, total
@@ -23,6 +23,7 @@ from lrp_numpy.utils.validation import (check_array, check_finite, check_integer
                                         check_start, native)
 
 BATCH_BYTES = 2**24     # rough size of the arrays of one batch: small enough for the caches
+MANY = 10**12           # images: as many as an iterable of unknown length may have
 
 
 class Explanation(NamedTuple):
@@ -161,7 +162,7 @@ def explain_batches(net: Network, x: np.ndarray | Iterable[np.ndarray], rule: Ru
         if count is None and np.ndim(value) != 0:
             raise ValueError(f"{name} must be None or one {one} if x is not an array, got "
                              f"{np.shape(value)}")
-    ops = choose(engine, LOOPS_FROM) if count is None else net.choose_ops(engine, count)
+    ops = net.choose_ops(engine, MANY if count is None else count)
     engine = "numpy" if ops is reference else "numba"
     net = _remembering(net)
     rules_of_layers(rule, net, parameters)

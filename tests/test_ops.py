@@ -349,6 +349,9 @@ def test_the_work_of_a_network():
     assert net.choose_ops(None, int(ops.LOOPS_FROM / net.multiplications)) is reference
     assert net.choose_ops(None, int(ops.LOOPS_FROM / net.multiplications) + 1) is kernels
     assert net.choose_ops("numba", 1) is kernels
+    assert lrp.transformer().choose_ops(None, 10**9) is reference      # attention: no zeros
+    assert lrp.transformer().choose_ops("numba", 1) is kernels
+    assert lrp.resnet().choose_ops(None, 10**9) is kernels
     assert lrp.lenet().multiplications == (
         8 * 25 * 28 * 28 + 8 * 16 * 25 * 10 * 10 + 400 * 120 + 120 * 10)
     none = lrp.Network([lrp.Unflatten((1, 4, 4)), lrp.MaxPool2D(2), lrp.Flatten()])

@@ -51,6 +51,7 @@ class SelfAttention(Layer):
     causal: bool = False
     attention: str = "attnlrp"      # the rule: a name in ATTENTION
     options = ("attention",)
+    skips_zeros = False             # tokens have none
 
     def out_shape(self, shape: Shape) -> Shape:
         check_integer("heads", self.heads)

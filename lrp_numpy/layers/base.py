@@ -45,6 +45,7 @@ class Layer:
     options: tuple[str, ...] = ()       # the fields that `explain` can set, such as ("beta",)
     activation: str = "identity"        # a name in ACTIVATIONS
     takes_rule = True                   # whether `explain` chooses its rule
+    skips_zeros = True                  # whether the loops gain by zeros: pixels, ReLU
     is_dense = False                    # whether linear is exactly a @ W + b, which has a loop
     in_shape: Shape | None = None       # of one input; the first layer of a network must know it
     loops, is_checked = None, False     # see rules.propagate

@@ -88,6 +88,10 @@ class Residual(Layer):
         return {self.activation}.union(*(layer.activations for _, layer in self.inside()))
 
     @property
+    def skips_zeros(self) -> bool:      # type: ignore[override]
+        return all(layer.skips_zeros for _, layer in self.inside())
+
+    @property
     def in_shape(self) -> Shape | None:
         return self.layers[0].in_shape
 

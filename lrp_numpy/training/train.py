@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from lrp_numpy.datasets.mnist import Digits
 from lrp_numpy.network import Network, run
-from lrp_numpy.ops import choose, reference
+from lrp_numpy.ops import reference
 from lrp_numpy.ops.blas import one_core_free
 from lrp_numpy.ops.reference import log_softmax
 from lrp_numpy.training import checkpoint as checkpoints
@@ -117,7 +117,7 @@ def train(net: Network, digits: Any, epochs: int = 10, batch_size: int = 100,
         digits.train_labels, len(digits.train_labels), net.sizes[-1], net.classes).astype(np.int64)
     if engine is None and checkpoint is not None:
         engine = checkpoints.engine_of(checkpoint)      # more epochs must not change the engine
-    ops = choose(engine, int(epochs) * len(images) * net.multiplications)
+    ops = net.choose_ops(engine, int(epochs) * len(images))
     engine = "numpy" if ops is reference else "numba"
     if not all(w.flags.carray for of_layer in adam.state for w, _, _ in of_layer):
         raise ValueError("W and b must be C-contiguous and writeable to be trained, as networks "
