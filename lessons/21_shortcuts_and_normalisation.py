@@ -1,8 +1,7 @@
 # %% [markdown]
 # # 21. Shortcuts and normalisation
 #
-# **Question.** Networks go around their own layers, and rescale what they compute. Does LRP come
-# along?
+# **Question.** Networks go around their own layers, and rescale numbers. Does LRP come along?
 #
 # **Running time.** 15 seconds. **Before it.** [7. The ledger](07_the_ledger.py) and
 # [13. A convolutional network](13_a_cnn.py).

@@ -154,6 +154,53 @@ def relevance_skipping(a, s, W):
              for j in range(len(W))] for n in range(len(a))]
 
 
+def residual_share(a, F, R, epsilon, up=1.0, sign=lambda y: 1 if y >= 0 else -1):
+    shares = np.zeros((2, *a.shape))
+    for n, d in np.ndindex(a.shape):
+        y = a[n, d] + F[n, d]
+        denominator = y + up * epsilon * sign(y)
+        for part, value in ((0, a[n, d]), (1, F[n, d])):
+            shares[part, n, d] = value * R[n, d] / denominator if denominator != 0 else 0
+    return tuple(shares)
+
+
+def fold_batchnorm(W, b, mean, variance, scale, shift, epsilon, mean_of=1.0, root=math.sqrt):
+    factor = [scale[k] / root(variance[k] + epsilon) for k in range(len(b))]
+    return ([[W[j, k] * factor[k] for k in range(len(b))] for j in range(len(W))],
+            [b[k] * factor[k] - mean_of * mean[k] * factor[k] + shift[k] for k in range(len(b))])
+
+
+def product_rule(A, V, R, half=2.0):
+    R_A, R_V = np.zeros(A.shape), np.zeros(V.shape)
+    for i, d in np.ndindex(R.shape):
+        O_id = sum(A[i, j] * V[j, d] for j in range(len(V)))
+        for j in range(len(V)):
+            part = A[i, j] * V[j, d] / O_id * R[i, d] / half if O_id != 0 else 0
+            R_A[i, j] += part
+            R_V[j, d] += part
+    return R_A, R_V
+
+
+def softmax_rule(s, R, of=None):
+    R_s = np.zeros(s.shape)
+    for i in range(len(s)):
+        A = softmax(s[i:i + 1])[0]
+        for j in range(s.shape[1]):
+            R_s[i, j] = (s if of is None else of)[i, j] * (R[i, j] - A[j] * sum(R[i]))
+    return R_s
+
+
+def attention_rollout(maps, shortcut=1.0):
+    rows = []
+    for i in range(len(maps[0])):
+        weights = [1.0 if j == i else 0.0 for j in range(len(maps[0]))]
+        for A in maps[::-1]:        # from token i at the end back to the first tokens
+            weights = [sum(weights[k] * (A[k, j] + shortcut * (k == j)) / (1 + shortcut)
+                           for k in range(len(A))) for j in range(len(A))]
+        rows.append(weights)
+    return np.mean(rows, axis=0)
+
+
 def convolve(a, W, b, at=lambda W, c, k, i, j: W[c, k, i, j], bias=1.0):
     (N, C, H, wide), (K, h, w) = a.shape, W.shape[1:]
     z = np.zeros((N, K, H - h + 1, wide - w + 1))
@@ -576,6 +623,62 @@ NEAR_MISSES = {
         (lambda a, s, W: relevance_skipping(np.maximum(a, 0), s, W), "negative inputs"),
         (lambda a, s, W: a * np.array(relevance_skipping(a, s, W)), "twice"),
         (lambda a, s, W: np.sign(a) * relevance_skipping(a, s, W), "|a|")],
+    "residual_share": [
+        (lambda a, F, R, epsilon: (R / 2, R / 2), "half to each"),
+        (lambda a, F, R, epsilon: (abs(a) / (abs(a) + abs(F)) * R,
+                                   abs(F) / (abs(a) + abs(F)) * R), "signs count"),
+        (lambda *values: residual_share(*values)[::-1], "exchanged"),
+        (lambda a, F, R, epsilon: residual_share(a, F, R, 0), "epsilon is missing"),
+        (lambda a, F, R, epsilon: residual_share(a, F, R, epsilon, sign=lambda y: 1),
+         "always added"),
+        (lambda a, F, R, epsilon: residual_share(a, F, R, epsilon, sign=np.sign), "np.sign(0)"),
+        (lambda a, F, R, epsilon: (
+            a * R / (a + F + epsilon * np.where(a + F >= 0, 1, -1)),
+            F * R / (a + F + epsilon * np.where(a + F >= 0, 1, -1))), "not divided by 0"),
+        (lambda a, F, R, epsilon: (residual_share(a, F, R, epsilon)[0],
+                                   R - residual_share(a, F, R, epsilon)[0]), "what is left")],
+    "fold_batchnorm": [
+        (lambda W, b, m, v, g, s, e: (W * g / np.sqrt(v + e), b - m * g / np.sqrt(v + e) + s),
+         "is not scaled"),
+        (lambda W, b, m, v, g, s, e: (W * g / np.sqrt(v + e), s - m * g / np.sqrt(v + e)),
+         "is missing"),
+        (lambda W, b, m, v, g, s, e: fold_batchnorm(W, b, m, v, g, s, e, mean_of=0.0), "the mean"),
+        (lambda W, b, m, v, g, s, e: fold_batchnorm(W, b, m, v, g, s, e, mean_of=-1.0),
+         "subtract it"),
+        (lambda W, b, m, v, g, s, e: fold_batchnorm(W, b, m, v, g, s, e, root=float),
+         "square root"),
+        (lambda W, b, m, v, g, s, e: fold_batchnorm(W, b, m, v, g, s, 0.0), "under the root"),
+        (lambda W, b, m, v, g, s, e: (W * g / (np.sqrt(v) + e), (b - m) * g / (np.sqrt(v) + e) + s),
+         "outside the root"),
+        (lambda W, b, m, v, g, s, e: (W * g / np.sqrt(v + e), (b - m + s) * g / np.sqrt(v + e)),
+         "comes last")],
+    "product_rule": [
+        (lambda A, V, R: product_rule(A, V, R, 1.0), "half"),
+        (lambda A, V, R: product_rule(A, V, R, 4.0), "quarter"),
+        (lambda A, V, R: (0 * A, product_rule(A, V, R, 1.0)[1]), "CP-LRP"),
+        (lambda A, V, R: (A * (R / 2 @ V.T), V * (A.T @ (R / 2))), "not divided by O"),
+        (lambda A, V, R: (A * (R / (2 * (A @ V)) @ V.T), V * (A.T @ (R / (2 * (A @ V))))),
+         "O = 0"),
+        (lambda A, V, R: product_rule(A, V, R)[::-1], "exchanged"),
+        (lambda A, V, R: (product_rule(A, V, R)[0],
+                          V * (A @ rules.divide(R, 2 * (A @ V)))), "A.T")],
+    "softmax_rule": [
+        (lambda s, R: s * (R - np.exp(s) / np.exp(s).sum(1, keepdims=True)
+                           * R.sum(1, keepdims=True)), "scores are large"),
+        (lambda s, R: softmax_rule(s, R, s - s.max(1, keepdims=True)), "less the largest"),
+        (lambda s, R: softmax_rule(s, R, np.ones_like(s)), "not multiplied by the score"),
+        (lambda s, R: s * R, "is missing"),
+        (lambda s, R: s * (R - np.array(softmax(s)) * R), "sum of the row"),
+        (lambda s, R: s * (R + np.array(softmax(s)) * R.sum(1, keepdims=True)), "subtract"),
+        (lambda s, R: s * (R - np.array(softmax(s)) * R.sum()), "whole matrix"),
+        (lambda s, R: softmax_rule(s, R, np.array(softmax(s))), "multiplied by A")],
+    "attention_rollout": [
+        (lambda maps: attention_rollout(maps, 0.0), "shortcuts"),
+        (lambda maps: attention_rollout(maps[::-1]), "order"),
+        (lambda maps: 2**len(maps) * attention_rollout(maps), "not halved"),
+        (lambda maps: np.full(len(maps[0]), 1 / len(maps[0])), "over the columns"),
+        (lambda maps: attention_rollout(maps[-1:]), "only the last"),
+        (lambda maps: len(maps[0]) * attention_rollout(maps), "their mean")],
     "negative_logits": [
         (lambda a, W, b, R: lrp(a, W, b, np.where(a @ W + b < 0, 0, R)), "still there"),
         (raw_lrp, "z = 0"),

@@ -266,3 +266,36 @@ def similarity(R, S, x):
 def cascade(weights, fresh, count):
     kept = len(weights) - count
     return weights[:kept] + fresh[kept:]
+
+
+# 21. Shortcuts and normalisation
+
+def residual_share(a, F, R, epsilon):
+    y = a + F
+    s = divide(R, y + epsilon * np.where(y >= 0, 1, -1))
+    return a * s, F * s
+
+
+def fold_batchnorm(W, b, mean, variance, scale, shift, epsilon):
+    factor = scale / np.sqrt(variance + epsilon)
+    return W * factor, (b - mean) * factor + shift
+
+
+# 22. Attention by hand
+
+def product_rule(A, V, R):
+    s = divide(R, 2 * (A @ V))
+    return A * (s @ V.T), V * (A.T @ s)
+
+
+def softmax_rule(s, R):
+    return s * (R - softmax(s) * R.sum(axis=1, keepdims=True))
+
+
+# 23. LRP in a transformer
+
+def attention_rollout(maps):
+    M = np.eye(maps.shape[1])
+    for A in maps:
+        M = (A + np.eye(len(A))) / 2 @ M
+    return M.mean(axis=0)

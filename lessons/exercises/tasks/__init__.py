@@ -11,6 +11,8 @@ from tasks.flipping import CONFIDENCE, FEWER_INPUTS, FLIP
 from tasks.forward import AS_ROWS, FORWARD, LINEAR, SOFTMAX
 from tasks.hans import ONE_CLASS, PUT_MARK, SHARE_ON
 from tasks.loops import LINEAR_SKIPPING, MULTIPLICATIONS, RELEVANCE_SKIPPING
+from tasks.modern import (ATTENTION_ROLLOUT, FOLD_BATCHNORM, PRODUCT_RULE, RESIDUAL_SHARE,
+                          SOFTMAX_RULE)
 from tasks.other_methods import INTEGRATED_GRADIENTS, OCCLUSION
 from tasks.relevance import CENTRED_BIAS, LEDGER, LRP_0, LRP_EPSILON, LRP_GAMMA, PIXELS
 from tasks.roots import GAMMA_FOR, IN_A_BOX, ROOT_POINT
@@ -36,4 +38,7 @@ TASKS = {
     "ex18_clever_hans": [PUT_MARK, SHARE_ON, ONE_CLASS],
     "ex19_other_methods": [OCCLUSION, INTEGRATED_GRADIENTS],
     "ex20_sanity_checks": [SIMILARITY, CASCADE],
+    "ex21_shortcuts": [RESIDUAL_SHARE, FOLD_BATCHNORM],
+    "ex22_attention": [PRODUCT_RULE, SOFTMAX_RULE],
+    "ex23_transformer": [ATTENTION_ROLLOUT],
 }
