@@ -356,4 +356,4 @@ assert all(np.allclose(row.received, sum(row[1:]), atol=1e-3) for row in e.ledge
 # **Write it yourself:** the convolution and its transpose.
 # [The exercise](exercises/ex13_convolution.py) tells you which kind of wrong an answer is.
 #
-# Next: [14. Clusters](14_clusters.py).
+# Next: [21. Shortcuts and normalisation](21_shortcuts_and_normalisation.py).
