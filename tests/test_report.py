@@ -1,4 +1,6 @@
 """The study of many images as pages and tables, and the paper's tables."""
+import re
+
 import numpy as np
 import pytest
 
@@ -55,7 +57,7 @@ def small(digits):
     fewer = lrp.Digits(digits.train_images[:1000], digits.train_labels[:1000],
                        digits.test_images[:200], digits.test_labels[:200])
     settings = report.Settings(hidden=20, epochs=2, retrain_epochs=1, sample=500, bag=300,
-                               bag_tested=50)
+                               tested=50)
     return fewer, settings
 
 
@@ -68,10 +70,12 @@ def test_the_report_made_twice_is_the_same(small, tmp_path, capsys):
         assert all(path.exists() for path in written)
         texts.append((tmp_path / folder / "RESULTS.md").read_text())
         printed = capsys.readouterr()       # a line for each network and ranking, in a log too
-        assert printed.err == "" and printed.out.count("\n") == 2 * (3 + 2) + 2 * 6 + 1
+        assert printed.err == "" and printed.out.count("\n") == 2 * (3 + 2) + 2 * 6 + 4 + 1
         assert "sigmoid, seed 1: test accuracy" in printed.out
     one, other = (text.split("## Time of the pruned networks")[0] for text in texts)
     assert one == other and "--seeds 0 1" in one
+    assert re.findall(r"^\| (\w+) +\| 0, CP-LRP", one, re.MULTILINE) == ["transformer"]
+    assert len(re.findall(r"^\| (\w+) +\| gamma_generalized", one, re.MULTILINE)) == 3
     assert ((tmp_path / "a/pixel_flipping.csv").read_text()
             == (tmp_path / "b/pixel_flipping.csv").read_text())
     assert {path.name for path in written if path.suffix == ".csv"} == {

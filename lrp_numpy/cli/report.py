@@ -23,6 +23,9 @@ from lrp_numpy.utils.types import Seed, Table
 
 Networks = list[dict[str, Network]]
 STUDIED = {"0": {}, "epsilon": {"epsilon": 0.25}, "gamma": {"gamma": 0.25}}
+TODAY: dict[str, dict[str, Any]] = {        # of networks with sums of both signs, and attention
+    "0": {}, "0, CP-LRP": {"rule": "0", "attention": "cp"}, "epsilon": {"epsilon": 0.25},
+    "gamma_generalized": {"gamma": 0.25}}
 FRACTION = 0.3              # of the non-zero pixels, in the tables
 FRACTIONS = np.linspace(0.05, 0.95, 10)     # in the curves
 FILLS = ("0", "mean")       # of flipped pixels: black, or the mean of the training images
@@ -39,7 +42,7 @@ class Settings(NamedTuple):
     retrain_epochs: int = 5
     sample: int = 10_000        # training images over which importance is averaged
     bag: int = 8_000            # training images of the bag of words
-    bag_tested: int = 2_000     # test images whose pixels are flipped for it
+    tested: int = 2_000         # test images whose pixels are flipped for slow models
 
 
 def trained_beside(model: str, digits: Digits, seed: int,
@@ -119,24 +122,31 @@ def _interval(row, measure, unit, digits):
     return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
-def relevance_of(net: Network, x: np.ndarray, rule: str) -> np.ndarray:
-    """The relevance of images x by a rule of STUDIED, or what a baseline takes for it."""
+def relevance_of(net: Network, x: np.ndarray, rule: str,
+                 studied: dict[str, dict[str, Any]] = STUDIED) -> np.ndarray:
+    """The relevance of images x by a rule of `studied`, or what a baseline takes for it."""
     if rule == INTENSITY:
         return x
     if rule == "random":
         return np.random.default_rng(0).random(x.shape, np.float32)
-    return _without_warnings(explain, net, x, rule, intermediate=False, **STUDIED[rule]).input
+    how = {"rule": rule, "intermediate": False, **studied[rule]}
+    return _without_warnings(explain, net, x, **how).input
 
 
-def curve_results(digits: Digits, networks: dict[str, Network]
+def curve_results(digits: Digits, networks: dict[str, Network],
+                  studied: dict[str, dict[str, Any]] = STUDIED
                   ) -> dict[tuple[str, str, str], evaluation.Curves]:
-    """{(network, rule, fill): Curves} for all rules and baselines, with both fills."""
+    """{(network, rule, fill): Curves} for all rules of `studied` and baselines, with both fills.
+    CP-LRP is left out for networks without attention."""
     x, labels, results = digits.test_images, digits.test_labels, {}
     for name, net in networks.items():
-        rules = list(STUDIED) if composites.layers_with_rule(net) else ["0"]
+        rules = list(studied) if composites.layers_with_rule(net) else ["0"]
+        rules = [rule for rule in rules if "attention" not in studied[rule]
+                 or any("attention" in layer.options for layer in net.layers)]
         for rule, fill in product([*rules, INTENSITY, "random"], FILLS):
+            R = relevance_of(net, x, rule, studied)
             results[name, rule, fill] = evaluation.perturbation_curves(
-                net, x, labels, relevance_of(net, x, rule), FRACTIONS, fill_of(digits, fill))
+                net, x, labels, R, FRACTIONS, fill_of(digits, fill))
     return results
 
 
@@ -238,13 +248,13 @@ of the predicted class; epsilon = 0.25, gamma = 0.25.
 Seed {seed}. {curves}""", [table, figure]
 
 
-def curves_section(digits: Digits, networks: dict[str, Network], path: Path,
-                   folder: str) -> tuple[str, Path]:
+def curves_section(digits: Digits, networks: dict[str, Network], path: Path, folder: str,
+                   studied: dict[str, dict[str, Any]] = STUDIED) -> tuple[str, Path]:
     """Perturbation curves as Markdown: the figure, saved as `path`, and the table of the SRG.
 
-    folder: where the page finds the figure. Returns the text and the path.
+    folder: where the page finds the figure; studied: the rules. Returns the text and the path.
     """
-    curves = curve_results(digits, networks)
+    curves = curve_results(digits, networks, studied)
     shown = {(name, rule if rule == INTENSITY else f"LRP-{rule}"): one
              for (name, rule, fill), one in curves.items() if fill == "0" and rule != "random"
              and all((other, rule, fill) in curves for other in networks)}
@@ -271,9 +281,7 @@ def bag_section(digits: Digits, mlp: Network, settings: Settings, out: Path
     accuracy = training.accuracy(bag, digits.test_images, digits.test_labels)
     print(f"bag of words: test accuracy {accuracy:.2%} ({time.perf_counter() - begin:.1f} s)",
           flush=True)
-    few = digits._replace(test_images=digits.test_images[:settings.bag_tested],
-                          test_labels=digits.test_labels[:settings.bag_tested])
-    text, path = curves_section(few, {"relu": mlp, "bag of words": bag},
+    text, path = curves_section(_few(digits, settings), {"relu": mlp, "bag of words": bag},
                                 out / "figures" / "results_curves_bag.png", "figures")
     return f"""# Bag of words
 
@@ -284,6 +292,34 @@ from above. A bag of words has no rule to choose: its relevance stands as LRP-0.
 ## Perturbation curves, bag of words
 
 {text}""", [path]
+
+
+def today_section(digits: Digits, seed: int, settings: Settings, out: Path
+                  ) -> tuple[str, list[Path]]:
+    """A residual network and a transformer beside the ReLU network; the figure in out/figures."""
+    networks: dict[str, Network] = {}
+    for model in ("resnet", "transformer"):
+        networks |= trained_beside(model, digits, seed, settings)
+    accuracies = ", ".join(
+        f"{name} {100 * training.accuracy(net, digits.test_images, digits.test_labels):.2f} %"
+        for name, net in networks.items())
+    text, path = curves_section(_few(digits, settings), networks,
+                                out / "figures" / "results_curves_today.png", "figures", TODAY)
+    return f"""# A residual network and a transformer
+
+`resnet()`, its BatchNorm folded, and `transformer()`, trained for {settings.epochs} epochs, seed
+{seed}, beside the ReLU network. Accuracy on all test images: {accuracies}. Attention by AttnLRP, or
+its weights taken as constants (CP-LRP).
+
+## Perturbation curves, residual network and transformer
+
+{text}""", [path]
+
+
+def _few(digits, settings):
+    """The first of the test images, as many as slow models can be asked about."""
+    return digits._replace(test_images=digits.test_images[:settings.tested],
+                           test_labels=digits.test_labels[:settings.tested])
 
 
 def pruning_section(digits: Digits, net: Network, layer: int, what: str, seed: int,
@@ -333,9 +369,10 @@ Written by `python -m lrp_numpy report --data {data} --seeds {' '.join(map(str, 
 
 {text}""")
     written += paths
-    text, paths = bag_section(digits, networks[0]["relu"], settings, out)
-    pages.append(text)
-    written += paths
+    for text, paths in (today_section(digits, seeds[0], settings, out),
+                        bag_section(digits, networks[0]["relu"], settings, out)):
+        pages.append(text)
+        written += paths
     pages.append(f"""## Time of the pruned networks
 
 Forward pass of {len(digits.test_images):,} images. Only the ratios carry over to other machines.
