@@ -1,11 +1,13 @@
 """How fast, and how much memory: python tests/benchmarks/run.py [--small] [--data mnist]
 
-Prints tables; without --small also writes RESULTS.md and scaling.png beside this file. Nothing else
-should run meanwhile. Needs torch and, for one contender, captum: pip install '.[bench]'.
+Prints each table as it is done; without --small also writes RESULTS.md, table by table, and
+scaling.png beside this file. Nothing else should run meanwhile. Needs torch and, for one contender,
+captum: pip install '.[bench]'.
 """
 import argparse
 import os
 import platform
+import sys
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,6 +20,7 @@ from busy import busy_section
 from clusters import clusters_section
 from cnn import cnn_memory, cnn_section
 from contenders import as_module, copy_of, explainers, our_steps, torch_steps, trainers
+from modern import modern_section
 from measuring import alone, batches_of, compare, peak_beyond_now, rows
 from scaling import measure_scaling, scaling_figure, scaling_rows, stream
 
@@ -37,20 +40,25 @@ def main():
     if options.one:
         print(one_measurement(digits, *options.one))
         return
-    sections = [heading(options, digits), training_section(digits, options),
-                explanation_section(digits, options), cnn_section(digits, options),
-                clusters_section(digits, options), busy_section(digits, options)]
+    done = []
+    for section in (heading, training_section, explanation_section, cnn_section, modern_section,
+                    clusters_section, busy_section, scaling_section):
+        print(f"... {section.__name__.replace('_', ' ')}", file=sys.stderr, flush=True)
+        done.append(section(digits, options))
+        print(f"\n{done[-1]}", flush=True)
+        if not options.small:
+            (HERE / "RESULTS.md").write_text("\n\n".join(done) + "\n")
+
+
+def scaling_section(digits, options):
     measured = measure_scaling(digits, options.small, options.data)
-    sections.append("## Cost as the work grows\n\n![time and memory](scaling.png)\n\n"
-                    + as_markdown(scaling_rows(measured)))
-    for section in sections:
-        print(f"\n{section}")
     if not options.small:
-        (HERE / "RESULTS.md").write_text("\n\n".join(sections) + "\n")
         scaling_figure(measured).savefig(HERE / "scaling.png", dpi=90)
+    return ("## Cost as the work grows\n\n![time and memory](scaling.png)\n\n"
+            + as_markdown(scaling_rows(measured)))
 
 
-def heading(options, digits):
+def heading(digits, options):
     def known(name):
         try:
             return version(name)

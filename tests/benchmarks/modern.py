@@ -1,0 +1,93 @@
+"""The residual network and the transformer: training beside torch, AttnLRP beside the gradient
+trick in torch. Both are written out a second time in tests/modern_torch.py."""
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import lrp_numpy as lrp
+from lrp_numpy.cli.tables import as_markdown
+from lrp_numpy.training import Adam, training_step
+from measuring import batches_of, compare, rows
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+import modern_torch  # noqa: E402
+
+MODELS = {"resnet": (lrp.resnet, 1e-3), "transformer": (lrp.transformer, 2e-3)}
+
+
+def modern_section(digits, options):
+    """One epoch of each, after a look whether all compute the same; then AttnLRP."""
+    texts = [training_text(name, digits, options) for name in MODELS]
+    return "\n\n".join([*texts, attention_text(digits, options)])
+
+
+def training_text(name, digits, options):
+    make, learning_rate = MODELS[name]
+    images, labels = digits.train_images, digits.train_labels.astype(np.int64)
+    batches = batches_of(len(images), epochs=1, rng=0)
+
+    def ours(engine=None, batches=batches):
+        net = make(rng=0)
+        adam, ops = Adam(net, learning_rate), net.choose_ops(engine, len(images))
+        return [float(training_step(net, adam, images[batch], labels[batch], ops))
+                for batch in batches]
+
+    def theirs(batches=batches, **how):
+        net = make(rng=0)
+        arrays = modern_torch.tensors(net)
+        adam = torch.optim.Adam([one for one in arrays.values() if one.requires_grad],
+                                lr=learning_rate, **how)
+        losses = []
+        for batch in batches:
+            adam.zero_grad()
+            logits = modern_torch.forward(net.layers, torch.from_numpy(images[batch]), arrays,
+                                          trains=True)
+            loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels[batch]))
+            loss.backward()
+            adam.step()
+            losses.append(loss.item())
+        return losses
+
+    difference = np.max(np.abs(np.array(ours(batches=batches[:20])) / theirs(batches[:20]) - 1))
+    assert difference < 1e-2, difference
+    times = compare({"lrp_numpy": ours, "our loops": lambda: ours("numba"),
+                     "our NumPy equations": lambda: ours("numpy"), "torch, Adam": theirs,
+                     "torch, Adam(fused=True)": lambda: theirs(fused=True)},
+                    1 if options.small else 3)
+    return f"""## The {name}: one epoch of {len(images):,} digits
+
+`{name}()`, batches of 100. Over the same batches from the same weights, the loss of each of the
+first 20 steps equals torch's to {difference:.0e} relative.
+
+{as_markdown(rows(times))}"""
+
+
+def attention_text(digits, options):
+    x, net = digits.test_images, lrp.transformer(rng=0)
+    lrp.train(net, digits.train_images[:8000], digits.train_labels[:8000], epochs=1,
+              learning_rate=2e-3, progress=False)
+
+    def ours(engine=None):
+        return lrp.explain(net, x, "0", intermediate=False, engine=engine).input
+
+    def theirs():
+        arrays, found = modern_torch.tensors(net, False), []
+        for part in torch.from_numpy(x).split(500):
+            a = part.clone().requires_grad_()
+            logits = modern_torch.forward(net.layers, a, arrays, lrp="attnlrp")
+            logits.max(dim=1).values.sum().backward()
+            found.append((a * a.grad).detach().numpy())
+        return np.concatenate(found)
+
+    R, S = ours(), theirs()
+    far = np.abs(R - S).max(axis=1) > 1e-3 * np.abs(S).max(axis=1)
+    assert far.mean() < 0.01, far.mean()
+    times = compare({"lrp_numpy": ours, "our loops": lambda: ours("numba"),
+                     "torch, the gradient trick": theirs}, 1 if options.small else 7)
+    return f"""## The transformer: AttnLRP of {len(x):,} digits
+
+torch gets batches of 500. The relevances agree; only ours come with a ledger.
+
+{as_markdown(rows(times))}"""
