@@ -70,7 +70,7 @@ assert np.allclose(R_v, [1.5, 1]) and np.isclose((R_v + R_A).sum(), R)
 # by -A_j A_i for each unit of s_i. The tangent is a linear layer, with a bias, and for a linear
 # layer we have LRP-0. Written out, this is AttnLRP's rule for the softmax:
 #
-# $$R_{s_j} = s_j \Big(R_{A_j} - A_j \sum_{j'} R_{A_{j'}}\Big)$$
+# $$R_{s_j} = s_j \left(R_{A_j} - A_j \sum_{j'} R_{A_{j'}}\right)$$
 #
 # Make a prediction: which sign will the first score get, if token 1's value 4 is *below* the output
 # 5?
