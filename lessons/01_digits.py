@@ -74,7 +74,7 @@ assert 0.78 < zero < 0.83
 # - a pixel that is 0 contributes nothing to the network, because it enters as pixel times weight;
 # - so most rules give it no relevance either, when the output is handed back to the pixels
 #   (lesson 5; lesson 6 has the others);
-# - and "the least relevant 15 %" of an image can consist of pixels that were 0 anyway (lesson 9).
+# - and "the least relevant 15 %" of an image can consist of pixels that were 0 anyway (lesson 10).
 #
 # ## Second fact: classes differ, on average
 #

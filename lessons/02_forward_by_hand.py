@@ -137,7 +137,7 @@ assert ACTIVATIONS["sigmoid"].f(0.0) == 0.5
 print("a sigmoid neuron with z = 0 outputs", ACTIVATIONS["sigmoid"].f(0.0))
 
 # %% [markdown]
-# Keep this half in mind. It looks harmless, and it is what goes wrong in lesson 8.
+# Keep this half in mind. It looks harmless, and it is what goes wrong in lesson 9.
 #
 # ## The same, in the package
 #

@@ -231,7 +231,7 @@ for rule, parameters in (("0", {}), ("gamma", {"gamma": 1.0})):
 
 # %% [markdown]
 # Now all test images of a 4. Which of the two answers is better? If a heatmap knows what speaks for
-# 4 rather than 9, flipping its most relevant pixels (setting them to 0; more in lesson 9) must
+# 4 rather than 9, flipping its most relevant pixels (setting them to 0; more in lesson 10) must
 # lower z_4 - z_9. Predict which one lowers it more.
 
 # %%
@@ -321,7 +321,7 @@ assert np.allclose(e.input, x * dx, atol=1e-9)
 #
 # It also tells us that a ReLU network has no hidden neuron like the one with 100 and -99. Where z
 # is nearly 0, a = z is too, so the neuron has hardly any relevance to share out, and s stays a
-# derivative. With the sigmoid this is not so, since there a is not z. Lesson 8 shows what that
+# derivative. With the sigmoid this is not so, since there a is not z. Lesson 9 shows what that
 # means for the paper's network.
 #
 # ## Then why epsilon and gamma? Depth
@@ -375,7 +375,7 @@ assert all(stable[True, depth][0] > 0.97 for depth in networks)
 # Untrained, LRP-0 loses its bearings with depth, and epsilon and gamma hardly do: this is what they
 # are for. Training has smoothed these small networks; there LRP-0 is nearly as stable.
 #
-# A stable heatmap is not yet a right one. So the test of lesson 9: flip the most relevant non-zero
+# A stable heatmap is not yet a right one. So the test of lesson 10: flip the most relevant non-zero
 # pixels first, or the least relevant first. The area between both accuracy curves is called the
 # SRG: the better the heatmap, the larger it is. The baseline is the image itself, brightest pixels
 # first.
@@ -554,4 +554,4 @@ assert rules.lrp_gamma_generalized(a, W, b, R, gamma=1.0).tolist() == [[3, 3]]
 # **Write it yourself:** epsilon and gamma.
 # [The exercise](exercises/ex06_rules.py) checks your answer and names the mistake.
 #
-# Next: [17. Where do the rules come from?](17_where_rules_come_from.py).
+# Next: [7. Where do the rules come from?](07_where_rules_come_from.py).

@@ -1,4 +1,4 @@
-"""Lesson 12: its faults are wrong, the others are right, and its checks tell them apart."""
+"""Lesson 13: its faults are wrong, the others are right, and its checks tell them apart."""
 import runpy
 from pathlib import Path
 
@@ -20,10 +20,10 @@ def lesson(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         plt.close("all")
-        names = runpy.run_path(str(LESSONS / "12_broken_lrp.py"))
+        names = runpy.run_path(str(LESSONS / "13_broken_lrp.py"))
     assert not plt.get_fignums()
     assert {path.name for path in (folder / "out" / "lessons").iterdir()} == {
-        "12_heatmaps.png", "12_matrix.png"}
+        "13_heatmaps.png", "13_matrix.png"}
     return names
 
 

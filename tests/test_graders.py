@@ -996,7 +996,7 @@ def test_each_mistake_is_one(name):
 @pytest.mark.parametrize("stem", TASKS)
 def test_stubs_are_not_started(stem):
     judged = verdicts(EXERCISES / f"{stem}.py")
-    if stem == "ex12_broken_lrp":       # programs with a fault that is to be found
+    if stem == "ex13_broken_lrp":       # programs with a fault that is to be found
         assert all("the fault is still there" in verdict.what for verdict in judged.values())
         return
     assert {name: verdict.status for name, verdict in judged.items()} == {
@@ -1040,7 +1040,7 @@ def test_a_file_is_graded(tmp_path):
 
 
 def test_files_that_do_not_load(tmp_path):
-    path = handed_in(tmp_path, "ex07_ledger", ledger="return (")
+    path = handed_in(tmp_path, "ex08_ledger", ledger="return (")
     assert "the file does not load: SyntaxError" in verdicts(path)["ledger"].what
     path.write_text("def ledgers():\n    pass\n")
     assert "there is no function ledger" in verdicts(path)["ledger"].what
@@ -1054,7 +1054,7 @@ def test_files_that_do_not_load(tmp_path):
 
 def test_a_class_is_graded(tmp_path):
     handed_in(tmp_path / "Ada", "ex06_rules", lrp_epsilon=EPSILON)
-    handed_in(tmp_path / "Bo-exner", "ex08_zero_centring", centred_bias="return b - f0 * W.sum(0)")
+    handed_in(tmp_path / "Bo-exner", "ex09_zero_centring", centred_bias="return b - f0 * W.sum(0)")
     result = subprocess.run([sys.executable, "-m", "pytest", "-q", EXERCISES, "-p",
                              "no:cacheprovider", "--class", tmp_path], text=True,
                             capture_output=True)

@@ -11,7 +11,7 @@ pytest.importorskip("ipykernel")
 LESSONS = Path(__file__).parent.parent / "lessons"
 
 
-@pytest.mark.parametrize("name", ["05_lrp_by_hand", "09_removing_pixels"])
+@pytest.mark.parametrize("name", ["05_lrp_by_hand", "10_removing_pixels"])
 @pytest.mark.long
 def test_a_lesson_is_a_notebook(tmp_path, monkeypatch, name):
     """Its cells run one after the other, as in Jupyter, in a folder without the repository; each

@@ -157,7 +157,7 @@ for name, difference in compared:
 # Fifteen lines serve a chain of Linear, convolution, ReLU and pooling layers. They have no ledger,
 # so they do not say what the biases and epsilon got. They do not know z-B or α-β (for these, write
 # another `share`). And they trust f(0) = 0: put a sigmoid in the chain, and you are in the trap of
-# [lesson 8](../08_the_sigmoid_trap.py).
+# [lesson 9](../09_the_sigmoid_trap.py).
 
 # %%
 with_sigmoid = torch.nn.Sequential(torch.nn.Linear(2, 1, bias=False), torch.nn.Sigmoid(),
@@ -166,12 +166,12 @@ with torch.no_grad():
     with_sigmoid[0].weight[:] = torch.tensor([[1.0, -0.99]])
     with_sigmoid[2].weight[:] = 1
 by_gradient = lrp(with_sigmoid, torch.ones(1, 2).double()).detach().numpy()
-print("the neuron of lesson 8:", by_gradient.round(3), " LRP-0: [[ 50.25 -49.75]]")
+print("the neuron of lesson 9:", by_gradient.round(3), " LRP-0: [[ 50.25 -49.75]]")
 assert np.allclose(by_gradient, [[0.25, -0.2475]], atol=1e-3)
 
 # %% [markdown]
 # Here the gradient multiplies by the sigmoid's slope, 1/4, instead of σ(z) / z: near z = 0 that is
-# the zero-centred answer of lesson 8 (not so for large z). So two programs called "LRP" differ by a
+# the zero-centred answer of lesson 9 (not so for large z). So two programs called "LRP" differ by a
 # factor of 200 on this neuron. Ask yours which it is.
 #
 # Back to [the course](../README.md).

@@ -4,7 +4,7 @@
 # **Question.** A network trained elsewhere, on a table instead of images: which columns led to its
 # prediction?
 #
-# **Running time.** 8 seconds. **Before it.** [7. The ledger](../07_the_ledger.py).
+# **Running time.** 8 seconds. **Before it.** [8. The ledger](../08_the_ledger.py).
 # **It needs** scikit-learn and torch: `python -m pip install -e '.[examples]'`.
 #
 # The package does not import these libraries. It reads a model's weights, and from then on
@@ -205,7 +205,7 @@ assert np.isclose(t_e.input[n].sum() + sum(t_e.unassigned(n).values()), theirs[n
 # %% [markdown]
 # ## The test
 #
-# Bars are easy to like, as heatmaps are (lesson 9). If a feature is the most relevant one, the
+# Bars are easy to like, as heatmaps are (lesson 10). If a feature is the most relevant one, the
 # output should change most without it. In a standardised row, "without it" means: set to 0, the
 # mean. We try every feature of every test row alone. Then we know which one *does* change the
 # output most, and how much a random feature changes it.

@@ -1,4 +1,4 @@
-"""Lesson 12: four programs to be mended. The first mistake of each is the fault left in it."""
+"""Lesson 13: four programs to be mended. The first mistake of each is the fault left in it."""
 import numpy as np
 
 from judging import Case, Task

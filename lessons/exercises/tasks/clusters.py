@@ -1,4 +1,4 @@
-"""Lessons 14 to 16: the soft minimum, the midpoint rule, and the intersection kernel."""
+"""Lessons 20 to 22: the soft minimum, the midpoint rule, and the intersection kernel."""
 import numpy as np
 
 from judging import Case, Task

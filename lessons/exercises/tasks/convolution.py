@@ -1,4 +1,4 @@
-"""Lesson 13: convolution, forward and back."""
+"""Lesson 16: convolution, forward and back."""
 import numpy as np
 
 from judging import Case, Task

@@ -1,4 +1,4 @@
-"""Lessons 9 and 10: pixel flipping, and fewer inputs."""
+"""Lessons 10 and 15: pixel flipping, and fewer inputs."""
 import numpy as np
 
 from judging import Case, Task

@@ -1,4 +1,4 @@
-"""Lesson 18: a mark, its share of the relevance, and the pixels that matter to one class alone."""
+"""Lesson 12: a mark, its share of the relevance, and the pixels that matter to one class alone."""
 import numpy as np
 
 from judging import Case, Task

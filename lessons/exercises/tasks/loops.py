@@ -1,4 +1,4 @@
-"""Lesson 11: loops that skip zeros."""
+"""Lesson 23: loops that skip zeros."""
 import numpy as np
 
 from judging import Case, Task

@@ -1,4 +1,4 @@
-"""Lessons 21 to 23: shortcuts, normalisation, attention."""
+"""Lessons 17 to 19: shortcuts, normalisation, attention."""
 import numpy as np
 
 from judging import Case, Task
@@ -9,7 +9,7 @@ from lrp_numpy.network import Network
 from tasks.changes import array, normal
 
 
-# 21. Shortcuts and normalisation
+# 17. Shortcuts and normalisation
 
 def residual_share(a, F, R, epsilon, stabilize=rules.stabilize, divide=rules.divide):
     s = divide(R, stabilize(a + F, epsilon))
@@ -92,7 +92,7 @@ FOLD_BATCHNORM = Task("fold_batchnorm", folded, folding_cases(), [
 ], outputs=("W'", "b'"))
 
 
-# 22. Attention by hand
+# 18. Attention by hand
 
 def product_rule(A, V, R, share=0.5, divide=rules.divide):
     s = share * divide(R, A @ V)
@@ -165,7 +165,7 @@ SOFTMAX_RULE = Task("softmax_rule", softmax_rule, softmax_cases(), [
 ])
 
 
-# 23. LRP in a transformer
+# 19. LRP in a transformer
 
 def attention_rollout(maps, mixed=lambda A: (A + np.eye(len(A))) / 2, order=1, axis=0):
     M = np.eye(maps.shape[1])

@@ -1,4 +1,4 @@
-"""Lesson 19: occlusion and integrated gradients."""
+"""Lesson 11: occlusion and integrated gradients."""
 import numpy as np
 
 from judging import Case, Task

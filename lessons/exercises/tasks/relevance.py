@@ -1,4 +1,4 @@
-"""Lessons 5 to 8: the rules, the ledger, zero-centring."""
+"""Lessons 5, 6, 8 and 9: the rules, the ledger, zero-centring."""
 import numpy as np
 
 from judging import Case, Task

@@ -1,4 +1,4 @@
-"""Lesson 17: root points, z-B by way of its root, and how large a gamma is needed."""
+"""Lesson 7: root points, z-B by way of its root, and how large a gamma is needed."""
 import numpy as np
 
 from judging import Case, Task

@@ -1,4 +1,4 @@
-"""Lesson 20: the similarity of two heatmaps, and weights replaced from the top."""
+"""Lesson 14: the similarity of two heatmaps, and weights replaced from the top."""
 import numpy as np
 
 from judging import Case, Task
