@@ -6,281 +6,385 @@
 # **Running time.** 3 seconds. **Before it.** [5. LRP by hand](05_lrp_by_hand.py) and
 # [8. The ledger](08_the_ledger.py).
 #
-# Transformers read a text, or an image cut into squares, as a row of **tokens**. In between, they
-# do something that no layer so far did: each token takes a weighted mean of all tokens, and the
-# weights are not learned numbers but computed from the tokens themselves. This is **attention**
-# (Vaswani et al. 2017). Each token makes three things of itself, by three linear layers: a
-# **query** q (what do I look for?), a **key** k (what can be found here?) and a **value** v (what
-# do I hand over?).
+# A transformer (Vaswani et al. 2017) reads its input as a row of **tokens**: words, or squares of
+# an image. In **attention**, each token takes a weighted mean of what the tokens have to offer. The
+# weights are not trained numbers. They are computed anew for each input. So a weight is multiplied
+# by something that depends on the input, too, and both deserve relevance. How much?
 #
-# $$s_{ij} = \frac{q_i \cdot k_j}{\sqrt d}, \qquad A_{ij} = \frac{e^{s_{ij}}}{\sum_{j'}
-# e^{s_{ij'}}}, \qquad o_i = \sum_j A_{ij}\, v_j$$
+# We take the smallest case that has everything: two tokens, one head, one number each.
 #
-# The **scores** s say how well query i and key j match; the softmax makes **attention weights** of
-# them, which sum to 1; and o is the mean of the values with these weights. d is the number of
-# entries of a query, here 1.
+# ## Forward
 #
-# ## Two tokens, forward
+# A linear layer makes three numbers of each token: a **query** (what am I looking for?), a **key**
+# (what am I?), and a **value** (what do I hand out?). Our tokens have two features, a and b. Let
+# the query be a, the key L · b, the value 4 · b, with L = ln 3 = 1.0986, so that the exponentials
+# come out even: exp(L) = 3, exp(2L) = 9.
 #
-# Token 1 has the query 1. The keys are log 6 = 1.79 and log 2 = 0.69, so that e to the score is 6
-# and 2: the weights are 6/8 and 2/8. The values are 4 and 8.
+# | | a | b | query q | key k | value v |
+# |---|---|---|---|---|---|
+# | token 1 | 1 | 1 | 1 | L | 4 |
+# | token 2 | -1 | 2 | -1 | 2L | 8 |
 #
-# | | token 1 | token 2 | |
-# |---|---|---|---|
-# | score s | 1 · 1.79 | 1 · 0.69 | |
-# | attention weight A | 3/4 | 1/4 | sum 1 |
-# | value v | 4 | 8 | |
-# | A v | 3 | 2 | **o = 5** |
+# The **scores** of token 1 are its query times each key (in general, divided by the root of the
+# length of a query, which is 1 here). Softmax makes weights of them. The output is the mean of the
+# values by these weights:
+#
+# | token 1 looks at | score S | exp(S) | weight A | A · v |
+# |---|---|---|---|---|
+# | token 1 | 1 · L | 3 | 1/4 | 1 |
+# | token 2 | 1 · 2L | 9 | 3/4 | 6 |
+# | | | **12** | **1** | output **7** |
+#
+# Token 2 has the query -1, so it prefers small keys: its weights are 3/4 and 1/4, and its output 5.
 
 # %%
 import numpy as np
 
-q, k, v = 1.0, np.log([6.0, 2.0]), np.array([4.0, 8.0])
-s = q * k
-A = np.exp(s) / np.exp(s).sum()
-o = A @ v
-print("scores", s.round(2), " weights", A, " output", o)
-assert np.allclose(A, [0.75, 0.25]) and np.isclose(o, 5)
+L = np.log(3)
+x = np.array([[1.0, 1.0], [-1.0, 2.0]])                 # a row for each token
+W = np.array([[1.0, 0.0, 0.0], [0.0, L, 4.0]])          # to query, key, value
+q, k, v = (x @ W).T
+S = np.outer(q, k)
+A = np.exp(S) / np.exp(S).sum(axis=1, keepdims=True)
+O = A @ v       # noqa: E741
+print("queries", q, " keys / L", k / L, " values", v)
+print("weights", A.tolist(), " outputs", O)
+assert np.allclose(A, [[1 / 4, 3 / 4], [3 / 4, 1 / 4]]) and np.allclose(O, [7, 5])
 
 # %% [markdown]
-# ## Back: a product shares half and half
+# ## Back, step 1: a product
 #
-# Token 1's output 5 is to be explained: R = 5. It is a sum of two products, A v = 3 and 2, so the
-# four lines share it in proportion: 3 and 2. But each of these is a **product of two things that
-# depend on the input**: who of the two is to be credited, the weight or the value? Neither exists
-# without the other. AttnLRP (Achtibat et al. 2024) gives half to each:
+# We explain the output of token 1: R = 7. It is a sum of two products, 1/4 · 4 and 3/4 · 8. The sum
+# is the usual business: token 1 contributed 1, token 2 contributed 6.
 #
-# | | token 1 | token 2 | sum |
+# But who made the 6, the weight 3/4 or the value 8? Without either there would be nothing. AttnLRP
+# (Achtibat et al. 2024, "AttnLRP: Attention-Aware Layer-Wise Relevance Propagation for
+# Transformers") gives **half to each**. That is the rule for a product of two things that both
+# depend on the input, a **bilinear** step.
+#
+# | contribution | R | half to the weight | half to the value |
 # |---|---|---|---|
-# | R of the product A v | 3 | 2 | 5 |
-# | to the values, half | 1.5 | 1 | 2.5 |
-# | to the weights, half | 1.5 | 1 | 2.5 |
+# | 1/4 · 4 = 1 | 1 | 0.5 | 0.5 |
+# | 3/4 · 8 = 6 | 6 | 3 | 3 |
+# | sum | 7 | 3.5 | 3.5 |
+#
+# In matrices, with O = A V: R_A = A * (s V^T) and R_V = V * (A^T s), where s = R / 2 / O. These are
+# lines 2 to 4 of LRP-0, once for each factor.
 
 # %%
-R = 5.0
-R_v = R_A = A * v / o * R / 2
-print("to the values", R_v, " to the attention weights", R_A)
-assert np.allclose(R_v, [1.5, 1]) and np.isclose((R_v + R_A).sum(), R)
+R = np.array([7.0, 0.0])
+s = R / 2 / O
+R_A = A * np.outer(s, v)
+R_v = v * (A.T @ s)
+print("to the weights of token 1:", R_A[0], " to the values:", R_v)
+assert np.allclose(R_A, [[0.5, 3], [0, 0]]) and np.allclose(R_v, [0.5, 3])
+assert np.isclose(R_A.sum() + R_v.sum(), R.sum())
 
 # %% [markdown]
-# ## Back through the softmax
+# ## Step 2: the softmax
 #
-# The weights come from the scores by a softmax, which is no sum. Near the scores that we have, it
-# is almost a straight line, its **tangent**: A_j changes by A_j (1 - A_j) for each unit of s_j, and
-# by -A_j A_i for each unit of s_i. The tangent is a linear layer, with a bias, and for a linear
-# layer we have LRP-0. Written out, this is AttnLRP's rule for the softmax:
+# The weights come from the scores by a softmax, which is not linear. AttnLRP puts its **tangent**
+# in its place: near our scores, a weight is a linear function of the scores, plus a constant. The
+# contribution of a score is its slope times the score. This gives the rule
 #
-# $$R_{s_j} = s_j \left(R_{A_j} - A_j \sum_{j'} R_{A_{j'}}\right)$$
+# $$R_{S_i} = S_i \left( R_{A_i} - A_i \sum_j R_{A_j} \right)$$
 #
-# Make a prediction: which sign will the first score get, if token 1's value 4 is *below* the output
-# 5?
+# Make a prediction before you compute: token 1's weight got 0.5, which is positive. Will its score
+# get something positive, too?
 #
-# | | token 1 | token 2 | sum |
-# |---|---|---|---|
-# | R of the weight | 1.5 | 1 | 2.5 |
-# | its weight's share of 2.5 | 3/4 · 2.5 = 1.875 | 1/4 · 2.5 = 0.625 | 2.5 |
-# | difference | -0.375 | 0.375 | 0 |
-# | times the score | 1.79 · -0.375 = **-0.67** | 0.69 · 0.375 = **0.26** | **-0.41** |
+# | | S | R_A | A · 3.5 | R_A - A · 3.5 | R_S |
+# |---|---|---|---|---|---|
+# | token 1 | L | 0.5 | 0.875 | -0.375 | -0.375 L = -0.412 |
+# | token 2 | 2L | 3 | 2.625 | 0.375 | 0.75 L = 0.824 |
+# | sum | | 3.5 | 3.5 | 0 | 0.375 L = **0.412** |
 
 # %%
-R_s = s * (R_A - A * R_A.sum())
-print("to the scores", R_s.round(2), " sum", R_s.sum().round(2))
-assert np.allclose(R_s, [-0.375 * np.log(6), 0.375 * np.log(2)]) and R_s[0] < 0 < R_s[1]
+R_S = S * (R_A - A * R_A.sum(axis=1, keepdims=True))
+print("to the scores of token 1:", R_S[0].round(3), f" sum {R_S.sum():.3f} of {R_A.sum():g}")
+assert np.allclose(R_S[0], [-0.375 * L, 0.75 * L]) and R_S[0, 0] < 0
 
 # %% [markdown]
-# The first score got negative relevance: had token 1 looked at itself a little more, its output
-# would have been smaller, since 4 < 5. This is what the derivative says, too: with R = o, as here,
-# R of a score is half of score times gradient. Let us check that with small steps.
+# Negative. Its value, 4, is below the mean that token 1 got, 7. More of it, and the output would
+# fall. A score counts by what it takes from the others.
+#
+# And of the 3.5 only 0.412 came out. **The softmax does not conserve relevance.** The rest, 3.088,
+# belongs to the constant of the tangent: A_j (1 - S_j + sum of A_i S_i). The weights have to sum
+# to 1 whatever the scores are, so most of a weight is not the scores' doing. If all scores were 0,
+# there would still be weights of 1/2. The ledger treats this constant like a bias, which it is.
+#
+# Is this really the tangent? We compute its slopes by small steps, without the formula.
 
 
 # %%
-def output(s):
-    A = np.exp(s) / np.exp(s).sum()
-    return A @ v
+def softmax(scores):
+    return np.exp(scores) / np.exp(scores).sum()
 
 
 step = 1e-6
-gradient = np.array([(output(s + step * one) - output(s - step * one)) / (2 * step)
-                     for one in np.eye(2)])
-print("gradient", gradient.round(3), " half of score x gradient", (s * gradient / 2).round(2))
-assert np.allclose(s * gradient / 2, R_s, atol=1e-6)
+slopes = np.array([(softmax(S[0] + step * one) - softmax(S[0] - step * one)) / (2 * step)
+                   for one in np.eye(2)])       # [i, j]: of weight j for each unit of score i
+by_steps = np.array([sum(R_A[0, j] * S[0, i] * slopes[i, j] / A[0, j] for j in range(2))
+                     for i in range(2)])
+constant = A[0] - S[0] @ slopes
+kept = (R_A[0] * constant / A[0]).sum()
+print("by small steps:", by_steps.round(3), f" the constant's share: {kept:.3f}")
+assert np.allclose(by_steps, R_S[0], atol=1e-6)
+assert np.isclose(kept, 3.5 - 0.375 * L, atol=1e-6)
 
 # %% [markdown]
-# ## What the softmax does not pass on
+# ## Step 3: a product again
 #
-# 2.5 went into the softmax, -0.41 came out. The other 2.91 is the share of the tangent's bias,
-# which is what the straight line gives where all scores are 0. Even there a token has weights, and
-# they are not the scores' doing. As in lesson 8, we do not hide this share: it stands in the ledger
-# as a bias.
+# A score is query times key. Half to each:
+#
+# | score | R_S | to the query of token 1 | to the key |
+# |---|---|---|---|
+# | q1 · k1 | -0.412 | -0.206 | -0.206, of token 1 |
+# | q1 · k2 | 0.824 | 0.412 | 0.412, of token 2 |
+# | sum | 0.412 | 0.206 | 0.206 |
+#
+# Now everything that relevance reached is a linear function of the tokens, and the four lines take
+# it down. Feature a made the query; feature b made key and value.
 
 # %%
-constant = A * (1 - s + A @ s)          # the tangent at s, taken at scores of 0
-R_constant = (R_A / A * constant).sum()
-print(f"share of the tangent's constant: {R_constant:.2f}")
-assert np.isclose(R_s.sum() + R_constant, R_A.sum())
+s = R_S / 2 / S
+R_q, R_k = q * (s @ k), k * (s.T @ q)
+R_x = np.stack([R_q, R_k + R_v], axis=1)
+print("queries", R_q.round(3), " keys", R_k.round(3), " values", R_v)
+print("tokens, features a and b:", R_x.round(3).tolist(), f" sum {R_x.sum():.3f}")
+assert np.allclose(R_q, [0.1875 * L, 0]) and np.allclose(R_k, [-0.1875 * L, 0.375 * L])
+assert np.allclose(R_x, [[0.1875 * L, 0.5 - 0.1875 * L], [0, 3 + 0.375 * L]])
+assert np.isclose(R_x.sum() + kept, 7)
 
 # %% [markdown]
-# ## To the query and the keys
-#
-# A score is a product again, q times k, so half goes to each. The query is in both scores:
-# -0.67 / 2 + 0.26 / 2. Now we can close the book:
-#
-# | goes to | relevance |
-# |---|---|
-# | the values, 1.5 and 1 | 2.50 |
-# | the query, -0.34 + 0.13 | -0.21 |
-# | the keys, -0.34 and 0.13 | -0.21 |
-# | the softmax's constant | 2.91 |
-# | **the output** | **5.00** |
+# Here is the whole way: above, what each number was; below it, its relevance.
 
 # %%
-R_q, R_k = R_s.sum() / 2, R_s / 2
-ledger = {"values": R_v.sum(), "query": R_q, "keys": R_k.sum(), "constant": R_constant}
-for name, part in ledger.items():
-    print(f"{name:9} {part:5.2f}")
-assert np.isclose(sum(ledger.values()), 5) and np.isclose(R_q, R_k.sum())
+import matplotlib.pyplot as plt
+from lrp_numpy.plotting import RELEVANCE, show
+
+places = {"q1": (0, 4), "k1": (0, 3), "k2": (0, 2), "v1": (0, 1), "v2": (0, 0),
+          "S1": (1, 3.5), "S2": (1, 2.5), "A1": (2, 3.5), "A2": (2, 2.5), "output": (3, 1.6)}
+numbers = {"q1": (q[0], R_q[0]), "k1": (k[0], R_k[0]), "k2": (k[1], R_k[1]), "v1": (v[0], R_v[0]),
+           "v2": (v[1], R_v[1]), "S1": (S[0, 0], R_S[0, 0]), "S2": (S[0, 1], R_S[0, 1]),
+           "A1": (A[0, 0], R_A[0, 0]), "A2": (A[0, 1], R_A[0, 1]), "output": (O[0], R[0])}
+figure, axes = plt.subplots(figsize=(8, 4.6), layout="constrained")
+for start, end in (("q1", "S1"), ("q1", "S2"), ("k1", "S1"), ("k2", "S2"), ("S1", "A1"),
+                   ("S1", "A2"), ("S2", "A1"), ("S2", "A2"), ("A1", "output"), ("A2", "output"),
+                   ("v1", "output"), ("v2", "output")):
+    axes.plot(*zip(places[start], places[end]), color="0.75", linewidth=1.2, zorder=1)
+for name, place in places.items():
+    value, R_name = numbers[name]
+    colour = RELEVANCE(0.5 + R_name / 14)
+    axes.text(*place, f"{name} = {value:.4g}\nR = {R_name:.3g}", ha="center", va="center",
+              fontsize=10, color="white" if R_name > 5 else "black", zorder=2,
+              bbox={"boxstyle": "round,pad=0.4", "facecolor": colour, "edgecolor": "0.4"})
+for column, name in enumerate(("query, keys, values", "scores", "weights", "output")):
+    axes.text(column, 4.75, name, ha="center", color="0.3")
+axes.text(1.5, 1.95, f"the softmax keeps {kept:.3f}", ha="center", color="0.3", style="italic")
+axes.set(xlim=(-0.45, 3.4), ylim=(-0.5, 5.0),
+         title="AttnLRP: half of the 7 goes to the values, and the softmax keeps most of the rest")
+axes.set_axis_off()
+show(figure, "18_by_hand", "attention of one token as a graph, each number with its relevance")
+assert np.isclose(sum(numbers[name][1] for name in ("q1", "k1", "k2", "v1", "v2")) + kept, 7)
 
 # %% [markdown]
-# ## The layer of the package
+# ## CP-LRP: all to the values
 #
-# `SelfAttention` takes queries, keys and values side by side, (N, T, 3 D), and does this for every
-# token and every head. Token 2 gets the query 0, so it looks at both tokens equally: its output is
-# 6. Only token 1's output is to be explained.
+# Ali et al. 2022 ("XAI for Transformers: Better Explanations through Conservative Propagation")
+# decide otherwise. They take the attention weights as constants, as if they had been trained. Then
+# O = A V is a linear layer, and LRP-0 gives all relevance to the values. Nothing goes to queries
+# and keys, the softmax is never asked, and nothing is lost.
+
+# %%
+R_v_cp = v * (A.T @ (R / O))
+print("CP-LRP, to the values:", R_v_cp, " sum", R_v_cp.sum())
+assert np.allclose(R_v_cp, [1, 6])
+
+# %% [markdown]
+# Which of the two is right? Take things away, one by one, and see what becomes of the 7:
+
+
+# %%
+def output_of_token_1(q1, k, v):
+    return softmax(q1 * np.asarray(k)) @ v
+
+
+worth = {"query of token 1": 7 - output_of_token_1(0, k, v),
+         "key of token 1": 7 - output_of_token_1(1, [0, k[1]], v),
+         "key of token 2": 7 - output_of_token_1(1, [k[0], 0], v),
+         "value of token 1": 7 - output_of_token_1(1, k, [0, v[1]]),
+         "value of token 2": 7 - output_of_token_1(1, k, [v[0], 0])}
+for name, attn, cp in zip(worth, (R_q[0], *R_k, *R_v), (0, 0, 0, *R_v_cp)):
+    print(f"{name:17} set to 0: worth {worth[name]:5.2f}; AttnLRP {attn:6.3f}, CP-LRP {cp:g}")
+assert np.allclose(list(worth.values()), [1, -0.6, 2, 1, 6])
+assert np.sign([R_q[0], *R_k, *R_v]).tolist() == np.sign(list(worth.values())).tolist()
+
+# %% [markdown]
+# The query and the keys do matter. CP-LRP is blind for them; AttnLRP gives each the right sign. But
+# the values are worth exactly what CP-LRP says. So they answer different questions. CP-LRP asks:
+# given where the token looked, what did it see? AttnLRP asks: what did it see, and why did it look
+# there?
+#
+# ## Why halves? Gradient × input counts twice
+#
+# The output is a product of weights and values, and gradient × input gives *each* factor of a
+# product the whole of it. Compare all three:
+
+
+# %%
+def gradient_times(number, others):
+    """number x derivative of the output of token 1, by a small step in it."""
+    up, down = (others(number + move) for move in (step, -step))
+    return number * (up - down) / (2 * step)
+
+
+product = {"query": gradient_times(1.0, lambda q1: output_of_token_1(q1, k, v)),
+           "keys": sum((gradient_times(k[0], lambda k1: output_of_token_1(1, [k1, k[1]], v)),
+                        gradient_times(k[1], lambda k2: output_of_token_1(1, [k[0], k2], v)))),
+           "values": sum((gradient_times(v[0], lambda v1: output_of_token_1(1, k, [v1, v[1]])),
+                          gradient_times(v[1], lambda v2: output_of_token_1(1, k, [v[0], v2]))))}
+shares = {"gradient × input": [product["values"], product["query"], product["keys"], 0],
+          "CP-LRP": [R_v_cp.sum(), 0, 0, 0],
+          "AttnLRP": [R_v.sum(), R_q.sum(), R_k.sum(), kept]}
+for name, (of_values, of_query, of_keys, of_softmax) in shares.items():
+    print(f"{name:17} values {of_values:.3f}, query {of_query:.3f}, keys {of_keys:.3f}, "
+          f"softmax {of_softmax:.3f}: sum {sum(shares[name]):.3f}")
+assert np.isclose(sum(shares["gradient × input"]), 7 + 1.5 * L, atol=1e-6)
+assert np.isclose(product["query"], 4 * R_q[0], atol=1e-6)
+assert np.isclose(product["values"], 2 * R_v.sum(), atol=1e-6)
+
+# %%
+figure, axes = plt.subplots(figsize=(7.4, 2.9), layout="constrained")
+parts = (("values", "#0072b2", "", "white"), ("query", "#d55e00", "//", "black"),
+         ("keys", "#e69f00", "..", "black"), ("kept by the softmax", "0.8", "", "black"))
+for row, (name, of_parts) in enumerate(shares.items()):
+    left = 0.0
+    for (part, colour, hatch, ink), amount in zip(parts, of_parts):
+        axes.barh(row, amount, left=left, color=colour, hatch=hatch, edgecolor="white", height=0.6)
+        if amount > 1:
+            axes.text(left + amount / 2, row, f"{part} {amount:.2f}", ha="center", va="center",
+                      color=ink)
+        left += amount
+axes.text(7.8, 0.37, "query and keys\n0.82 each", ha="center", va="bottom", fontsize=9)
+axes.annotate("query and keys, 0.21 each", (3.7, 2.3), (3.7, 2.62), ha="center", fontsize=9,
+              arrowprops={"arrowstyle": "-", "color": "0.4"})
+axes.axvline(7, color="black", linewidth=1, linestyle=":")
+axes.text(7.08, 2.45, "the output, 7", fontsize=9)
+axes.set_yticks(range(3), list(shares))
+axes.set(xlabel="relevance", xlim=(0, 8.9), ylim=(-0.45, 2.9),
+         title="Gradient × input counts a product twice; LRP shares it")
+show(figure, "18_who_gets", "relevance of values, query, keys and softmax under three methods")
+print("sums:", {name: round(float(sum(of_parts)), 3) for name, of_parts in shares.items()})
+assert np.isclose(sum(shares["AttnLRP"]), 7) and np.isclose(sum(shares["CP-LRP"]), 7)
+
+# %% [markdown]
+# So AttnLRP is gradient × input with each product halved: once between weights and values, and once
+# more between query and key. That makes a half for the values and a quarter for query and keys.
+#
+# ## Where is zero, once more
+#
+# Softmax does not notice if all scores rise by the same number. The rule does, for it multiplies by
+# the score. Let us add 5 to both scores.
+
+# %%
+raised = S[0] + 5
+R_raised = raised * (R_A[0] - softmax(raised) * R_A[0].sum())
+print("weights:", softmax(raised), " to the scores:", R_raised.round(3),
+      f" sum {R_raised.sum():.3f}; before: {R_S[0].round(3)}, sum {R_S[0].sum():.3f}")
+assert np.allclose(softmax(raised), A[0]) and np.isclose(R_raised.sum(), R_S[0].sum())
+assert np.abs(R_raised).max() > 3 * np.abs(R_S[0]).max()
+
+# %% [markdown]
+# The same function, the same sum, and much larger parts of opposite sign. A contribution is
+# measured from zero (lesson 9), and for scores there is no natural zero. Keep this in mind when you
+# read the relevance of a single key.
+#
+# ## In the package
+#
+# `SelfAttention` takes queries, keys and values side by side, from a Dense layer before it. So our
+# case is a network of three layers. (`Tokens` cuts an "image" of two channels and 1 x 2 pixels into
+# two tokens. `start` gives the output of token 1 its 7.)
 
 # %%
 import lrp_numpy as lrp
 
-layer = lrp.SelfAttention(heads=1)
-tokens = np.array([[[q, k[0], v[0]], [0.0, k[1], v[1]]]])
-print("outputs", layer.preactivation(tokens).ravel())
-rows = []
-R_tokens = layer.relevance(None, tokens, None, np.array([[[5.0], [0.0]]]), ledger=rows)
-print("relevance of query, key, value, token by token:\n", R_tokens[0].round(2))
-print("ledger:", *(f"{name} {part[0]:.2f}" for name, part in rows[0]._asdict().items()))
-assert np.allclose(R_tokens[0], [[R_q, R_k[0], R_v[0]], [0, R_k[1], R_v[1]]])
-assert np.isclose(rows[0].bias[0], R_constant)
+net = lrp.Network([lrp.Tokens((2, 1, 2), 1), lrp.Dense(W, np.zeros(3), "identity"),
+                   lrp.SelfAttention(), lrp.Flatten()])
+image, start = x.T.reshape(1, 4), np.array([[7.0, 0.0]])
+for attention, by_hand, bias in (("attnlrp", R_x, kept), ("cp", [[0, 1], [0, 6]], 0)):
+    e = lrp.explain(net, image, "0", start=start, attention=attention)
+    row = e.ledger[2]
+    print(f"{attention:7} tokens {e.relevance[1][0].round(3).tolist()}; ledger of the attention: "
+          f"received {row.received[0]:g} = inputs {row.inputs[0]:.3f} + bias {row.bias[0]:.3f}")
+    assert np.allclose(e.relevance[1][0], by_hand) and np.isclose(row.bias[0], bias)
+    assert np.allclose(row.received, row.inputs + row.bias + row.epsilon + row.dropped)
+assert np.allclose(net.forward(image), [[7, 5]])
 
 # %% [markdown]
-# ## The other way: the weights as constants
-#
-# Ali et al. 2022 do without all of this: they take the attention weights as if they were learned
-# numbers. Then attention is a linear layer with the weights A, the values get everything, in
-# proportion, 3 and 2, and queries and keys get nothing. This is **CP-LRP** (conservative
-# propagation): nothing is lost, and nothing says *why* the token looked where it did.
+# All numbers agree. And for more tokens, longer queries and several heads? **Heads** are attentions
+# side by side, each with its own part of queries, keys and values. We write everything as loops,
+# product by product, and compare with the layer, for 5 tokens, 2 heads and queries of length 3.
+
 
 # %%
-cp = lrp.SelfAttention(heads=1, attention="cp")
-rows = []
-R_cp = cp.relevance(None, tokens, None, np.array([[[5.0], [0.0]]]), ledger=rows)
-print("CP-LRP: relevance of query, key, value, token by token:\n", R_cp[0].round(2))
-assert np.allclose(R_cp[0], [[0, 0, 3], [0, 0, 2]]) and rows[0].bias[0] == 0
+def by_loops(Q, K, V, R):
+    """(R_Q, R_K, R_V) of one head; the softmax's slopes by small steps."""
+    R_Q, R_K, R_V = np.zeros(Q.shape), np.zeros(K.shape), np.zeros(V.shape)
+    (T, d), root = Q.shape, np.sqrt(Q.shape[1])
+    for i in range(T):
+        scores = np.array([sum(Q[i, f] * K[j, f] for f in range(d)) / root for j in range(T)])
+        weights, R_weights = softmax(scores), np.zeros(T)
+        for g in range(d):
+            total = sum(weights[j] * V[j, g] for j in range(T))
+            for j in range(T):
+                half = weights[j] * V[j, g] / total * R[i, g] / 2
+                R_V[j, g] += half
+                R_weights[j] += half
+        for m, one in enumerate(np.eye(T)):
+            slope = (softmax(scores + step * one) - softmax(scores - step * one)) / (2 * step)
+            R_score = scores[m] * (R_weights / weights * slope).sum()
+            for f in range(d):
+                half = Q[i, f] * K[m, f] / root / scores[m] * R_score / 2
+                R_Q[i, f] += half
+                R_K[m, f] += half
+    return R_Q, R_K, R_V
 
-# %%
-import matplotlib.pyplot as plt
-from lrp_numpy.plotting import show
 
-figure, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
-parts = {"AttnLRP": ledger, "CP-LRP": {"values": R_cp[0, :, 2].sum(), "query": 0, "keys": 0,
-                                       "constant": 0}}
-colours = {"values": "#0072b2", "query": "#d55e00", "keys": "#cc79a7", "constant": "0.75"}
-for y, (name, of_rule) in enumerate(parts.items()):
-    low, high = 0.0, 0.0
-    for part, value in of_rule.items():
-        axes.barh(y, value, left=high if value > 0 else low, height=0.6, color=colours[part],
-                  edgecolor="white")
-        if abs(value) > 1:
-            axes.text(high + value / 2, y, f"{part} {value:.2f}", ha="center", va="center",
-                      color="black" if part == "constant" else "white", fontsize=9)
-        low, high = (low, high + value) if value > 0 else (low + value, high)
-axes.annotate("query and keys\n-0.21 each", (-0.2, 0.3), (-0.9, 0.72), fontsize=9, ha="center",
-              arrowprops={"arrowstyle": "-", "color": "0.4"})
-axes.set(yticks=range(len(parts)), xlim=(-1.6, 6), xlabel="relevance; all parts sum to 5",
-         title="AttnLRP credits the looking, too; CP-LRP only what was looked at")
-axes.set_yticks(range(len(parts)), list(parts))
-show(figure, "18_who_gets", "what goes to values, query, keys and the constant, by both rules")
-print("sums:", *(f"{name} {sum(of_rule.values()):.2f}" for name, of_rule in parts.items()))
-assert all(np.isclose(sum(of_rule.values()), 5) for of_rule in parts.values())
-
-# %% [markdown]
-# ## When attention is sure
-#
-# Multiply the query by a number t: with t = 0 all weights are equal, with a large t the token looks
-# at one place only. Then the softmax is flat: no small step of a score changes the weights, and its
-# tangent has no slope. Predict: what do query and keys get when attention is quite sure?
-
-# %%
-shares = []
-times = np.linspace(0, 12, 49)
-for t in times:
-    tokens_t = tokens * [[[t, 1, 1], [1, 1, 1]]]
-    rows, R_start = [], layer.preactivation(tokens_t) * [[[1.0], [0.0]]]
-    R_t = layer.relevance(None, tokens_t, None, R_start, ledger=rows)[0]
-    shares.append([R_t[:, 2].sum(), np.abs(R_t[:, :2]).sum(), rows[0].bias[0]] / R_start.sum())
-shares = np.array(shares)
-for t in (0, 1, 3, 12):
-    print(f"t = {t:2}: values {shares[times == t][0, 0]:.2f}, |query| and |keys| "
-          f"{shares[times == t][0, 1]:.2f}, constant {shares[times == t][0, 2]:.2f}")
-assert np.allclose(shares[:, 0], 0.5) and shares[-1, 1] < 1e-3 < shares[4, 1]
-assert abs(shares[-1, 2] - 0.5) < 1e-3
-
-# %%
-figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
-for column, label, style, colour in ((0, "values", "-", "#0072b2"),
-                                     (2, "constant", ":", "0.35"),
-                                     (1, "query and keys, absolute", "--", "#d55e00")):
-    axes.plot(times, shares[:, column], style, color=colour)
-    at = {0: (8.2, 0.45), 2: (2.6, 0.585), 1: (4.0, 0.08)}[column]
-    axes.text(*at, label, color=colour, fontsize=9)
-axes.set(xlabel="t: how much larger the query is", ylabel="share of the output", ylim=(-0.03, 0.65),
-         title="When attention is sure, query and keys get nothing")
-show(figure, "18_sure", "shares of values, constant, and query and keys, as the query grows")
-print(f"query and keys get most at t = {times[shares[:, 1].argmax()]:.2f}")
-assert 0 < times[shares[:, 1].argmax()] < 3
-
-# %% [markdown]
-# Half goes to the values whatever happens; the other half ends in the constant when attention is
-# sure. So AttnLRP tells why a token looked there only as long as it could have looked elsewhere.
-# That is what a tangent can say, and no more.
-#
-# ## Heads, and a mask
-#
-# Two **heads** are two of these side by side: the first half of the numbers of each query, key and
-# value for the first head, the second half for the second. With a **causal** mask a token does not
-# see those behind it, as in networks that write text: those scores are minus infinity, their
-# weights 0, and so is their relevance.
-
-# %%
 rng = np.random.default_rng(0)
-a, R_out = rng.standard_normal((1, 3, 12)), rng.standard_normal((1, 3, 4))
-Q, K, V = a[..., :4], a[..., 4:8], a[..., 8:]
-both = lrp.SelfAttention(heads=2).relevance(None, a, None, R_out)
-for head, half in ((0, slice(0, 2)), (1, slice(2, 4))):
-    alone = np.concatenate([Q[..., half], K[..., half], V[..., half]], axis=2)
-    R_alone = lrp.SelfAttention(heads=1).relevance(None, alone, None, R_out[..., half])
-    here = np.concatenate([both[..., start:start + 4][..., half] for start in (0, 4, 8)], axis=2)
-    print(f"head {head}: largest difference {np.abs(R_alone - here).max():.1e}")
-    assert np.allclose(R_alone, here)
-first = lrp.SelfAttention(heads=2, causal=True).relevance(None, a, None, R_out * [[[1], [0], [0]]])
-print("causal: relevance of the tokens behind the first:", np.abs(first[0, 1:]).max())
-assert (first[0, 1:] == 0).all()
+Q, K, V, R_O = rng.normal(size=(4, 2, 5, 3))            # two heads each
+side_by_side = np.concatenate([np.concatenate(list(one), axis=1) for one in (Q, K, V)], axis=1)
+ledger = []
+R_layer = lrp.SelfAttention(2).relevance(None, side_by_side[None], None,
+                                         np.concatenate(list(R_O), axis=1)[None], ledger=ledger)
+heads = [by_loops(Q[h], K[h], V[h], R_O[h]) for h in range(2)]
+R_loops = np.concatenate([np.concatenate([head[part] for head in heads], axis=1)
+                          for part in range(3)], axis=1)
+print(f"largest relevance {np.abs(R_loops).max():.2f}, largest difference "
+      f"{np.abs(R_loops - R_layer[0]).max():.0e}; received {ledger[0].received[0]:.3f} = inputs "
+      f"{ledger[0].inputs[0]:.3f} + bias {ledger[0].bias[0]:.3f}")
+assert np.allclose(R_loops, R_layer[0], atol=1e-6 * np.abs(R_loops).max())
+assert np.isclose(ledger[0].received[0], ledger[0].inputs[0] + ledger[0].bias[0])
 
 # %% [markdown]
+# (They agree to the error of the small steps.) In the next lesson, whole networks are made of this
+# layer.
+#
 # ## Try it
 #
-# - By hand: exchange the values, v = (8, 4). What are o, R_v and R of the scores? Which sign
-#   changes?
-# - Both values 5. What do the scores get, and why?
-# - Give both tokens the key log 6. Where does the relevance of the scores go?
+# - By hand: explain token 2's output, R = (0, 5). What do queries, keys and values get?
+# - By hand: let the value of token 1 be 8, too. What do the scores get, and why?
+# - By hand: let the query of token 1 be 0. What does the softmax pass on?
+# - Double L. Token 1 is surer now. Does more or less reach query and keys?
 #
-# **Answers.** 1: A v = (6, 1), so o = 7, and from R = 7: R_v = R_A = (3, 0.5); its sum 3.5 gives
-# the differences 3 - 2.625 = 0.375 and -0.375, so R of the scores is 0.67 and -0.26: both signs
-# change, since now token 1's value is above the output. 2: nothing: A v = (3.75, 1.25) is in
-# proportion to A, so both differences are 0; wherever the token looks, it gets 5. 3: the weights
-# are 1/2 and 1/2, A v is (2, 4) and o = 6. From R = 6, the weights get 1 and 2, and the differences
-# are 1 - 1.5 = -0.5 and 0.5: R of the scores is -0.90 and 0.90. They cancel in the query, and stay
-# in the keys.
+# **Answers.** 1: contributions 3 and 2; values (1.5, 1), weights (1.5, 1), sum 2.5;
+# R_S = -L (1.5 - 1.875) = 0.375 L and -2L (1 - 0.625) = -0.75 L, sum -0.375 L; query of token 2
+# -0.1875 L, keys 0.1875 L and -0.375 L; the softmax keeps 2.5 + 0.375 L = 2.912, more than it got.
+# 2: R_A = (1, 3) = A · 4, so both scores get 0. If all values are the same, it does not matter
+# where a token looks. 3: nothing; both scores are 0, and they are in front of the rule. 4: a little
+# less: the weights are 1/10 and 9/10, the output 7.6, and query and keys get 0.198 each, in place
+# of 0.206.
 #
-# **Write it yourself:** the product rule and the softmax rule.
+# **Write it yourself:** the rule of the softmax, and that of a product.
 # [The exercise](exercises/ex18_attention.py) tells you which kind of wrong an answer is.
 #
 # Next: [19. LRP in a transformer](19_lrp_in_a_transformer.py).
