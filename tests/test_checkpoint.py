@@ -300,6 +300,7 @@ FIRST_EDITION = {
 @pytest.mark.parametrize("words", FIRST_EDITION)
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("steps", [7, 10])
+@pytest.mark.long
 def test_a_checkpoint_of_the_first_edition_goes_on(tmp_path, words, engine, steps):
     """Written here array by array as version 0.1 did, after an epoch or in the middle of one."""
     rng, make, path = np.random.default_rng(0), FIRST_EDITION[words], tmp_path / "run.npz"

@@ -75,6 +75,7 @@ def test_the_main_job(tmp_path):
     assert float(rows[6]["prediction_lerf"]) == pytest.approx(flipped.lerf.correct.mean())
 
 
+@pytest.mark.long
 def test_every_choice_is_an_option(tmp_path, capsys):
     arguments = ["--activation", "relu", "--hidden", "30", "20", "--epochs", "2", "--batch-size",
                  "50", "--learning-rate", "0.002", "--rule", "epsilon", "gamma,0,epsilon",
@@ -123,6 +124,7 @@ def test_the_single_steps(tmp_path, capsys):
     assert (tmp_path / "table1_0.csv").exists() and (tmp_path / "figure4_flipped.png").exists()
 
 
+@pytest.mark.long
 def test_zero_centred(tmp_path, capsys):
     """The same accuracy, another table, and no warning."""
     cli.main(["train", "--epochs", "3", "--hidden", "100", "--out", str(tmp_path)])
@@ -337,6 +339,7 @@ def test_the_galleries(tmp_path, capsys):
     assert str(out / "gallery_classes_epsilon.png") in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_digits_of_your_own(tmp_path, capsys):
     """Explained like test digits: one in MNIST's size, and the same enlarged on white paper.
     Special characters of LaTeX in a file name are harmless."""

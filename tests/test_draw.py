@@ -200,6 +200,7 @@ def test_a_stroke_that_leaves_the_sheet(board):
     check(board)
 
 
+@pytest.mark.long
 def test_repainting_above_the_background_equals_a_full_drawing(board):
     """After strokes, sliders and a new size of the window."""
     canvas = board.figure.canvas

@@ -32,6 +32,7 @@ def test_real_digits_come_back(digits, trained):
     assert np.median(np.abs(again - images).max(axis=1)) < 0.1
 
 
+@pytest.mark.long
 def test_the_noise_of_a_camera_does_not_matter(digits, trained):
     images, rng = digits.test_images[:100], np.random.default_rng(0)
     sheets = [0.8 * in_a_sheet(image, 10, rng) for image in images]

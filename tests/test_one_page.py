@@ -51,6 +51,7 @@ def test_its_network_reads(page):
     assert (logits.argmax(axis=1) == page["labels"]).mean() > 0.99
 
 
+@pytest.mark.long
 def test_the_animation_has_six_steps_and_is_small(tmp_path):
     lessons = tmp_path / "lessons"
     lessons.mkdir()

@@ -112,6 +112,7 @@ def test_the_readme_s_snippet_prints_what_it_says(tmp_path):
         assert float(ours) == pytest.approx(float(theirs), rel=0.02, abs=0.02)
 
 
+@pytest.mark.long
 def test_the_wheel_runs(tmp_path):
     """Built from a copy, unpacked elsewhere, and run from there: the digits are inside."""
     source = tmp_path / "source"

@@ -277,6 +277,7 @@ def test_activations_within_are_warned_of():
     assert centred.layers[0].activations == {"zero_centred_sigmoid", "identity"}
 
 
+@pytest.mark.long
 def test_the_residual_network(digits):
     net = lrp.resnet()
     assert net.dtype == np.float32 and net.predict(digits.test_images[:3]).shape == (3,)
