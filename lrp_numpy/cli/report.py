@@ -1,5 +1,6 @@
 """The study: train the networks, measure, and write pages with tables and figures."""
 import platform
+import re
 import sys
 import time
 import warnings
@@ -362,16 +363,16 @@ Written by `python -m lrp_numpy report --data {data} --seeds {' '.join(map(str, 
         written += paths
     cnns = [trained_beside("cnn", digits, seed, settings) for seed in seeds]
     text, paths = flipping_section(digits, cnns, seeds[0], out, "figures", "_cnn")
-    pages.append(f"""# A convolutional network
+    pages.append(_one_level_lower(f"""# A convolutional network
 
 `lenet()`, trained for {settings.epochs} epochs with a learning rate of \
 {DEFAULTS["cnn"]["learning_rate"]:g}, beside the ReLU network from above.
 
-{text}""")
+{text}"""))
     written += paths
     for text, paths in (today_section(digits, seeds[0], settings, out),
                         bag_section(digits, networks[0]["relu"], settings, out)):
-        pages.append(text)
+        pages.append(_one_level_lower(text))
         written += paths
     pages.append(f"""## Time of the pruned networks
 
@@ -382,6 +383,11 @@ Forward pass of {len(digits.test_images):,} images. Only the ratios carry over t
     written.append(out / "RESULTS.md")
     write_text(written[-1], "\n".join(pages))
     return written
+
+
+def _one_level_lower(text):
+    """A page as a part of another: # becomes ##."""
+    return re.sub("^#", "##", text, flags=re.MULTILINE)
 
 
 def _versions():
