@@ -80,7 +80,9 @@ def test_the_command(tmp_path, capsys, digits):
     out = tmp_path / "pages"
     assert main(["page", "--network", str(tmp_path / "net.npz"), "--out", str(out)]) == 0
     assert "The network: 784-30-20-10, tanh" in (out / "page.html").read_text()
-    assert str(out / "page.html") in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert str(out / "page.html") in printed
+    assert f"{(out / 'page.html').stat().st_size / 1e6:.2f} MB" in printed
     lrp.lenet(rng=0).save(tmp_path / "cnn.npz")
     nowhere = tmp_path / "no"
     assert main(["page", "--network", str(tmp_path / "cnn.npz"), "--out", str(nowhere)]) == 2
@@ -272,6 +274,28 @@ def test_gamma_warns_of_a_logit_below_0(small_page):
     assert small_page.locator("#warning").inner_text() == ""
     small_page.select_option("#rule", "0")
     small_page.select_option("#target", "predicted")
+
+
+@pytest.mark.long
+def test_gamma_warns_of_activations_below_0(browser, tmp_path, digits):
+    """As explain does, also where the logit is above 0; generalized LRP-gamma is made for them."""
+    with opened(browser, written(tmp_path, trained("tanh", digits), digits)) as page:
+        for rule, warning in (("gamma", "activations and sums above 0"), ("gamma_generalized", "")):
+            page.select_option("#rule", rule)
+            logits, _ = settled(page)
+            shown = page.locator("#warning").inner_text()
+            assert max(logits) > 0 and (warning in shown if warning else shown == "")
+
+
+@pytest.mark.long
+def test_a_digit_and_not_itself_is_no_question(small_page):
+    first = int(np.argmax(settled(small_page)[0]))
+    small_page.select_option("#other", str(first))
+    settled(small_page)
+    assert f"Both choices are {first}" in small_page.locator("#warning").inner_text()
+    small_page.select_option("#other", "none")
+    settled(small_page)
+    assert small_page.locator("#warning").inner_text() == ""
 
 
 @pytest.mark.long

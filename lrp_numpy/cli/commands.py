@@ -160,6 +160,7 @@ def run_page(options: argparse.Namespace) -> None:
             f"{training.accuracy(net, images, labels):.1%} of {len(images):,} test digits.")
     written = write_page(job.out / "page.html", net, images[chosen], labels[chosen], made, FIRST)
     print_written([written])
+    print(f"  {written.stat().st_size / 1e6:.2f} MB, to open in any browser")
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {

@@ -21,8 +21,9 @@ const RULES = {
   "gamma_generalized": (a, W, b, R, {gamma}) => {
     const z = plus(product(a, W), b);
     const up = R.map((R_k, k) => z[k] >= 0 ? R_k : 0), down = R.map((R_k, k) => R_k - up[k]);
-    return sum(favourPositive(a, W, b, up, gamma),
-               favourPositive(a, minus(W), b.map(b_k => -b_k), down, gamma));
+    const above = favourPositive(a, W, b, up, gamma);
+    if (down.every(R_k => R_k === 0)) return above;     // as below a ReLU: half the work
+    return sum(above, favourPositive(a, minus(W), b.map(b_k => -b_k), down, gamma));
   },
 
   "alpha_beta": (a, W, b, R) => {             // alpha = 2, beta = 1
@@ -108,12 +109,12 @@ function product(a, W) {                    // a W; inputs that are 0 are skippe
 }
 
 function transposedProduct(s, W, a) {       // s W^T; left at 0 where a is 0, where R is 0, too
-  const c = new Float64Array(W.rows);
+  const c = new Float64Array(W.rows), some = Uint16Array.from(s.keys()).filter(k => s[k] !== 0);
   for (let j = 0; j < W.rows; j++) {
     if (a[j] === 0) continue;
     const start = j * W.columns;
     let c_j = 0;
-    for (let k = 0; k < W.columns; k++) c_j += s[k] * W.values[start + k];
+    for (const k of some) c_j += s[k] * W.values[start + k];
     c[j] = c_j;
   }
   return c;

@@ -40,21 +40,29 @@ function update() {
   showLedger(ledger, title);
   showNeurons(relevance, state.chosen, choose);
   showNeuron(a, relevance, rule);
-  showControls(rule, logits, classes);
+  showControls(rule, logits, classes, isGammaMade(rule, a, relevance));
   const predicted = indexOfLargest(logits);
   say("said", isEmpty ? "The sheet is empty. Draw a digit." :
     `The network reads ${predicted === 8 ? "an" : "a"} ${predicted} (probability ${number(100 * probabilities[predicted], 1)} %).`);
 }
 
-function showControls(rule, logits, classes) {
+// LRP-gamma assumes a >= 0, and z >= 0 where R is not 0, in every layer: see utils/assumptions.py.
+function isGammaMade(rule, a, relevance) {
+  return rule !== "gamma" || layers.every(({W, b}, l) => a[l].every(a_j => a_j >= 0) &&
+    plus(product(a[l], W), b).every((z_k, k) => z_k >= 0 || relevance[l + 1][k] === 0));
+}
+
+function showControls(rule, logits, classes, isMade) {
   say("about-rule", ABOUT[rule]);
   for (const name of ["epsilon", "gamma"]) {
     say(`${name}-value`, number(parameters()[name]));
     element(name).parentElement.hidden = !(name === rule || (name === "gamma" && rule === "gamma_generalized"));
   }
-  const starts = classes.map(k => logits[k]);
-  say("warning", rule === "gamma" && starts.some(z => z < 0) ?
-    "LRP-gamma is made for a logit above 0; this one is below. Take generalized LRP-gamma." : "");
+  const isSame = Number(element("other").value) === classes[0];     // Number("none") is NaN
+  say("warning", isSame ? `Both choices are ${classes[0]}. For "why this and not that", choose two different digits.` :
+    isMade ? "" : classes.some(k => logits[k] < 0) ?
+      "LRP-gamma is made for a logit above 0; this one is below. Take generalized LRP-gamma." :
+      "LRP-gamma is made for activations and sums above 0; some here are below. Take generalized LRP-gamma.");
 }
 
 // The pixels that a hidden neuron hands its relevance to: down from R at that neuron alone.

@@ -11,7 +11,7 @@ const ABOUT = {
        "outputs of either sign.",
   "alpha_beta": "LRP-alpha-beta treats positive and negative contributions separately: the first share twice the " +
        "relevance, the second once, with a minus.",
-  "z_plus": "LRP-z+ counts positive contributions only. It is LRP-gamma with a gamma without end.",
+  "z_plus": "LRP-z+ counts positive contributions only. Where LRP-gamma applies, z+ is its limit for an ever larger gamma.",
 };
 const PARTS = {inputs: "the pixels", bias: "the biases", epsilon: "epsilon", dropped: "dropped"};
 const MOST_NEURONS = 12;
