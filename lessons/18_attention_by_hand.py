@@ -149,8 +149,8 @@ assert np.isclose(kept, 3.5 - 0.375 * L, atol=1e-6)
 s = R_S / 2 / S
 R_q, R_k = q * (s @ k), k * (s.T @ q)
 R_x = np.stack([R_q, R_k + R_v], axis=1)
-print("queries", R_q.round(3), " keys", R_k.round(3), " values", R_v)
-print("tokens, features a and b:", R_x.round(3).tolist(), f" sum {R_x.sum():.3f}")
+print("queries", R_q.round(3) + 0, " keys", R_k.round(3), " values", R_v)
+print("tokens, features a and b:", (R_x.round(3) + 0).tolist(), f" sum {R_x.sum():.3f}")
 assert np.allclose(R_q, [0.1875 * L, 0]) and np.allclose(R_k, [-0.1875 * L, 0.375 * L])
 assert np.allclose(R_x, [[0.1875 * L, 0.5 - 0.1875 * L], [0, 3 + 0.375 * L]])
 assert np.isclose(R_x.sum() + kept, 7)
@@ -220,7 +220,7 @@ assert np.allclose(list(worth.values()), [1, -0.6, 2, 1, 6])
 assert np.sign([R_q[0], *R_k, *R_v]).tolist() == np.sign(list(worth.values())).tolist()
 
 # %% [markdown]
-# The query and the keys do matter. CP-LRP is blind for them; AttnLRP gives each the right sign. But
+# The query and the keys do matter. CP-LRP is blind to them; AttnLRP gives each the right sign. But
 # the values are worth exactly what CP-LRP says. So they answer different questions. CP-LRP asks:
 # given where the token looked, what did it see? AttnLRP asks: what did it see, and why did it look
 # there?
@@ -314,7 +314,8 @@ image, start = x.T.reshape(1, 4), np.array([[7.0, 0.0]])
 for attention, by_hand, bias in (("attnlrp", R_x, kept), ("cp", [[0, 1], [0, 6]], 0)):
     e = lrp.explain(net, image, "0", start=start, attention=attention)
     row = e.ledger[2]
-    print(f"{attention:7} tokens {e.relevance[1][0].round(3).tolist()}; ledger of the attention: "
+    of_tokens = (e.relevance[1][0].round(3) + 0).tolist()
+    print(f"{attention:7} tokens {of_tokens}; ledger of the attention: "
           f"received {row.received[0]:g} = inputs {row.inputs[0]:.3f} + bias {row.bias[0]:.3f}")
     assert np.allclose(e.relevance[1][0], by_hand) and np.isclose(row.bias[0], bias)
     assert np.allclose(row.received, row.inputs + row.bias + row.epsilon + row.dropped)
