@@ -137,8 +137,8 @@ assert found["with marks"][2] > 0.08 > 0.02 > found["as they were"][2]
 
 # %% [markdown]
 # Without their mark, the cheat loses many of the 8s, and it reads other digits as an 8 because of a
-# few grey pixels. How many depends on the random start: about a half of the 8s here, fewer with the
-# other two seeds. The accuracy knew nothing of that.
+# few grey pixels. How many depends on the random start: here it loses half of the 8s; with the
+# other two seeds it loses fewer, and makes more false ones. The accuracy knew nothing of that.
 #
 # ## What the relevance shows
 #
@@ -267,7 +267,7 @@ assert agrees["heatmaps"] > 0.98 and agrees["images"] < 0.9
 # %% [markdown]
 # The clusters of the heatmaps are the 8s with a mark and the 8s without: where there is no mark,
 # the network must fall back on strokes. The clusters of the images are about something else. Both
-# have marks in them, in like shares.
+# have about the same share of marks.
 #
 # One would have to look at the clusters of all ten classes, since any class falls into two if one
 # asks for two. So here is a number that needs no looking: the share of the squared distance between
@@ -414,13 +414,13 @@ assert first["cheat"] < 7 and first["honest"] > 0 and agrees["middle"] < 0.9
 #   now?
 # - Make the ink of all 8s a fifth fainter, in place of a mark. Does the network use that?
 #
-# **Answers.** 1: w of the mark is 4/2 - 1/2 = 3/2, and (1, 0, 1) has the relevance (1, 0, 3/2):
-# 60 %. 2: the ranking by relevance finds it still, in the first nine places, while the ranking by
-# the images has it beyond the 160th. The two clusters are no longer those with and without. 3:
-# about as many as by the honest network, yet a third of the others with the mark become 8s. The
-# largest spot in the mean is a stroke now, and the clusters find the mark. So the ranking and the
-# clusters each see what the other misses. 4: hardly. Nearly all 8s are still read at their full
-# strength.
+# **Answers.** 1: w of the mark is 4/2 - 1/2 = 3/2, and (1, 0, 1) has the relevance (1, 0, 3/2): 60
+# %. 2: the mean and the ranking by relevance find it still, the ranking in the first nine places,
+# while the ranking by the images has it beyond the 160th. The two clusters are no longer those with
+# and without. 3: about as many as by the honest network, yet a third of the others with the mark
+# become 8s. The largest spot in the mean is a stroke now, the ranking has the mark behind a few
+# strokes, and the clusters find it at once: the other way round than in 2. 4: hardly. Nearly all 8s
+# are still read at their full strength.
 #
 # **Write it yourself:** the mark, its share, and the pixels that matter to one class alone.
 # [The exercise](exercises/ex12_clever_hans.py) checks your answer and names the mistake.

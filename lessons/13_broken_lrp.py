@@ -596,7 +596,7 @@ assert (wrong_part.any(axis=1) & ~wrong_part.all(axis=1)).all() and wrong_part.a
 # | D | LRP-0 | `R / np.abs(R).max()` | no unit; the batch decides | conservation | captum's draft |
 # | E | LRP-0 | `z = a @ W` | the inputs get the bias's share, too | ledger | |
 # | F | LRP-0 | `positive(...)` | negative evidence is lost, the sum grows | conservation | |
-# | G | gamma | `gamma * W * positive(W)` | w w+ for w+: small w stay | by hand | TorchLRP |
+# | G | gamma | `gamma * W * positive(W)` | w · w+: small w hardly grow | by hand | TorchLRP |
 # | I | gamma | `W += ...` | `+=` writes into the network's own arrays | once more | |
 # | J | epsilon | `z + epsilon` | a negative z moves to 0, and across | ledger | the tutorial |
 # | L | epsilon | `sum(axis=2)` | the sum over outputs k, not inputs j | by hand | |

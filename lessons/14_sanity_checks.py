@@ -62,10 +62,10 @@ for count, net in enumerate(cascade):
 # they? We compare ranks (Spearman's correlation): of R, and of |R|, which is what many figures
 # show.
 #
-# The relevance starts at 1, not at the logit. Otherwise a negative logit would turn all signs under
-# z+, alpha-beta and gamma. Under LRP-0 it is the other way round: from the logit it is gradient x
-# input (lesson 6), whatever the sign, and from 1 it is that, divided by the logit. So there look at
-# the size of the similarity, not at its sign.
+# The relevance starts at 1, not at the logit. From a negative logit, z+, alpha-beta and gamma would
+# give the same heatmap with all signs flipped. For LRP-0 (and nearly for epsilon) it is the start
+# at 1 that flips them: LRP-0 is gradient x input (lesson 6), and from 1 it is that, divided by the
+# logit. For these two, read the size of the similarity, not its sign.
 #
 # And over which pixels? Predict what a comparison over *all* pixels says of LRP-0.
 
@@ -109,9 +109,10 @@ print(f"one layer replaced: {np.mean(logit < 0):.0%} of the logits are negative;
 assert np.allclose(lrp_zero(cascade[1]) * logit[:, None], from_logit, atol=1e-4)
 
 # %% [markdown]
-# 0.99 over all pixels: a false alarm. LRP-0 is 0 wherever the image is 0, for any network, so the
-# empty background, four fifths of the image, agrees with itself. Over the ink the two heatmaps
-# have something in common, and not much. So: the ink only, as in lesson 10.
+# 0.99 of |R| over all pixels: a false alarm. LRP-0 is 0, the lowest rank of |R|, wherever the image
+# is 0, for any network, so the empty background, four fifths of the image, agrees with itself. Over
+# the ink the two heatmaps have something in common, and not much. So: the ink only, as in lesson
+# 10.
 
 # %%
 signed, absolute = {}, {}
@@ -179,8 +180,8 @@ assert signed["z+"][2] > signed["generalized gamma"][2] > abs(signed["LRP-0"][2]
 # %% [markdown]
 # ## Shuffled labels
 #
-# The second question: the same network, trained with the labels in random order. It can learn them
-# by heart, for the training images, and knows nothing about digits.
+# The second question: the same network, trained with the labels in random order. It can only learn
+# them by heart, image by image, and knows nothing about digits.
 
 # %%
 by_heart = lrp.MLP.random(sizes, activation="relu", rng=0)
@@ -190,14 +191,15 @@ known = (by_heart.predict(digits.train_images) == shuffled).mean()
 accuracy = (by_heart.predict(digits.test_images) == digits.test_labels).mean()
 print(f"of the shuffled labels it has learned {known:.0%}; accuracy on test images {accuracy:.1%}")
 assert known > 0.3 and accuracy < 0.2
-for name in ("gradient", "LRP-0", "epsilon", "generalized gamma", "z+"):
+for name in ("gradient", "LRP-0", "epsilon", "generalized gamma", "alpha-beta", "z+"):
     one, other = map(methods[name], (trained, by_heart))
     print(f"{name:18} R {similarity(one, other):5.2f}   |R| "
           f"{similarity(np.abs(one), np.abs(other)):.2f}")
     assert (similarity(one, other) > 0.5) == (name == "z+")
 
 # %% [markdown]
-# The same verdict, but for the generalized gamma: it passes this one.
+# The same verdict for the rest. The two in between, generalized gamma and alpha-beta, pass this
+# one.
 #
 # ## Is the check itself sane?
 #
@@ -223,8 +225,8 @@ assert srg["LRP-0"] > srg["z+"] + 0.1 > srg["random"] + 0.1
 # %% [markdown]
 # ## Try it
 #
-# - By hand: which upper weights would change the heatmap of the two pixels? (None. Why?) Change one
-#   lower weight, so that they can.
+# - By hand: which upper weights would change the *shares* of the two pixels? (None. Why?) Change
+#   one lower weight, so that they can.
 # - Replace layers from the bottom up. Which rule notices first?
 # - Use the composite `"deep_taylor"` (its relevance lies on empty pixels as well: compare all
 #   pixels). Does it notice?

@@ -3,8 +3,8 @@
 #
 # **Question.** What does each layer of a convolutional network see, and does LRP still hold?
 #
-# **Running time.** 25 seconds. **Before it.** [6. The rules](06_rules.py) and
-# [10. Pixel flipping](10_removing_pixels.py).
+# **Running time.** 25 seconds, a minute the first time. **Before it.** [6. The rules](06_rules.py)
+# and [10. Pixel flipping](10_removing_pixels.py).
 #
 # The paper ends with a wish: a convolutional network (CNN), because there "each layer has its own
 # visual representation". Our network so far has one hidden layer, and its neurons have no place in
@@ -137,7 +137,8 @@ for rule in ("winner", "average"):
 # `lenet` is a small network after LeNet-5 of 1998. We train it, and the network of the paper (with
 # ReLU) beside it, on the same 8,000 digits. In NumPy that would take a minute, because a kernel's
 # weights are used at every place of the image. So we let the loops of lesson 23 do it
-# (`engine="numba"`; they compile once, which takes as long).
+# (`engine="numba"`; the first run compiles them, which takes most of a minute, and later runs do
+# not).
 
 # %%
 digits = lrp.load_mnist()

@@ -221,8 +221,8 @@ assert km.centroids.min() > -1e-4 and km.centroids.max() < 1 + 1e-4
 # %% [markdown]
 # Nearly five times as pure as chance: the clusters of the 0s, 2s and 6s hold little else, and
 # nobody had said so. But no cluster is mostly 5 or 9, while 1 and 7 have two each. The 1s that
-# stand are in another cluster than those that lean. And the cluster that is "mostly 4" has nearly
-# as many 9s. k-means groups by ink, not by meaning. The names are ours.
+# stand are in another cluster than those that lean. And the cluster that is "mostly 4" has three 9s
+# for every four 4s. k-means groups by ink, not by meaning. The names are ours.
 
 # %%
 fours = int(np.flatnonzero(names == 4)[0])
@@ -419,8 +419,8 @@ assert result["from midpoints"][1] > result["from black"][1]
 # **Answers.** 1: w = (8, -4), m = (2, 1): f = 8 + 0 = 8, and pixel 2 still gets 0, for it lies at
 # the midpoint. 2: yes, and the purity rises to 74 %. With as many clusters as images it is 100 %,
 # which shows that purity alone proves nothing. 3: for cluster 1, on the bar and the left stroke,
-# which a 7 does not have, and at the top, where the bar of the 7 is missing. 4: fewer, about half
-# of them.
+# which a 7 does not have, and at the top, where the bar of the 7 is missing. 4: fewer: 50 % of the
+# digits in place of 60 %.
 #
 # **Write it yourself:** the soft-min and the midpoint rule; a third function is for lesson 22.
 # [The exercise](exercises/ex20_clusters.py) checks your answer and names the mistake.

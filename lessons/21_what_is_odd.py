@@ -89,8 +89,9 @@ assert np.isclose(e.input[0, 0], 1, atol=0.01)
 #
 # ## Digits as examples
 #
-# All 8,000 training images are examples, without their labels. `fit` chooses the γ under which each
-# of them is most likely, given all others. How odd are the test digits?
+# All 8,000 training images are examples, without their labels. `fit` chooses the γ under which the
+# examples (500 of them, drawn at random) are most likely on average, each given all others. How odd
+# are the test digits?
 
 # %%
 digits = lrp.load_mnist()

@@ -1,7 +1,8 @@
 """Exercise to lesson 13: find the fault, and mend it.
 
-Four programs, each with one fault that is not in the lesson. Each is right for most networks and
-images, and draws a heatmap for all. Mend them; then run this file. It tells you which are right:
+Four programs, each with one fault that is not in the lesson. Two of them are right for most
+networks and images, one for a single image, one never; all draw heatmaps. Mend them; then run this
+file. It tells you which are right:
 
     python lessons/exercises/ex13_broken_lrp.py
 """

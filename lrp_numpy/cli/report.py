@@ -239,7 +239,8 @@ of the predicted class; epsilon = 0.25, gamma = 0.25.
   0); size-matched random, as many non-zero ones; pixel intensity, the brightest first (MoRF)
   and the dimmest first (LeRF).
 - fill: flipped pixels become 0, or the mean of the training images.
-- accuracy: with its 95 % interval, by bootstrap over the test images. seeds: smallest and largest
+- accuracy: the mean over the seeds, with its 95 % interval by bootstrap over the test images.
+  seeds: smallest and largest
   accuracy of a seed, fill 0. margin: largest less second
   largest probability of the softmax, fill 0.
   The paper's confidence and all other columns: pixel_flipping{model}.csv.
