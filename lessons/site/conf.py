@@ -21,6 +21,7 @@ highlight_language = "none"         # of what names no language: a formula, outp
 html_theme = "furo"
 html_math_renderer = "mathml"
 html_copy_source = False
+html_show_copyright = False
 html_show_search_summary = False     # it would fetch pages, which a browser forbids on disk
 html_extra_path = ["extra"]          # the page, see build.add_page
 autodoc_typehints = "none"
