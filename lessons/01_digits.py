@@ -52,7 +52,7 @@ assert digits.train_images.min() == 0 and digits.train_images.max() == 1
 
 # %%
 first = digits.test_images[0].reshape(28, 28)
-for row in first[4:25]:
+for row in first[5:27]:
     print("".join("." if pixel == 0 else f"{9 * pixel:.0f}" for pixel in row))
 print("label:", digits.test_labels[0])
 assert digits.test_labels[0] == 3

@@ -94,8 +94,9 @@ axes.set(xlabel="w₁ (flat)", ylabel="w₂ (steep)",
 show(figure, "04_valley", "gradient descent and Adam in a narrow valley")
 
 # %% [markdown]
-# Gradient descent zigzags and then crawls. Adam moves both weights at the same pace, swings around
-# the minimum, and comes closer. Both learning rates were chosen to suit; Adam needs a good one too.
+# Gradient descent zigzags and then crawls. Adam begins with equal steps in both weights, steep or
+# flat, swings around the minimum, and comes closer. Both learning rates were chosen to suit; Adam
+# needs a good one too.
 #
 # ## The network of the paper
 #
@@ -149,7 +150,8 @@ print(f"{len(wrong)} of {len(labels)} are misclassified; in the figure: {(wrong 
 assert len(wrong) < 0.1 * len(labels)
 
 # %% [markdown]
-# You might have missed some of these as well. Lesson 1's nearest mean missed one in five.
+# You would have read both of these. The network is not that far yet; but lesson 1's nearest mean
+# missed one in five.
 #
 # With more training digits it gets better. If you have all 60,000, or a network connection, see how
 # far it comes: `python -m lrp_numpy train --data mnist`.

@@ -333,8 +333,8 @@ assert np.allclose(e.input, x * dx, atol=1e-9)
 # looks like white noise: **shattered gradients** (Balduzzi et al. 2017). LRP-0 inherits this.
 #
 # Measure it. Each image gets a neighbour: noise of 0.3 on its ink. How similar (correlated) is the
-# relevance of each unit of ink, R / x, for both? 1 means that nothing has changed. Networks with 2,
-# 4 and 8 layers, untrained and trained:
+# relevance of each unit of ink, R / x, for both? 1 means the same pattern, whatever its size.
+# Networks with 2, 4 and 8 layers, untrained and trained:
 
 # %%
 from lrp_numpy.evaluation import perturbation_curves

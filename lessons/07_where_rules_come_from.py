@@ -197,8 +197,8 @@ assert (with_constant == 0).all()
 # %% [markdown]
 # ## Epsilon and gamma
 #
-# Epsilon began as a remedy for small z, without a derivation. "LRP: An Overview" (Montavon et al.
-# 2019), which introduced gamma, gives an expansion for both.
+# Epsilon began as a remedy for small z, without a derivation. "Layer-Wise Relevance Propagation: An
+# Overview" (Montavon et al. 2019), which introduced gamma, gives an expansion for both.
 #
 # **Gamma** walks along v_j = a_j (1 + γ) where w_j > 0, and v_j = a_j elsewhere. Then v_j w_j is
 # a_j (w_j + γ w_j+), as in the rule. For γ = 0 that is LRP-0's direction. As γ grows, it turns into
@@ -412,15 +412,16 @@ print("as the list says")
 #
 # - By hand, w = (3, 1), a = (2, 1), no bias. Where are the four roots? Which one is not possible
 #   for a ≥ 0?
-# - By hand, set the upper bound to 1 in the first example. What becomes of z-B?
+# - By hand, set the upper bound of input 2 to 1 in the first example (that of input 1 stays 5).
+#   What becomes of z-B?
 # - Which direction v gives the rule flat?
 # - Use `rule=["z_box", "gamma", "0"]` on the digits. Which points of the list change?
 #
-# **Answers.** 1: t = 7/10 along w: (-0.1, 0.3), which is not possible. For z+ and LRP-0 it is
-# (0, 0); z-B from 0 to 5 walks along (2, 1) to (0, 0) as well. 2: input 2 is at its bound and
-# cannot go further: v = (2, 0), which is z+. 3: v_j = 1 / w_j, so that all v_j w_j are 1. 4: empty
-# pixels keep their relevance, "why 4?" and "why 9?" part again, a little negative evidence comes
-# back, and the SRG rises to 0.62.
+# **Answers.** 1: t = 7/10 along w: (-0.1, 0.3), which is not possible. For z+ and LRP-0 it is (0,
+# 0); z-B from 0 to 5 walks along (2, 1) to (0, 0) as well. 2: input 2 is at its bound and cannot go
+# further: v = (2, 0), which is z+. 3: v_j = 1 / w_j, so that all v_j w_j are 1. 4: empty pixels
+# keep their relevance, "why 4?" and "why 9?" part again, hardly any negative evidence comes back
+# (0.1 %, printed as 0 %), and the SRG rises to 0.62.
 #
 # **Write it yourself:** the root, z-B by way of its root, and how large a γ the proof needs.
 # [The exercise](exercises/ex07_roots.py) checks your answer and names the mistake.

@@ -179,11 +179,11 @@ assert worst < 1e-10
 #
 # ## Try it
 #
-# - A small proof: without biases, LRP-0 hands on all of R. Write down the sum over j of
-#   R_j = Σ_k a_j w_jk R_k / z_k, and exchange the sums. Where do you use that there is no bias?
+# - A small proof: without biases, LRP-0 hands on all of R. Write down the sum over j of R_j = Σ_k
+#   a_j w_jk R_k / z_k, and exchange the sums. Where do you use that there is no bias?
 # - Write `lrp_0` from lesson 5 with the bias forgotten in z. Does its ledger still add up? To what?
-# - In the bar chart, use a network with four hidden layers. What becomes of the share of the pixels
-#   with ε = 0.25?
+# - In the bar chart, use a network with four hidden layers of 100. What becomes of the share of the
+#   pixels with ε = 0.25?
 # - Under epsilon, can the absorbed part be negative? Explain a digit 4 as a class that it does not
 #   resemble.
 #

@@ -10,8 +10,9 @@
 #
 # That f(0) must be 0 is known to those who write LRP software: lrp_toolbox warned in 2018 that a
 # sigmoid can switch relevance's sign (issue 12), captum refuses the sigmoid (issue 1361), and
-# zennit discusses a warning (issue 212). What we add is the cure, and a measurement: what it does
-# to every test image.
+# zennit discusses a warning (issue 212). What we add is a cure that needs no new rule, and a
+# measurement: what it does to every test image. (DeepLIFT, Shrikumar et al. 2016, counts
+# differences from a reference, and so comes to nearly the same heatmaps.)
 #
 # ## A neuron with nothing to report
 #

@@ -342,9 +342,9 @@ show(figure, "10_curves", "accuracy against the share of non-zero pixels that is
 # %% [markdown]
 # (LRP-0 in all three. The horizontal line is chance.) In the middle and on the right, the blue line
 # stays flat: eight tenths of the non-zero pixels can go, if LRP chooses them. On the left the blue
-# line falls below the dotted one. There, for most of the way, LRP-0 chooses worse than chance, and
-# the gap between its two curves is no wider than that of the image itself, which knows nothing of
-# the network.
+# line falls below the dotted one. There, for most of the way, flipping the pixels that LRP-0 calls
+# least relevant costs more than flipping random ones, and the gap between its two curves is no
+# wider than that of the image itself, which knows nothing of the network.
 #
 # So an SRG of 0.2 is no achievement. Over *all* pixels the image itself would get 0.7, since the
 # empty ones, which it calls irrelevant, can go without any loss.
