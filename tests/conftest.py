@@ -15,6 +15,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:   # so a shell starts what
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import lrp_numpy as lrp  # noqa: E402
+from browser import chromium  # noqa: E402
 from lrp_numpy import ops  # noqa: E402
 from lrp_numpy.layers.base import LinearPart  # noqa: E402
 from lrp_numpy.rules import LedgerRow  # noqa: E402
@@ -27,6 +28,12 @@ SHAPES = [[3, 2], [5, 4, 3], [1, 7, 2], [6, 1, 5], [9, 8, 7, 4], [7, 33, 40, 4]]
 @pytest.fixture(scope="session")
 def digits():
     return lrp.load_mnist()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as one:
+        yield one
 
 
 @pytest.fixture(scope="session")

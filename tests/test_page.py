@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import lrp_numpy as lrp
-from browser import chromium, opened, violations
+from browser import opened, violations
 from lrp_numpy.cli.main import main
 from lrp_numpy.datasets.handwriting import like_mnist
 from lrp_numpy.page.assemble import network_of_page, page_text, quantized, write_page
@@ -16,11 +16,6 @@ RULES = [("0", {}), ("epsilon", {"epsilon": 0.3}), ("gamma", {"gamma": 0.4}),
          ("gamma_generalized", {"gamma": 0.4}), ("alpha_beta", {}), ("z_plus", {})]
 SIZES = {"relu": [784, 60, 10], "tanh": [784, 30, 20, 10], "sigmoid": [784, 25, 10],
          "zero_centred": [784, 25, 10]}
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return lrp.load_mnist()
 
 
 def trained(name, digits):
@@ -91,12 +86,6 @@ def test_the_command(tmp_path, capsys, digits):
 
 
 # In a browser
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as one:
-        yield one
-
 
 @pytest.fixture(scope="module")
 def small_page(browser, tmp_path_factory, digits):

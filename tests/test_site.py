@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import lrp_numpy as lrp
-from browser import chromium, opened, violations
+from browser import opened, violations
 
 LESSONS = Path(__file__).parent.parent / "lessons"
 
@@ -60,12 +60,6 @@ def site(tmp_path_factory):
             [str(LESSONS.parent), os.environ.get("PYTHONPATH", "")])})
     assert result.returncode == 0, result.stderr
     return out
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as one:
-        yield one
 
 
 def pages(site):

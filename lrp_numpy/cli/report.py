@@ -144,10 +144,11 @@ def curve_results(digits: Digits, networks: dict[str, Network],
         rules = list(studied) if composites.layers_with_rule(net) else ["0"]
         rules = [rule for rule in rules if "attention" not in studied[rule]
                  or any("attention" in layer.options for layer in net.layers)]
-        for rule, fill in product([*rules, INTENSITY, "random"], FILLS):
+        for rule in [*rules, INTENSITY, "random"]:
             R = relevance_of(net, x, rule, studied)
-            results[name, rule, fill] = evaluation.perturbation_curves(
-                net, x, labels, R, FRACTIONS, fill_of(digits, fill))
+            for fill in FILLS:
+                results[name, rule, fill] = evaluation.perturbation_curves(
+                    net, x, labels, R, FRACTIONS, fill_of(digits, fill))
     return results
 
 

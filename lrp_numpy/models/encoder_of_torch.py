@@ -17,7 +17,7 @@ def layer_norm(place: str, module: Any, read: Read) -> LayerNorm:
                          f"of a token, got {tuple(module.normalized_shape)}")
     D, = module.normalized_shape
     W = np.ones(D, np.float32) if module.weight is None else read("weight", module.weight)
-    return LayerNorm(W, _bias(module, W, read), module.eps)
+    return LayerNorm(W, bias_of(module, W, read), module.eps)
 
 
 def encoder_layer(place: str, module: Any, activation: str, read: Read) -> list[Layer]:
@@ -36,8 +36,7 @@ def encoder_layer(place: str, module: Any, activation: str, read: Read) -> list[
             hook(part, ())
     of = module.self_attn
     W = read("in_proj_weight", of.in_proj_weight)
-    b = np.zeros(len(W), W.dtype) if of.in_proj_bias is None else read("in_proj_bias",
-                                                                       of.in_proj_bias)
+    b = bias_of(of, W, read, "in_proj_bias")
     attention = [Dense(W.T, b, "identity"), SelfAttention(of.num_heads),
                  _dense(of.out_proj, "identity", read)]
     mlp = [_dense(module.linear1, activation, read), _dense(module.linear2, "identity", read)]
@@ -49,8 +48,10 @@ def encoder_layer(place: str, module: Any, activation: str, read: Read) -> list[
 
 def _dense(linear, activation, read):
     W = read("weight", linear.weight)
-    return Dense(W.T, _bias(linear, W, read), activation)       # torch has (K, D)
+    return Dense(W.T, bias_of(linear, W, read), activation)       # torch has (K, D)
 
 
-def _bias(module, W, read):
-    return np.zeros(len(W), W.dtype) if module.bias is None else read("bias", module.bias)
+def bias_of(module: Any, W: np.ndarray, read: Read, name: str = "bias") -> np.ndarray:
+    """Its bias (K,), zeros of the type of W (K, ...) if it has none."""
+    bias = getattr(module, name)
+    return np.zeros(len(W), W.dtype) if bias is None else read(name, bias)

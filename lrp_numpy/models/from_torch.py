@@ -9,7 +9,7 @@ from lrp_numpy.layers import AvgPool2D, BatchNorm, Dense, Flatten, MaxPool2D, Un
 from lrp_numpy.models.convert import (ONLY_AT_THE_END, Step, adaptive_pool, assemble, compare,
                                       leaky_relu, pair, same_padding, square_convolution,
                                       square_pool, without_last_activation)
-from lrp_numpy.models.encoder_of_torch import encoder_layer, layer_norm
+from lrp_numpy.models.encoder_of_torch import bias_of, encoder_layer, layer_norm
 from lrp_numpy.network import Network
 from lrp_numpy.utils.foreign import full_name, known_name, loaded
 from lrp_numpy.utils.types import Shape
@@ -141,7 +141,7 @@ def _ours(place, name, module, torch):
     for hook in module._forward_pre_hooks.values():
         hook(module, ())        # it writes the weight: see WEIGHT_HOOKS
     W = read("weight", module.weight)
-    b = np.zeros(len(W), W.dtype) if module.bias is None else read("bias", module.bias)
+    b = bias_of(module, W, read)
     if name == "Linear":
         return Dense(W.T, b, "identity")                            # torch has (K, D)
     return lambda images: [square_convolution(W.swapaxes(0, 1), b, pair(module.stride),

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 
 import lrp_numpy as lrp
-from lrp_numpy import ops
 from lrp_numpy.training import Adam, training_step
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -25,7 +24,7 @@ def copy_of(net):
 # Training: functions return the loss of every step
 
 def our_steps(net, images, labels, batches, engine="numba", learning_rate=1e-3):
-    adam, chosen = Adam(net, learning_rate), ops.choose(engine)
+    adam, chosen = Adam(net, learning_rate), net.choose_ops(engine, len(images))
     return [float(training_step(net, adam, images[batch], labels[batch], chosen))
             for batch in batches]
 

@@ -8,7 +8,7 @@ import torch
 
 import lrp_numpy as lrp
 from lrp_numpy.cli.tables import as_markdown
-from lrp_numpy.training import Adam, training_step
+from contenders import our_steps
 from measuring import batches_of, compare, rows
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -29,10 +29,7 @@ def training_text(name, digits, options):
     batches = batches_of(len(images), epochs=1, rng=0)
 
     def ours(engine=None, batches=batches):
-        net = make(rng=0)
-        adam, ops = Adam(net, learning_rate), net.choose_ops(engine, len(images))
-        return [float(training_step(net, adam, images[batch], labels[batch], ops))
-                for batch in batches]
+        return our_steps(make(rng=0), images, labels, batches, engine, learning_rate)
 
     def theirs(batches=batches, **how):
         net = make(rng=0)

@@ -6,6 +6,7 @@ from lrp_numpy import rules
 from lrp_numpy.layers import BatchNorm, Dense
 from lrp_numpy.models.canonize import fold_batchnorm
 from lrp_numpy.network import Network
+from lrp_numpy.training import softmax
 from tasks.changes import array, normal
 
 
@@ -101,7 +102,7 @@ def product_rule(A, V, R, share=0.5, divide=rules.divide):
 
 def product_cases():
     A, V, R = normal(62, (3, 3), (3, 2), (3, 2))
-    A = np.exp(A) / np.exp(A).sum(axis=1, keepdims=True)
+    A = softmax(A)
     return [Case({"A": array([0.75, 0.25], [0.5, 0.5]), "V": array([4], [8]),
                   "R": array([5], [0])}),
             Case({"A": array([0.75, 0.25], [0.5, 0.5]), "V": array([1, -2], [-3, 2]),
@@ -126,13 +127,9 @@ PRODUCT_RULE = Task("product_rule", product_rule, product_cases(), [
 ], outputs=("R_A", "R_V"))
 
 
-def softmax(s, axis=1):
-    e = np.exp(s - s.max(axis=axis, keepdims=True))
-    return e / e.sum(axis=axis, keepdims=True)
-
-
 def softmax_rule(s, R, axis=1, shifted=None):
-    return (s if shifted is None else shifted) * (R - softmax(s, axis) * R.sum(axis, keepdims=True))
+    A = softmax(s) if axis == 1 else softmax(s.T).T
+    return (s if shifted is None else shifted) * (R - A * R.sum(axis, keepdims=True))
 
 
 def softmax_cases():
