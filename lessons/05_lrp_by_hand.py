@@ -97,7 +97,7 @@ assert R_pixels.sum() + R_bias + b2[0] == logit[0, 0] and without == 5
 # %% [markdown]
 # ## The four lines
 #
-# The loops are two matrix products. This is all of LRP-0. The other rules are these four lines with
+# The loops are two matrix products. This is all of LRP-0. Most other rules are these four lines with
 # other weights, other inputs, or a larger denominator.
 
 
@@ -208,7 +208,7 @@ assert np.allclose(R, [[100, -99]])
 
 # %% [markdown]
 # A relevance of 1 is shared out as 100 and -99. The sum is right and the parts are absurd. The
-# other rules, in lesson 6, are ways to mend this; one of them uses `stabilize`.
+# epsilon rule and the gamma rule of lesson 6 both mend this; epsilon does so with `stabilize`.
 #
 # And if z is exactly 0, as with contributions 1 and -1? Then R / z has no value, and there is no
 # proportion to go by. `divide` gives s = 0: the inputs get nothing, and the ledger notes the

@@ -276,8 +276,8 @@ assert again.lerf.correct.mean() > original - 0.005
 assert again.lerf.confidence.mean() > again.original.confidence.mean()
 
 # %% [markdown]
-# Now the sigmoid network does what the paper hoped for: it loses no accuracy with the least
-# relevant pixels, and is more confident without them. So the network was innocent. The half was to
+# Now the sigmoid network does what the paper hoped for: without the least relevant
+# pixels it loses no accuracy, and is more confident. So the network was innocent. The half was to
 # blame.
 #
 # There is a second, rougher cure: epsilon absorbs the relevance of neurons near z = 0. Gamma does

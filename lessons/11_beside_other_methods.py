@@ -142,8 +142,9 @@ for depth, marker, colour in ((2, "o", "#0072b2"), (8, "s", "#d55e00")):
               [e.high - e.mean for e in (srg[depth, name] for name in names)]]
     axes.errorbar(means, np.arange(len(names)) + (0.15 if depth == 2 else -0.15), xerr=errors,
                   fmt=marker, color=colour, markersize=5)
-    axes.text(means[-1] + 0.07, len(names) - 1 + (0.2 if depth == 2 else -0.2), f"{depth} layers",
-              color=colour, va="center", fontsize=9)
+    beside = 0.09 if depth == 2 else -0.11
+    axes.text(means[-1] + beside, len(names) - 1, f"{depth} layers", color=colour,
+              ha="center", va="center", fontsize=9)
 axes.set_yticks(range(len(names)), names)
 axes.set(xlabel="SRG over non-zero pixels, with 95 % interval", xlim=(-0.05, 0.92),
          title="By pixel flipping, the methods that know the network are close")

@@ -283,7 +283,7 @@ for ax, (name, net) in zip(grid, (("CNN", cnn), ("MLP", mlp))):
     srg = curves.srg(curves.accuracy)
     for order, label, style, colour, place in (("lerf", "LeRF", "-o", "#0072b2", (70, 102)),
                                                ("random", "random", ":", "black", (45, 77)),
-                                               ("morf", "MoRF", "--s", "#d55e00", (45, 9))):
+                                               ("morf", "MoRF", "--s", "#d55e00", (75, 13))):
         ax.plot([0, *100 * fractions], [100 * original, *100 * curves.accuracy[order]], style,
                 color=colour, markersize=4)
         ax.text(*place, label, color=colour, ha="center")

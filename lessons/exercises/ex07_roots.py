@@ -37,14 +37,14 @@ def relevance_in_a_box(a, w, b, low, high):
 def gamma_for(a, w, share):
     """For each input the smallest γ >= 0 for which LRP-gamma gives little negative relevance: (N,).
 
-    No bias, a >= 0. With P = sum_j a_j w_j+ and N = -sum_j a_j w_j-, z = P - N > 0, all inputs with
-    negative weights together get
+    No bias, a >= 0. With P = sum_j a_j max(w_j, 0), Q = -sum_j a_j min(w_j, 0) and z = P - Q > 0,
+    all inputs with negative weights together get
 
-        -N z / ((1 + γ) P - N)
+        -Q z / ((1 + γ) P - Q)
 
     Find the γ for which this is -share times z, or 0 if it is less than that already for γ = 0.
     a (N, D); w (D,); share, a number above 0.
-    Hint: solve N / ((1 + γ) P - N) = share for γ. That such a γ exists for every share, however
+    Hint: solve Q / ((1 + γ) P - Q) = share for γ. That such a γ exists for every share, however
     small, is half of the proof that gamma becomes z+.
     """
     raise NotImplementedError
