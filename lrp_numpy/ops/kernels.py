@@ -85,7 +85,22 @@ def pad_rows(W: np.ndarray) -> np.ndarray:
     return rows
 
 
-# The two sums that all other kernels use
+# The two sums that all other kernels use. (Kernels copy arrays by `fill` and `copy_row`: numba takes
+# seconds to compile z[:] = b, because of the error message for shapes that do not fit.)
+
+@compiled()
+def fill(z: np.ndarray, value: float) -> None:
+    """z_k = value."""
+    for k in range(z.size):
+        z[k] = value
+
+
+@compiled()
+def copy_row(z: np.ndarray, b: np.ndarray) -> None:
+    """z_k = b_k, for every k of the shorter of the two."""
+    for k in range(min(z.size, b.size)):
+        z[k] = b[k]
+
 
 @compiled()
 def nonzero_places(a: np.ndarray, places: np.ndarray) -> int:
@@ -162,9 +177,21 @@ def dot_rows(c: np.ndarray, rows: np.ndarray, starts: np.ndarray, s: np.ndarray,
 
 
 @compiled()
+def count_up(count: int) -> np.ndarray:
+    """0, 1, 2, ..., count - 1."""
+    every = np.empty(count, np.int64)
+    for j in range(count):
+        every[j] = j
+    return every
+
+
+@compiled()
 def as_line(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """W (D, K), C-contiguous, as one line of numbers, and where each row begins in it."""
-    return W.reshape(W.size), np.arange(len(W)) * W.shape[1]
+    starts = np.empty(len(W), np.int64)
+    for j in range(len(W)):
+        starts[j] = j * W.shape[1]
+    return W.ravel(), starts
 
 
 # Forward and backward
@@ -202,19 +229,20 @@ def _linear_rows(turns, a, W, b, z):
     rows, starts = as_line(W)
     row, places = np.zeros(W.shape[1], a.dtype), np.empty(a.shape[1] + 1, np.int64)
     for n in dealt(turns):
-        row[:b.size] = b
+        copy_row(row, b)
         add_rows(row, a[n], rows, starts, places, nonzero_places(a[n], places))
-        z[n] = row[:b.size]
+        copy_row(z[n], row)
 
 
 @compiled()
 def _linear_dots(turns, a, W_T, b, z):
     """The same along the rows of W_T (K, D)."""
-    every = np.arange(b.size)
     rows, starts = as_line(W_T)
+    every = count_up(b.size)
     for n in dealt(turns):
         dot_rows(z[n], rows, starts, a[n], every, b.size)
-        z[n] += b
+        for k in range(b.size):
+            z[n, k] += b[k]
 
 
 # Layer-wise Relevance Propagation
@@ -256,12 +284,12 @@ def propagate_dense(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
         check_shape("z", z, R.shape)
     out = np.empty(a.shape, a.dtype) if out is None else out
     check_shape("out", out, a.shape)
-    epsilon, ledger = stabilizers(epsilon, R), np.empty((len(a), 5))
-    if has_long_rows(W):
-        share(_propagate_dots, len(a), 2 * W.size, a, W, b, epsilon, R, z, out, ledger)
-    else:
-        z = z if z.size > 0 else linear(a, W, b)
-        share(_propagate_rows, len(a), W.size, a, W.T.copy(), b, epsilon, R, z, out, ledger)
+    if not has_long_rows(W):
+        s, ledger = divide(R, z if z.size > 0 else linear(a, W, b), b, epsilon)
+        ledger[:, 1] = times_input(a, transpose(s, W), out)
+        return out, ledger
+    ledger = np.empty((len(a), 5))
+    share(_propagate_dots, len(a), 2 * W.size, a, W, b, stabilizers(epsilon, R), R, z, out, ledger)
     return out, ledger
 
 
@@ -282,29 +310,14 @@ def _propagate_dots(turns, a, W, b, epsilon, R, z, out, ledger):
     for n in dealt(turns):
         count = nonzero_places(a[n], places)
         if z.size > 0:
-            z_n[:b.size] = z[n]
+            copy_row(z_n, z[n])
         else:
-            z_n[:b.size] = b
+            copy_row(z_n, b)
             add_rows(z_n, a[n], rows, starts, places, count)
         epsilon_n = epsilon[n % len(epsilon)]
         divide_row(s, R[n], z_n, epsilon_n)
-        c[:] = ledger_row(ledger[n], s, b, R[n], z_n, epsilon_n)
+        fill(c, ledger_row(ledger[n], s, b, R[n], z_n, epsilon_n))
         dot_rows(c, rows, starts, s, places, count)
-        ledger[n, 1] = times_input_row(out[n], a[n], c)
-
-
-@compiled()
-def _propagate_rows(turns, a, W_T, b, epsilon, R, z, out, ledger):
-    """The same along the rows of W_T (K, D), only for the k with s_k != 0."""
-    rows, starts = as_line(W_T)
-    places, c = np.empty(b.size + 1, np.int64), np.empty(a.shape[1], a.dtype)
-    s = np.empty(b.size, a.dtype)
-    for n in dealt(turns):
-        c[:] = 0
-        epsilon_n = epsilon[n % len(epsilon)]
-        divide_row(s, R[n], z[n], epsilon_n)
-        ledger_row(ledger[n], s, b, R[n], z[n], epsilon_n)
-        add_rows(c, s, rows, starts, places, nonzero_places(s, places))
         ledger[n, 1] = times_input_row(out[n], a[n], c)
 
 
@@ -508,14 +521,15 @@ def convolve(a: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int = 1,
 @compiled()
 def _convolve(turns, lines, W_T, b, starts, columns, z):
     """For every image n and channel k:  z_k = b_k + sum_j W_T[k, j] lines[n, starts[j]:]."""
-    K, rows_out, columns_out = z.shape[1:]
-    every, length = np.arange(len(starts)), (rows_out - 1) * columns + columns_out
+    _, K, rows_out, columns_out = z.shape
+    every, length = count_up(len(starts)), (rows_out - 1) * columns + columns_out
     line = np.empty(rows_out * columns, lines.dtype)
     for n in dealt(turns):
         for k in range(K):
-            line[:] = b[k]
+            fill(line, b[k])
             add_rows(line[:length], W_T[k], lines[n], starts, every, every.size)
-            z[n, k] = line.reshape(rows_out, columns)[:, :columns_out]
+            for y in range(rows_out):
+                copy_row(z[n, k, y], line[y * columns:])
 
 
 def convolve_transpose(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int = 1,
@@ -539,30 +553,31 @@ def _convolve_transpose(turns, s, W, h, w, stride, padding, c):
 
     W (K, h w C): the C channels are adjacent, so that a row of the kernel is one line of numbers.
     """
-    K, rows_out, columns_out = s.shape[1:]
-    C, H, width = c.shape[1:]
+    _, K, rows_out, columns_out = s.shape
+    _, C, H, width = c.shape
     rows, starts = as_line(W)
     padded = np.empty((H + 2 * padding, (width + 2 * padding) * C), s.dtype)
     patch, of_place = np.empty(W.shape[1], s.dtype), np.empty(K, s.dtype)
     places = np.empty(K + 1, np.int64)
     for n in dealt(turns):
-        padded[:] = 0
+        fill(padded.reshape(padded.size), 0)
         for y in range(rows_out):
             for x in range(columns_out):
-                of_place[:] = s[n, :, y, x]
+                for k in range(K):
+                    of_place[k] = s[n, k, y, x]
                 count = nonzero_places(of_place, places)
                 if count > 0:
-                    patch[:] = 0
+                    fill(patch, 0)
                     add_rows(patch, of_place, rows, starts, places, count)
                     for i in range(h):
                         line = padded[y * stride + i, x * stride * C:(x * stride + w) * C]
                         part = patch[i * w * C:(i + 1) * w * C]
                         for m in range(line.size):
                             line[m] += part[m]
-        inside = padded[padding:padding + H, padding * C:(padding + width) * C]
         for y in range(H):
             for x in range(width):
-                c[n, :, y, x] = inside[y, x * C:(x + 1) * C]
+                for channel in range(C):
+                    c[n, channel, y, x] = padded[y + padding, (x + padding) * C + channel]
 
 
 def kernel_gradient(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: int = 1,
@@ -591,13 +606,15 @@ def kernel_gradient(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: int =
 def _kernel_gradient_lines(turns, lines, dz, starts, columns, dW_T):
     """For every channel k and image n:  dW_T[k, j] += lines[n, starts[j]:] times the line dz_k."""
     N, K, rows_out, columns_out = dz.shape
-    every, length = np.arange(starts.size), (rows_out - 1) * columns + columns_out
+    every, length = count_up(starts.size), (rows_out - 1) * columns + columns_out
     line, of_one = np.zeros(rows_out * columns, dz.dtype), np.empty(starts.size, dz.dtype)
     for k in dealt(turns):
         for n in range(N):
-            line.reshape(rows_out, columns)[:, :columns_out] = dz[n, k]
+            for y in range(rows_out):
+                copy_row(line[y * columns:], dz[n, k, y])
             dot_rows(of_one, lines[n], starts, line[:length], every, every.size)
-            dW_T[k] += of_one
+            for j in range(starts.size):
+                dW_T[k, j] += of_one[j]
 
 
 @compiled()
@@ -610,7 +627,7 @@ def _kernel_gradient(turns, a, dz, h, w, stride, padding, dW):
     the sum over each part of the images.
     """
     N, C, H, width = a.shape
-    K, rows_out, columns_out = dz.shape[1:]
+    _, K, rows_out, columns_out = dz.shape
     padded = np.zeros((H + 2 * padding, (width + 2 * padding) * C), a.dtype)
     patches = np.empty((rows_out * columns_out, h * w * C), a.dtype)
     of_k, places = np.empty(len(patches), a.dtype), np.empty(len(patches) + 1, np.int64)
@@ -618,16 +635,18 @@ def _kernel_gradient(turns, a, dz, h, w, stride, padding, dW):
     for part in dealt(turns):
         for n in range(N * part // PARTS, N * (part + 1) // PARTS):
             for y in range(H):
-                line = padded[y + padding, padding * C:(padding + width) * C]
                 for x in range(width):
-                    line[x * C:(x + 1) * C] = a[n, :, y, x]
+                    for c in range(C):
+                        padded[y + padding, (x + padding) * C + c] = a[n, c, y, x]
             for y in range(rows_out):
                 for x in range(columns_out):
+                    patch = patches[y * columns_out + x]
                     for i in range(h):
-                        patches[y * columns_out + x, i * w * C:(i + 1) * w * C] = padded[
-                            y * stride + i, x * stride * C:(x * stride + w) * C]
+                        copy_row(patch[i * w * C:(i + 1) * w * C],
+                                 padded[y * stride + i, x * stride * C:])
             for k in range(K):
-                of_k.reshape(rows_out, columns_out)[:] = dz[n, k]
+                for y in range(rows_out):
+                    copy_row(of_k[y * columns_out:], dz[n, k, y])
                 add_rows(dW[part, k], of_k, rows, starts, places, nonzero_places(of_k, places))
 
 
@@ -706,8 +725,9 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.nda
     N, K = logits.shape
     dlogits, loss = np.empty((N, K), logits.dtype), 0.0
     for n in range(N):
-        largest = logits[n].max()
-        total = 0.0
+        largest, total = logits[n, 0], 0.0
+        for k in range(K):
+            largest = max(largest, logits[n, k])
         for k in range(K):
             dlogits[n, k] = np.exp(logits[n, k] - largest)
             total += dlogits[n, k]
@@ -755,10 +775,10 @@ def gradients(a: np.ndarray, dz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     a, dz = as_contiguous_floats(a, dz)
     check_shape("dz", dz, (len(a), dz.shape[1]))
     # dW is a.T @ dz, and its transpose dz.T @ a: the loop runs along the longer rows
-    sides = (dz, a) if dz.shape[1] >= LONG else (a, dz)
-    dW = np.zeros((sides[1].shape[1], sides[0].shape[1]), a.dtype)
-    share(_gradient_T, len(dW), sides[0].size, *sides, dW)
-    return dW if dz.shape[1] >= LONG else dW.T.copy(), dz.sum(axis=0)
+    few, long = (a, dz) if dz.shape[1] >= LONG else (dz, a)
+    dW = np.empty((few.shape[1], long.shape[1]), a.dtype)
+    share(_linear_rows, len(dW), long.size, few.T.copy(), long, np.zeros(dW.shape[1], a.dtype), dW)
+    return dW if few is a else dW.T.copy(), dz.sum(axis=0)
 
 
 def dense_adam_step(a: np.ndarray, dz: np.ndarray, W: tuple, b: tuple, t: int,
@@ -789,23 +809,15 @@ def _dense_adam_rows(turns, a, dz, W, m, v, b, m_b, v_b, t, learning_rate, beta1
     The bias is the row of an input that is always 1.
     """
     N, D = a.shape
-    always_1 = np.ones((N, 1), a.dtype)
+    always_1 = np.empty((N, 1), a.dtype)
+    fill(always_1[:, 0], 1)
     rows, starts = as_line(dz)
     dW, places = np.empty(W.shape[1], W.dtype), np.empty(N + 1, np.int64)
     for j in dealt(turns):
-        dW[:] = 0
+        fill(dW, 0)
         a_j = a[:, j] if j < D else always_1[:, 0]
         add_rows(dW, a_j, rows, starts, places, nonzero_places(a_j, places))
         if j < D:
             _adam_row(W[j], dW, m[j], v[j], t, learning_rate, beta1, beta2, epsilon)
         else:
             _adam_row(b, dW, m_b, v_b, t, learning_rate, beta1, beta2, epsilon)
-
-
-@compiled()
-def _gradient_T(turns, a, dz, dW_T):
-    """dW.T (K, D), along the rows of a: dW_kj = sum_n dz_nk a_nj."""
-    rows, starts = as_line(a)
-    places = np.empty(len(a) + 1, np.int64)
-    for k in dealt(turns):
-        add_rows(dW_T[k], dz[:, k], rows, starts, places, nonzero_places(dz[:, k], places))
