@@ -3,6 +3,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +13,8 @@ from lrp_numpy.composites import rules_of_layers
 from lrp_numpy.layers.activations import at_zero
 from lrp_numpy.network import Network, run
 from lrp_numpy.ops import reference
-from lrp_numpy.ops.blas import one_core_free
 from lrp_numpy.ops.remembering import Remembering, remember
+from lrp_numpy.ops.side_by_side import side_by_side
 from lrp_numpy.rules import LedgerRow, total
 from lrp_numpy.utils.assumptions import warn_of_bits
 from lrp_numpy.utils.foreign import check_network
@@ -90,8 +91,9 @@ def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None
     activation; all else is as for the network `net.up_to(layer)`.
     intermediate=False keeps only the relevance of the pixels; engine: "numpy", "numba" or None, see
     `ops` (results agree to rounding); progress=True shows a bar on a terminal. It works batch by
-    batch; besides its result it needs memory for one batch, and at the end for a second copy of the
-    logits and the ledger.
+    batch, as many at once as there are threads; besides its result it needs memory for these, and
+    at the end for a second copy of the logits and the ledger. A rule or layer of your own is called
+    for one batch after another.
 
     Returns an `Explanation`. Raises ValueError for invalid images, target, rules or parameters, and
     FloatingPointError if z or relevance overflows its type. Warns if a hidden activation has
@@ -112,20 +114,31 @@ def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None
     relevance = [np.empty((len(x), *shape), real)
                  for shape in net.shapes[:None if intermediate else 1]]
     classes, logits, ledger = [], [], [list[LedgerRow]() for _ in net.layers]
-    for part in _batches(len(x), net, progress):
+
+    def of_batch(part):
+        """The logits, classes and ledger rows of some images; their relevance is put in place."""
         a, z = _forward(net, x[part], ops, _first_row + part.start)
-        logits.append(a[-1])
-        classes.append(_classes(a[-1], _of_part(target, part)))
+        explained, of_layers = _classes(a[-1], _of_part(target, part)), list[LedgerRow]()
         outs = [R[part] for R in relevance] + [None] * (len(net.shapes) - len(relevance))
-        R = _into(outs[-1], relevance_of_logits(a[-1], classes[-1], _of_part(start, part)))
+        R = _into(outs[-1], relevance_of_logits(a[-1], explained, _of_part(start, part)))
         for number, (one, its_rule) in reversed(list(enumerate(zip(net.layers, rules)))):
             above, rows = R, list[LedgerRow]()
             R = one.relevance(its_rule, a[number], z[number], R, ops=ops, ledger=rows,
                               out=outs[number])
-            ledger[number].append(_ledger_row(rows, above, R, a[number], number,
-                                              _first_row + part.start))
+            of_layers.append(_ledger_row(rows, above, R, a[number], number,
+                                         _first_row + part.start))
             R = _into(outs[number], R)
-        del a, z, R, above      # the next batch gets their memory, which lies in the caches
+        return a[-1], explained, of_layers[::-1]
+
+    parts = _even_slices(len(x), _batch_size(net))
+    threads = None if _is_ours(net, rules, ops) else 1
+    with _bar(len(x), progress) as bar:
+        for part, (of_part, explained, rows) in zip(parts, side_by_side(of_batch, parts, threads)):
+            logits.append(of_part)
+            classes.append(explained)
+            for of_layer, row in zip(ledger, rows):
+                of_layer.append(row)
+            bar.update(part.stop - part.start)
     return Explanation(relevance, [LedgerRow(*map(np.concatenate, zip(*rows))) for rows in ledger],
                        as_labels(np.concatenate(classes), net.sizes[-1], net.classes),
                        np.concatenate(logits))
@@ -276,13 +289,19 @@ def _slices(N, size):
     return [slice(start, min(start + size, N)) for start in range(0, max(N, 1), size)]
 
 
-def _batches(N, net, progress):
-    """`_slices` of a fast batch size, with a bar on a terminal. Until the last is done, a matmul
-    leaves a core free."""
-    with _bar(N, progress) as bar, one_core_free():
-        for part in _slices(N, _batch_size(net)):
-            yield part
-            bar.update(part.stop - part.start)
+def _even_slices(N, most):
+    """Slices of nearly the same size, so that threads that share them end at the same time."""
+    count = max(1, -(-N // most))
+    return [slice(N * part // count, N * (part + 1) // count) for part in range(count)]
+
+
+def _is_ours(net, rules, ops):
+    """Whether threads may share the batches: the loops have threads of their own, and a rule or
+    layer of the user's might count on being called for one batch after another."""
+    of_rules = [one.func if isinstance(one, partial) else one for one in rules if one is not None]
+    return ops is reference and all(
+        one.__module__.startswith("lrp_numpy.") and one.__name__ != "bound"
+        for one in [*of_rules, *map(type, net.layers)])
 
 
 def _bar(total, progress):

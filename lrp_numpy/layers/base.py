@@ -9,6 +9,7 @@ import inspect
 import math
 from collections.abc import Sequence
 from copy import copy
+from threading import get_ident
 from types import ModuleType
 from typing import Any, Callable, ClassVar, NamedTuple
 
@@ -103,9 +104,10 @@ class Layer:
         """compute(array); a twin made by `keeping` keeps it until it gets another array."""
         if self.kept is None:
             return compute(array)
-        held = self.kept.get(name)
+        key = name, get_ident()     # another thread has a batch of its own
+        held = self.kept.get(key)
         if held is None or held[0] is not array:
-            held = self.kept[name] = array, compute(array)
+            held = self.kept[key] = array, compute(array)
         return held[1]
 
     # Forward

@@ -3,7 +3,8 @@
 NumPy's matmul has threads of its own (OpenBLAS, MKL), as many as there are cores, which spin while
 they wait for one another. As soon as another program keeps one core busy, they wait for the thread
 that has no core, and the equations become many times slower. With a thread less, there is a core
-for each. (On two cores, a quiet machine explains up to 1.4 times as slowly by the equations.)
+for each. (On two cores, training by the equations is up to 1.4 times as slow on a quiet machine;
+explaining is not, because several batches are computed at once: side_by_side.py.)
 
 What the user set is never exceeded, and comes back when the call ends. Until then, the limit holds
 for the whole process, because a BLAS library has no other.
@@ -36,13 +37,26 @@ def one_core_free() -> Iterator[None]:
     With a single core, or a limit of the user's that is lower, nothing changes. Nor does it in a
     call within a call, or beside one in another thread: the one that began first set the limit.
     """
+    with _at_most(max(1, core_count() - 1)):
+        yield
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """The same with one thread for a matmul: where our own threads are as many as the cores."""
+    with _at_most(1):
+        yield
+
+
+@contextmanager
+def _at_most(threads: int) -> Iterator[None]:
     state = _state
     if not state.is_free.acquire(blocking=False):
         yield
         return
     try:
         state.before = [library.num_threads for library in _libraries()]
-        _set([min(number, max(1, core_count() - 1)) for number in state.before])
+        _set([min(number, threads) for number in state.before])
         yield
     finally:
         _set(state.before)

@@ -85,8 +85,8 @@ def pad_rows(W: np.ndarray) -> np.ndarray:
     return rows
 
 
-# The two sums that all other kernels use. (Kernels copy arrays by `fill` and `copy_row`: numba takes
-# seconds to compile z[:] = b, because of the error message for shapes that do not fit.)
+# The two sums that all other kernels use, and what they need. (`fill` and `copy_row`, because numba
+# takes seconds to compile z[:] = b, with its error message for shapes that do not fit.)
 
 @compiled()
 def fill(z: np.ndarray, value: float) -> None:

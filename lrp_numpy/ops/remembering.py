@@ -41,9 +41,10 @@ def once(function: Callable, array: np.ndarray) -> Any:
     if not isinstance(array, Remembering) or array.memo is None:
         return function(_plain(array))
     key = (function, id(array))
-    if key not in array.memo:
-        _keep(array.memo, key, (function(_plain(array)), array))
-    return array.memo[key][0]
+    entry = array.memo.get(key)     # several threads may look, and each compute it
+    if entry is None:
+        entry = _keep(array.memo, key, (function(_plain(array)), array))
+    return entry[0]
 
 
 def _recall(function, inputs, options):
@@ -56,13 +57,14 @@ def _recall(function, inputs, options):
         hash(key)
     except (TypeError, IndexError):     # other arrays are involved, or no memo
         return _computed(function, inputs, options)
-    if key not in memo:
+    entry = memo.get(key)
+    if entry is None:
         result = _computed(function, inputs, options)
         if type(result) is not np.ndarray:      # a number, or several arrays
             return result
         # with the inputs, so that no other array can get the id of one
-        _keep(memo, key, (_as_remembering(result, memo), inputs, options))
-    return memo[key][0]
+        entry = _keep(memo, key, (_as_remembering(result, memo), inputs, options))
+    return entry[0]
 
 
 def _computed(function, inputs, options):
@@ -74,6 +76,7 @@ def _keep(memo, key, entry):
     if len(memo) >= MAX_RESULTS:
         memo.clear()
     memo[key] = entry
+    return entry
 
 
 def _key(value, memos):
