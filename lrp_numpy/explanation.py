@@ -24,6 +24,7 @@ from lrp_numpy.utils.validation import (check_array, check_finite, check_integer
                                         check_start, native)
 
 BATCH_BYTES = 2**24     # rough size of the arrays of one batch: small enough for the caches
+SHARED = 8              # fast batches in one of explain_batches, for the equations
 MANY = 10**12           # images: as many as an iterable of unknown length may have
 
 
@@ -162,8 +163,6 @@ def explain_batches(net: Network, x: np.ndarray | Iterable[np.ndarray], rule: Ru
     """
     check_network(net, Network)
     net = _explained_part(net, layer, parameters)
-    size = _batch_size(net) if batch_size is None else batch_size
-    check_integer("batch_size", size)
     arrays, count = x, None
     if isinstance(x, np.ndarray):
         check_array(x, net.sizes[0], also=[np.uint8])
@@ -176,6 +175,9 @@ def explain_batches(net: Network, x: np.ndarray | Iterable[np.ndarray], rule: Ru
             raise ValueError(f"{name} must be None or one {one} if x is not an array, got "
                              f"{np.shape(value)}")
     ops = net.choose_ops(engine, MANY if count is None else count)
+    if batch_size is None:      # for the equations, so many that threads can share them
+        batch_size = _batch_size(net) * (SHARED if ops is reference else 1)
+    check_integer("batch_size", batch_size)
     engine = "numpy" if ops is reference else "numba"
     net = _remembering(net)
     rules_of_layers(rule, net, parameters)
@@ -187,7 +189,7 @@ def explain_batches(net: Network, x: np.ndarray | Iterable[np.ndarray], rule: Ru
         with _bar(count, progress) as bar:
             for images in arrays:
                 check_array(images, net.sizes[0], also=[np.uint8])
-                for part in _slices(len(images), size):
+                for part in _slices(len(images), batch_size):
                     yield explain(net, images[part], rule, _of_part(target, part), intermediate,
                                   engine, start=_of_part(start, part), _first_row=part.start,
                                   **parameters)

@@ -355,6 +355,7 @@ def test_a_start_beyond_the_type_of_the_network_is_refused():
 def small_batches(monkeypatch):
     """Three images of a [9, 8, 7, 4] network in float64 to a batch."""
     monkeypatch.setattr(explanation, "BATCH_BYTES", 3 * 3 * 28 * 8)
+    monkeypatch.setattr(explanation, "SHARED", 1)
 
 
 def assert_same(one, other):
@@ -415,6 +416,7 @@ def test_each_image_has_its_own_start(random_case, small_batches, engine):
 def test_at_least_one_image_to_a_batch(random_case, monkeypatch):
     """Also of a network so large that not even one fits; and of one image there is one batch."""
     monkeypatch.setattr(explanation, "BATCH_BYTES", 1)
+    monkeypatch.setattr(explanation, "SHARED", 1)
     net, x = random_case([9, 8, 4], "relu", 0, N=3)
     assert [len(part.target) for part in lrp.explain_batches(net, x)] == [1, 1, 1]
     assert [len(part.target) for part in lrp.explain_batches(net, x[:1])] == [1]

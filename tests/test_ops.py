@@ -573,7 +573,7 @@ def test_changed_weights_are_made_once_a_call(monkeypatch, name, engine):
     net = lrp.MLP.random([9, 40, 35, 4], "relu", dtype=np.float64)
     x, made, padded = np.random.default_rng(0).random((8, 9)), [], []
     keep, pad = remembering._keep, kernels.pad_rows
-    monkeypatch.setattr(remembering, "_keep", lambda *entry: (made.append(1), keep(*entry)))
+    monkeypatch.setattr(remembering, "_keep", lambda *entry: (made.append(1), keep(*entry))[1])
     monkeypatch.setattr(kernels, "pad_rows", lambda W: (padded.append(W.shape), pad(W))[1])
 
     def explained(batch_size):

@@ -172,6 +172,20 @@ def test_several_threads_of_a_program_may_explain_at_once(threads, digits):
     assert len(found) == 5 and all(np.array_equal(R, expected) for R in found)
 
 
+def test_streamed_batches_are_shared(threads, digits, monkeypatch):
+    """What explain_batches yields is several fast batches, and the same bits whoever computes."""
+    net, seen, of_slices = lrp.transformer(), [], explanation._even_slices
+    monkeypatch.setattr(explanation, "_even_slices", lambda *numbers: seen.append(
+        of_slices(*numbers)) or seen[-1])
+    found = {}
+    for number in 1, 3:
+        threads(number)
+        found[number] = np.concatenate([part.input for part in lrp.explain_batches(
+            net, iter([digits.test_images[:20]]), "0", engine="numpy")])
+    assert min(len(one) for one in seen) > 1
+    assert found[1].tobytes() == found[3].tobytes()
+
+
 @can_fork
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
 def test_a_forked_process_has_threads_of_its_own(threads):

@@ -104,22 +104,27 @@ class BatchNorm(Layer):
 
     def normalized(self, a: Array) -> tuple[Array, Array, Array, Array]:
         """(a - mean) / std, 1 / std, mean and variance: of the batch in training, else constant."""
-        mean, variance = self.mean, self.variance
-        if self.trains:
-            mean = self.over(a).mean(axis=1).reshape(self.W.shape)
-            variance = np.square(self.over(a - mean)).mean(axis=1).reshape(self.W.shape)
+        count = a.dtype.type(a.size // self.W.size)
+        mean = self.summed(a) / count if self.trains else self.mean
+        n = a - mean
+        variance = self.summed(n, n) / count if self.trains else self.variance
         per_std = 1 / np.sqrt(variance + self.W.dtype.type(self.epsilon))
-        return (a - mean) * per_std, per_std, mean, variance
+        n *= per_std
+        return n, per_std, mean, variance
 
-    def over(self, a: Array) -> Array:
-        """A row for each feature or channel: (C, N H W)."""
-        return a.swapaxes(0, 1).reshape(a.shape[1], -1)
+    def summed(self, *factors: Array) -> Array:
+        """The sum over images and positions of one array, or of the product of two."""
+        flat = [one.reshape(*one.shape[:2], -1) for one in factors]
+        of_image = np.einsum("ncp,ncp->nc", *flat) if len(flat) == 2 else flat[0].sum(axis=2)
+        return of_image.sum(axis=0).reshape(self.W.shape)
 
     def preactivation(self, a: Array, ops: ModuleType = reference) -> Array:
         if self.mean is None or not self.trains:
             form = self.folded()
             return a * form.W + form.b
-        return self.once("normalized", a, self.normalized)[0] * self.W + self.b
+        z = self.once("normalized", a, self.normalized)[0] * self.W
+        z += self.b
+        return z
 
     def backward(self, a: Array, dz: Array, ops: ModuleType = reference) -> Array:
         """da = W / std dz; in training W / std (dz - mean(dz) - n mean(dz n)), n: normalized."""
@@ -128,17 +133,20 @@ class BatchNorm(Layer):
         n, per_std, _, _ = self.once("normalized", a, self.normalized)
         dW, db, _, _ = self.gradients(a, dz)
         count = a.size // self.W.size
-        return (dz - db / count - n * (dW / count)) * (self.W * per_std)
+        da = n * (-dW / count)
+        da += dz
+        da -= db / count
+        da *= self.W * per_std
+        return da
 
     def gradients(self, a: Array, dz: Array, ops: ModuleType = reference) -> tuple[Array, ...]:
         """dW and db: n * dz and dz, summed over images and positions; and of the constants, 0 in
         training: dmean = -sum dz W / std, dvariance = -1/2 sum dz W n / std^2."""
-        def summed(x):
-            return self.over(x).sum(axis=1).reshape(self.W.shape)
+        n, per_std, _, _ = (a, 1, 0, 0) if self.mean is None else self.once(
+            "normalized", a, self.normalized)
+        dW, db = self.once("gradients", dz, lambda dz: (self.summed(n, dz), self.summed(dz)))
         if self.mean is None:
-            return summed(a * dz), summed(dz)
-        n, per_std, _, _ = self.once("normalized", a, self.normalized)
-        dW, db = summed(n * dz), summed(dz)
+            return dW, db
         if self.trains:
             return dW, db, np.zeros_like(db), np.zeros_like(db)
         return dW, db, -db * self.W * per_std, -dW * self.W * per_std**2 / 2

@@ -115,6 +115,16 @@ def nonzero_places(a: np.ndarray, places: np.ndarray) -> int:
     return count
 
 
+@compiled()
+def places_of_either(a: np.ndarray, b: np.ndarray, places: np.ndarray) -> int:
+    """The same for every j where a_j or b_j is not 0."""
+    count = 0
+    for j in range(a.size):
+        places[count] = j
+        count += (a[j] != 0) | (b[j] != 0)
+    return count
+
+
 @compiled(fastmath=SUMS)
 def add_rows(z: np.ndarray, a: np.ndarray, rows: np.ndarray, starts: np.ndarray, places: np.ndarray,
              count: int) -> None:
@@ -138,6 +148,33 @@ def add_rows(z: np.ndarray, a: np.ndarray, rows: np.ndarray, starts: np.ndarray,
         a0, w0 = a[places[i]], rows[starts[places[i]]:]
         for k in range(z.size):
             z[k] += a0 * w0[k]
+
+
+@compiled(fastmath=SUMS)
+def add_rows_to_two(y: np.ndarray, z: np.ndarray, a: np.ndarray, b: np.ndarray, rows: np.ndarray,
+                    starts: np.ndarray, places: np.ndarray, count: int) -> None:
+    """`add_rows` of a to y, and of b to z: each w_jk is loaded once for both.
+
+        for every j:  for every k:  y_k += a_j w_jk;  z_k += b_j w_jk
+    """
+    eights = count - count % 8
+    for i in range(0, eights, 8):
+        j0, j1, j2, j3 = places[i], places[i + 1], places[i + 2], places[i + 3]
+        j4, j5, j6, j7 = places[i + 4], places[i + 5], places[i + 6], places[i + 7]
+        a0, a1, a2, a3, a4, a5, a6, a7 = a[j0], a[j1], a[j2], a[j3], a[j4], a[j5], a[j6], a[j7]
+        b0, b1, b2, b3, b4, b5, b6, b7 = b[j0], b[j1], b[j2], b[j3], b[j4], b[j5], b[j6], b[j7]
+        r0, r1, r2, r3 = rows[starts[j0]:], rows[starts[j1]:], rows[starts[j2]:], rows[starts[j3]:]
+        r4, r5, r6, r7 = rows[starts[j4]:], rows[starts[j5]:], rows[starts[j6]:], rows[starts[j7]:]
+        for k in range(z.size):
+            w0, w1, w2, w3, w4, w5, w6, w7 = (r0[k], r1[k], r2[k], r3[k], r4[k], r5[k], r6[k],
+                                              r7[k])
+            y[k] += (a0 * w0 + a1 * w1 + a2 * w2 + a3 * w3 + a4 * w4 + a5 * w5 + a6 * w6 + a7 * w7)
+            z[k] += (b0 * w0 + b1 * w1 + b2 * w2 + b3 * w3 + b4 * w4 + b5 * w5 + b6 * w6 + b7 * w7)
+    for i in range(eights, count):
+        a0, b0, r0 = a[places[i]], b[places[i]], rows[starts[places[i]]:]
+        for k in range(z.size):
+            y[k] += a0 * r0[k]
+            z[k] += b0 * r0[k]
 
 
 @compiled(fastmath=SUMS)
@@ -483,10 +520,11 @@ def space_to_depth(a: np.ndarray, stride: int, padding: int) -> np.ndarray:
     """Images a (N, C, H, W), padded with zeros and split by stride: (N, C s s, H', W').
 
     With a stride of s, channel (c, p, q) holds every s-th pixel, starting at row p and column q, so
-    a step of the output is a step of 1 in it.
+    a step of the output is a step of 1 in it. If there is a padding, one row more at the bottom.
     """
     N, C, H, W = a.shape
     beyond = [-(side + 2 * padding) % stride for side in (H, W)]
+    beyond[0] += stride if padding else 0
     if padding or any(beyond):
         a = np.pad(a, [(0, 0), (0, 0), *((padding, padding + more) for more in beyond)])
     rows, columns = (side // stride for side in a.shape[2:])
@@ -520,16 +558,26 @@ def convolve(a: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int = 1,
 
 @compiled()
 def _convolve(turns, lines, W_T, b, starts, columns, z):
-    """For every image n and channel k:  z_k = b_k + sum_j W_T[k, j] lines[n, starts[j]:]."""
+    """For every image n and channel k:  z_k = b_k + sum_j W_T[k, j] lines[n, starts[j]:].
+
+    Two channels at a time; if their number is odd, the last is computed twice. Lines are as long as
+    whole vectors of numbers where there is room, because what remains is added one by one.
+    """
     _, K, rows_out, columns_out = z.shape
     every, length = count_up(len(starts)), (rows_out - 1) * columns + columns_out
-    line = np.empty(rows_out * columns, lines.dtype)
+    length = min(length + -length % 16, lines.shape[1] - starts[-1])
+    room = max(length, rows_out * columns)
+    one, two = np.empty(room, lines.dtype), np.empty(room, lines.dtype)
     for n in dealt(turns):
-        for k in range(K):
-            fill(line, b[k])
-            add_rows(line[:length], W_T[k], lines[n], starts, every, every.size)
+        for k in range(0, K, 2):
+            m = min(k + 1, K - 1)
+            fill(one, b[k])
+            fill(two, b[m])
+            add_rows_to_two(one[:length], two[:length], W_T[k], W_T[m], lines[n], starts, every,
+                            every.size)
             for y in range(rows_out):
-                copy_row(z[n, k, y], line[y * columns:])
+                copy_row(z[n, k, y], one[y * columns:])
+                copy_row(z[n, m, y], two[y * columns:])
 
 
 def convolve_transpose(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int = 1,
@@ -630,7 +678,8 @@ def _kernel_gradient(turns, a, dz, h, w, stride, padding, dW):
     _, K, rows_out, columns_out = dz.shape
     padded = np.zeros((H + 2 * padding, (width + 2 * padding) * C), a.dtype)
     patches = np.empty((rows_out * columns_out, h * w * C), a.dtype)
-    of_k, places = np.empty(len(patches), a.dtype), np.empty(len(patches) + 1, np.int64)
+    of_k, of_m = np.empty(len(patches), a.dtype), np.empty(len(patches), a.dtype)
+    places = np.empty(len(patches) + 1, np.int64)
     rows, starts = as_line(patches)
     for part in dealt(turns):
         for n in range(N * part // PARTS, N * (part + 1) // PARTS):
@@ -644,10 +693,17 @@ def _kernel_gradient(turns, a, dz, h, w, stride, padding, dW):
                     for i in range(h):
                         copy_row(patch[i * w * C:(i + 1) * w * C],
                                  padded[y * stride + i, x * stride * C:])
-            for k in range(K):
+            for k in range(0, K, 2):
                 for y in range(rows_out):
                     copy_row(of_k[y * columns_out:], dz[n, k, y])
-                add_rows(dW[part, k], of_k, rows, starts, places, nonzero_places(of_k, places))
+                    if k + 1 < K:
+                        copy_row(of_m[y * columns_out:], dz[n, k + 1, y])
+                if k + 1 < K:
+                    count = places_of_either(of_k, of_m, places)
+                    add_rows_to_two(dW[part, k], dW[part, k + 1], of_k, of_m, rows, starts, places,
+                                    count)
+                else:
+                    add_rows(dW[part, k], of_k, rows, starts, places, nonzero_places(of_k, places))
 
 
 def max_pool(a: np.ndarray, size: int, stride: int) -> np.ndarray:
