@@ -134,7 +134,7 @@ def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None
     parts = _even_slices(len(x), _batch_size(net))
     threads = None if _is_ours(net, rules, ops) else 1
     with _bar(len(x), progress) as bar:
-        for part, (of_part, explained, rows) in zip(parts, side_by_side(of_batch, parts, threads)):
+        for (of_part, explained, rows), part in zip(side_by_side(of_batch, parts, threads), parts):
             logits.append(of_part)
             classes.append(explained)
             for of_layer, row in zip(ledger, rows):

@@ -35,8 +35,8 @@ def side_by_side(function: Callable, items: Sequence, threads: int | None = None
         return
     try:
         with one_thread(), ThreadPoolExecutor(threads, "lrp_numpy") as pool:
-            futures = [pool.submit(copy_context().run, _one, function, item) for item in items]
             try:
+                futures = [pool.submit(copy_context().run, _one, function, item) for item in items]
                 for future in futures:
                     result, said = future.result()
                     for text in said:
