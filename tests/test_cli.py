@@ -20,7 +20,8 @@ from lrp_numpy.cli import commands, job, parser
 from lrp_numpy.cli import main as cli
 
 QUICK = ["--hidden", "20", "--epochs", "1"]
-COMMANDS = ["redo", "paper", "report", "train", "explain", "gallery", "flip", "draw", "page"]
+COMMANDS = ["redo", "paper", "report", "train", "explain", "gallery", "flip", "draw", "page",
+            "warmup"]
 
 
 def run(*arguments, cwd):

@@ -1,5 +1,6 @@
 """The package runs without a writable home, from any folder, at any path, without numba's JIT."""
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -128,3 +129,45 @@ def test_a_backend_that_is_not_installed(tmp_path):
     assert done.returncode == 0, done.stderr
     done = lrp_numpy("draw", "--network", "out/network.npz", package=ROOT, cwd=tmp_path, **backend)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "not_installed" in done.stderr
+
+
+AFTER_WARMUP = """
+import warnings
+import numpy as np, lrp_numpy as lrp
+from lrp_numpy import ops
+warnings.simplefilter("ignore")
+compiled = []
+rng = np.random.default_rng(0)
+x, labels = rng.random((300, 784), np.float32), rng.integers(0, 10, 300)
+digits = lrp.Digits(x, labels, x[:50], labels[:50])
+ops.on_compile.append(lambda: compiled.append(1))
+for net in (lrp.MLP.random([784, 500, 10]), lrp.MLP.random([784, 300, 100, 10], "relu"),
+            lrp.lenet(), lrp.resnet()):
+    lrp.train(net, digits, 1, progress=False, engine="numba")
+    for rule in [*lrp.rules.RULES, "zennit.epsilon"]:
+        lrp.explain(net, x[:20], rule, engine="numba")
+before = len(compiled)
+lrp.MLP.random([9, 40, 4], dtype=np.float64).forward(np.ones((2, 9)), engine="numba")
+print(before, len(compiled) > before)
+"""
+
+
+@pytest.mark.long
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT", "0") != "0", reason="nothing to compile")
+def test_after_warmup_nothing_is_compiled(tmp_path):
+    """It says what it waits for, and only once; float64 is compiled when it is needed."""
+    package, cache = copied(tmp_path / "package"), str(tmp_path / "cache")
+
+    def warmup():
+        done = lrp_numpy("warmup", package=package, cwd=tmp_path, NUMBA_CACHE_DIR=cache)
+        assert done.returncode == 0, done.stderr
+        return done.stderr, re.findall(r"(\d+) functions? compiled", done.stdout)
+
+    said, compiled = warmup()
+    assert said.count("\n") == 1 and said.startswith("compiling the loops")
+    assert len(compiled) == 3 and "0" not in compiled
+    assert warmup() == ("", ["0"] * 3)
+    done = subprocess.run([sys.executable, "-c", AFTER_WARMUP], cwd=tmp_path, text=True,
+                          capture_output=True, timeout=600,
+                          env={**os.environ, "PYTHONPATH": str(package), "NUMBA_CACHE_DIR": cache})
+    assert done.stdout.split() == ["0", "True"], done.stdout + done.stderr

@@ -14,7 +14,9 @@ from lrp_numpy import evaluation, explain, flip_and_measure, plotting, training
 from lrp_numpy.cli import draw, report, tables
 from lrp_numpy.cli.job import (Job, explained_network, load_digits, output_folder, print_written,
                                rule_file_name, rule_title, start, train_and_save, train_network)
+from lrp_numpy.cli.warmup import warm_up
 from lrp_numpy.datasets.handwriting import reading
+from lrp_numpy.ops import choose, reference
 from lrp_numpy.page.assemble import check_network_of_page, write_page
 from lrp_numpy.utils.files import write_text, atomic_write
 from lrp_numpy.utils.labels import predicted_labels
@@ -163,10 +165,18 @@ def run_page(options: argparse.Namespace) -> None:
     print(f"  {written.stat().st_size / 1e6:.2f} MB, to open in any browser")
 
 
+def run_warmup(options: argparse.Namespace) -> None:
+    """Compile the loops now."""
+    if choose("numba") is reference:        # which has said why
+        raise ValueError("numba must be installed, or there are no loops to compile")
+    for line in warm_up():
+        print(line, flush=True)
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "redo": run_redo, "paper": run_paper, "report": run_report, "train": run_train,
     "explain": run_explain, "gallery": run_gallery, "flip": run_flip, "draw": run_draw,
-    "page": run_page}
+    "page": run_page, "warmup": run_warmup}
 
 
 def run(options: argparse.Namespace) -> None:

@@ -3,8 +3,10 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import contextmanager
 
 from lrp_numpy.cli.parser import parse
+from lrp_numpy.ops import on_compile
 from lrp_numpy.utils.files import error_text
 
 MAX_MESSAGE = 2000      # characters
@@ -34,7 +36,8 @@ def _run(arguments):
         with warnings.catch_warnings():
             warnings.simplefilter("always")
             warnings.showwarning = _show_once(set())
-            commands.run(options)
+            with _told_of_compiling():
+                commands.run(options)
     except BrokenPipeError:
         raise
     except (ValueError, OSError, FloatingPointError, MemoryError) as error:
@@ -47,6 +50,24 @@ def _run(arguments):
                                           f"{checkpoint}" if can_continue else ""), file=sys.stderr)
         return 130
     return 0
+
+
+@contextmanager
+def _told_of_compiling():
+    """One line when the first loop is compiled: what the user is waiting for."""
+    said = []
+
+    def say():
+        if not said:
+            said.append(True)
+            print("compiling the loops, which takes some seconds; they are kept on disk",
+                  file=sys.stderr, flush=True)
+
+    on_compile.append(say)
+    try:
+        yield
+    finally:
+        on_compile.remove(say)
 
 
 def _prepare_streams():

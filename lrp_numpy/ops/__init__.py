@@ -4,7 +4,7 @@ Both modules have functions with the same names and arguments. Layers, networks 
 one of the modules as `ops`. It is chosen here, once for each public call, by the argument `engine`:
 
     "numpy"     the equations
-    "numba"     the loops, which the first call compiles, in 10 to 20 seconds in all, and keeps on
+    "numba"     the loops, which the first call compiles, in 5 to 10 seconds in all, and keeps on
                 disk
     None        the equations below LOOPS_FROM multiplications, the loops from there on
 
@@ -15,6 +15,7 @@ LOOPS_FROM is reached at 113,000 images: training on the shipped digits runs the
 seconds), training on all of MNIST for more than one epoch runs the loops.
 """
 import warnings
+from collections.abc import Callable
 from types import ModuleType
 
 from lrp_numpy.ops import reference
@@ -23,6 +24,7 @@ from lrp_numpy.utils.validation import check_choice
 ENGINES = ("numpy", "numba")
 LOOPS_FROM = 4.5e10         # multiplications: a few seconds in NumPy, less than compilation
 
+on_compile: list[Callable[[], None]] = []   # called each time that a loop begins to compile
 _has_warned = False
 
 

@@ -2,6 +2,9 @@
 from typing import Any, Callable
 
 import numba
+from numba.core import event
+
+from lrp_numpy.ops import on_compile
 
 
 def compiled(**options: Any) -> Callable[[Callable], Callable]:
@@ -15,3 +18,17 @@ def compiled(**options: Any) -> Callable[[Callable], Callable]:
         except RuntimeError:        # numba found no folder for its cache
             return numba.njit(kernel, nogil=True, error_model="numpy", **options)
     return later
+
+
+class _Tells(event.Listener):
+    """numba's own events: what it finds on disk, it does not compile."""
+
+    def on_start(self, event: Any) -> None:
+        for tell in on_compile:
+            tell()
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+event.register("numba:compile", _Tells())
