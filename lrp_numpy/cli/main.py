@@ -55,7 +55,7 @@ def _run(arguments):
 @contextmanager
 def _told_of_compiling():
     """One line when the first loop is compiled: what the user is waiting for."""
-    said = []
+    said: list[bool] = []
 
     def say():
         if not said:
