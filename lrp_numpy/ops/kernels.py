@@ -15,7 +15,7 @@ kernel compiles it, in a second or two, and keeps it on disk. All kernels are in
 because numba's cache does not notice changes in other files.
 """
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,6 +38,8 @@ __all__ = ["adam_step", "average_pool", "average_pool_transpose", "convolve", "c
 SUMS = {"reassoc", "contract"}
 LONG = 32       # rows of W with at least this many numbers are worth looping along
 PARTS = 8       # of the images, summed apart, so that a sum does not depend on the threads
+LINE = 512      # numbers: images smaller than that lie several in a line
+VECTOR = 16     # a line of so many numbers, or a multiple, is added without a remainder
 DIVISION = 8    # multiplications that take as long as a division and its ledger
 
 
@@ -228,7 +230,7 @@ def as_line(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     starts = np.empty(len(W), np.int64)
     for j in range(len(W)):
         starts[j] = j * W.shape[1]
-    return W.ravel(), starts
+    return W.reshape(W.size), starts
 
 
 # Forward and backward
@@ -511,32 +513,54 @@ def _sum_kernel_shares(turns, a, u, weights, is_intersection, R):
 
 
 # Convolution and pooling. An image is one line of numbers, row after row. A shifted image is the
-# same line from a later start: each weight of a convolution multiplies one line; `add_rows` adds
-# them up. Pixels shifted past the end of a row land in columns beyond the output's and are dropped.
-# The transpose goes position by position, so that it can skip outputs that are 0: below a max
-# pooling of 2 x 2, three of four.
+# same line from a later start: each weight of a convolution multiplies one line; `add_rows_to_two`
+# adds them up. Pixels shifted past the end of a row land in columns beyond the output's and are
+# dropped. The transpose goes position by position, so that it can skip outputs that are 0: below a
+# max pooling of 2 x 2, three of four.
 
-def space_to_depth(a: np.ndarray, stride: int, padding: int) -> np.ndarray:
-    """Images a (N, C, H, W), padded with zeros and split by stride: (N, C s s, H', W').
+class Lines(NamedTuple):
+    """How some images lie one after another in lines, one line for each channel.
 
-    With a stride of s, channel (c, p, q) holds every s-th pixel, starting at row p and column q, so
-    a step of the output is a step of 1 in it. If there is a padding, one row more at the bottom.
+    With a stride of s, line (c, p, q) holds every s-th pixel of channel c, starting at row p and
+    column q, so that a step of the output is a step of 1 in it. Each image has its padding.
     """
-    N, C, H, W = a.shape
-    beyond = [-(side + 2 * padding) % stride for side in (H, W)]
-    beyond[0] += stride if padding else 0
-    if padding or any(beyond):
-        a = np.pad(a, [(0, 0), (0, 0), *((padding, padding + more) for more in beyond)])
-    rows, columns = (side // stride for side in a.shape[2:])
-    a = a.reshape(N, C, rows, stride, columns, stride).transpose(0, 1, 3, 5, 2, 4)
-    return np.ascontiguousarray(a).reshape(N, C * stride**2, rows, columns)
+    images: int         # in one line: short lines are slow
+    rows: int           # of one image
+    columns: int
+    length: int         # of the line: with room for whole vectors of numbers at its end
+    stride: int
+    padding: int
 
 
-def tap_offsets(C: int, h: int, w: int, stride: int, rows: int, columns: int) -> np.ndarray:
-    """Where the line of each weight (c, i, j) begins in the channels of `space_to_depth`."""
+def lines_of(shape: Shape, stride: int, padding: int, images: int) -> Lines:
+    """For images (C, H, W), at most so many in a line."""
+    rows, columns = (-(-(side + 2 * padding) // stride) for side in shape[1:])
+    images = max(1, min(images, LINE // (rows * columns)))
+    return Lines(images, rows, columns, images * rows * columns + VECTOR, stride, padding)
+
+
+def tap_offsets(C: int, h: int, w: int, lay: Lines) -> np.ndarray:
+    """Where the line of each weight (c, i, j) begins, all lines one after another."""
     c, i, j = (index.ravel() for index in np.indices((C, h, w)))
-    channel = (c * stride + i % stride) * stride + j % stride
-    return (channel * rows + i // stride) * columns + j // stride
+    line = (c * lay.stride + i % lay.stride) * lay.stride + j % lay.stride
+    return line * lay.length + i // lay.stride * lay.columns + j // lay.stride
+
+
+@compiled()
+def lay_out(lines: np.ndarray, a: np.ndarray, place: int, lay: Lines) -> None:
+    """Writes an image a (C, H, W) into `lines` (C s s, length), as number `place`."""
+    C, H, W = a.shape
+    for c in range(C):
+        for y in range(H):
+            row = y + lay.padding
+            for q in range(lay.stride):
+                line = lines[(c * lay.stride + row % lay.stride) * lay.stride + q]
+                first = (q - lay.padding) % lay.stride      # pixel of this row that lies in it
+                n = ((place * lay.rows + row // lay.stride) * lay.columns
+                     + (first + lay.padding) // lay.stride)
+                for x in range(first, W, lay.stride):
+                    line[n] = a[c, y, x]
+                    n += 1
 
 
 def convolve(a: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int = 1,
@@ -547,37 +571,41 @@ def convolve(a: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int = 1,
     check_shape("a", a, (len(a), C, *a.shape[2:]))
     check_shape("b", b, (K, 1, 1))
     size = output_size(a.shape[2:], (h, w), stride, padding)
-    lines = space_to_depth(a, stride, padding)
-    rows, columns = lines.shape[2:]
+    lay = lines_of(a.shape[1:], stride, padding, len(a))
     W_T = np.ascontiguousarray(W.transpose(1, 0, 2, 3).reshape(K, -1))
     z = np.empty((len(a), K, *size), a.dtype)
-    share(_convolve, len(a), W.size * math.prod(size), as_rows(lines), W_T, b.ravel(),
-          tap_offsets(C, h, w, stride, rows, columns), columns, z)
+    share(_convolve, -(-len(a) // lay.images), lay.images * W.size * math.prod(size), a, W_T,
+          b.ravel(), tap_offsets(C, h, w, lay), lay, z)
     return z
 
 
 @compiled()
-def _convolve(turns, lines, W_T, b, starts, columns, z):
-    """For every image n and channel k:  z_k = b_k + sum_j W_T[k, j] lines[n, starts[j]:].
+def _convolve(turns, a, W_T, b, starts, lay, z):
+    """For every line of images and channel k:  z_k = b_k + sum_j W_T[k, j] lines[starts[j]:].
 
-    Two channels at a time; if their number is odd, the last is computed twice. Lines are as long as
-    whole vectors of numbers where there is room, because what remains is added one by one.
+    Two channels at a time; if their number is odd, the last is computed twice.
     """
-    _, K, rows_out, columns_out = z.shape
-    every, length = count_up(len(starts)), (rows_out - 1) * columns + columns_out
-    length = min(length + -length % 16, lines.shape[1] - starts[-1])
-    room = max(length, rows_out * columns)
-    one, two = np.empty(room, lines.dtype), np.empty(room, lines.dtype)
-    for n in dealt(turns):
+    N, K, rows_out, columns_out = z.shape
+    lines = np.zeros((a.shape[1] * lay.stride**2, lay.length), a.dtype)
+    flat, every = lines.reshape(lines.size), count_up(len(starts))
+    length = ((lay.images - 1) * lay.rows + rows_out - 1) * lay.columns + columns_out
+    length += -length % VECTOR
+    one, two = np.empty(length, a.dtype), np.empty(length, a.dtype)
+    for part in dealt(turns):
+        first = part * lay.images
+        count = min(lay.images, N - first)
+        for place in range(count):
+            lay_out(lines, a[first + place], place, lay)
         for k in range(0, K, 2):
             m = min(k + 1, K - 1)
             fill(one, b[k])
             fill(two, b[m])
-            add_rows_to_two(one[:length], two[:length], W_T[k], W_T[m], lines[n], starts, every,
-                            every.size)
-            for y in range(rows_out):
-                copy_row(z[n, k, y], one[y * columns:])
-                copy_row(z[n, m, y], two[y * columns:])
+            add_rows_to_two(one, two, W_T[k], W_T[m], flat, starts, every, every.size)
+            for place in range(count):
+                for y in range(rows_out):
+                    begin = (place * lay.rows + y) * lay.columns
+                    copy_row(z[first + place, k, y], one[begin:])
+                    copy_row(z[first + place, m, y], two[begin:])
 
 
 def convolve_transpose(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int = 1,
@@ -586,6 +614,10 @@ def convolve_transpose(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int =
     s, W = as_contiguous_floats(s, W)
     C, K, h, w = W.shape
     check_shape("s", s, (len(s), K, *output_size(shape[2:], (h, w), stride, padding)))
+    keeps_size = stride == 1 and h == w == 2 * padding + 1
+    if keeps_size and np.count_nonzero(s) > s.size / 2:     # few zeros to skip: lines are faster
+        return convolve(s, W[:, :, ::-1, ::-1].swapaxes(0, 1), np.zeros((C, 1, 1), W.dtype),
+                        padding=padding)
     W_k = np.ascontiguousarray(W.transpose(1, 2, 3, 0).reshape(K, -1))
     c = np.empty((len(s), *shape[1:]), s.dtype)
     share(_convolve_transpose, len(s), s[0].size * C * h * w if len(s) else 0, s, W_k, h, w, stride,
@@ -639,30 +671,35 @@ def kernel_gradient(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: int =
     check_shape("dz", dz, (len(a), K, *output_size(a.shape[2:], (h, w), stride, padding)))
     work = dz.size * C * h * w      # of all images
     if C * h * w >= 64:
-        dW = np.zeros((PARTS, K, h * w * C), dz.dtype)
+        dW = np.zeros((PARTS, K + K % 2, h * w * C), dz.dtype)
         share(_kernel_gradient, PARTS, work / PARTS, a, dz, h, w, stride, padding, dW)
-        return dW.sum(axis=0).reshape(K, h, w, C).transpose(3, 0, 1, 2).copy()
-    lines = space_to_depth(a, stride, padding)
-    rows, columns = lines.shape[2:]
-    dW_T = np.zeros((K, C * h * w), dz.dtype)
-    share(_kernel_gradient_lines, K, work / K, as_rows(lines), dz,
-          tap_offsets(C, h, w, stride, rows, columns), columns, dW_T)
-    return dW_T.reshape(K, C, h, w).transpose(1, 0, 2, 3).copy()
+        return dW[:, :K].sum(axis=0).reshape(K, h, w, C).transpose(3, 0, 1, 2).copy()
+    lay, dW_T = lines_of(a.shape[1:], stride, padding, 1), np.zeros((PARTS, K, C * h * w), dz.dtype)
+    share(_kernel_gradient_lines, PARTS, work / PARTS, a, dz, tap_offsets(C, h, w, lay), lay, dW_T)
+    return dW_T.sum(axis=0).reshape(K, C, h, w).transpose(1, 0, 2, 3).copy()
 
 
 @compiled()
-def _kernel_gradient_lines(turns, lines, dz, starts, columns, dW_T):
-    """For every channel k and image n:  dW_T[k, j] += lines[n, starts[j]:] times the line dz_k."""
+def _kernel_gradient_lines(turns, a, dz, starts, lay, dW_T):
+    """For every image and channel k:  dW_T[k, j] += lines[starts[j]:] times the line dz_k.
+
+    dW_T (PARTS, K, C h w): the sum over each part of the images.
+    """
     N, K, rows_out, columns_out = dz.shape
-    every, length = count_up(starts.size), (rows_out - 1) * columns + columns_out
-    line, of_one = np.zeros(rows_out * columns, dz.dtype), np.empty(starts.size, dz.dtype)
-    for k in dealt(turns):
-        for n in range(N):
-            for y in range(rows_out):
-                copy_row(line[y * columns:], dz[n, k, y])
-            dot_rows(of_one, lines[n], starts, line[:length], every, every.size)
-            for j in range(starts.size):
-                dW_T[k, j] += of_one[j]
+    lines = np.zeros((a.shape[1] * lay.stride**2, lay.length), a.dtype)
+    flat, every, of_one = lines.reshape(lines.size), count_up(len(starts)), np.empty(
+        starts.size, dz.dtype)
+    length = (rows_out - 1) * lay.columns + columns_out
+    line = np.zeros(length + -length % VECTOR, dz.dtype)
+    for part in dealt(turns):
+        for n in range(N * part // PARTS, N * (part + 1) // PARTS):
+            lay_out(lines, a[n], 0, lay)
+            for k in range(K):
+                for y in range(rows_out):
+                    copy_row(line[y * lay.columns:], dz[n, k, y])
+                dot_rows(of_one, flat, starts, line, every, every.size)
+                for j in range(starts.size):
+                    dW_T[part, k, j] += of_one[j]
 
 
 @compiled()
@@ -671,8 +708,8 @@ def _kernel_gradient(turns, a, dz, h, w, stride, padding, dW):
 
         dW_k += sum_yx dz_kyx patch_yx,   patch_yx: the pixels under the kernel, as one line
 
-    a row of the kernel after the other, the C channels of a pixel adjacent. dW (PARTS, K, h w C):
-    the sum over each part of the images.
+    a row of the kernel after the other, the C channels of a pixel adjacent. Two channels at a time:
+    dW (PARTS, K or K + 1, h w C), an even number of them; the sum over each part of the images.
     """
     N, C, H, width = a.shape
     _, K, rows_out, columns_out = dz.shape
@@ -694,16 +731,13 @@ def _kernel_gradient(turns, a, dz, h, w, stride, padding, dW):
                         copy_row(patch[i * w * C:(i + 1) * w * C],
                                  padded[y * stride + i, x * stride * C:])
             for k in range(0, K, 2):
+                fill(of_m, 0)
                 for y in range(rows_out):
                     copy_row(of_k[y * columns_out:], dz[n, k, y])
                     if k + 1 < K:
                         copy_row(of_m[y * columns_out:], dz[n, k + 1, y])
-                if k + 1 < K:
-                    count = places_of_either(of_k, of_m, places)
-                    add_rows_to_two(dW[part, k], dW[part, k + 1], of_k, of_m, rows, starts, places,
-                                    count)
-                else:
-                    add_rows(dW[part, k], of_k, rows, starts, places, nonzero_places(of_k, places))
+                add_rows_to_two(dW[part, k], dW[part, k + 1], of_k, of_m, rows, starts, places,
+                                places_of_either(of_k, of_m, places))
 
 
 def max_pool(a: np.ndarray, size: int, stride: int) -> np.ndarray:
@@ -865,13 +899,13 @@ def _dense_adam_rows(turns, a, dz, W, m, v, b, m_b, v_b, t, learning_rate, beta1
     The bias is the row of an input that is always 1.
     """
     N, D = a.shape
-    always_1 = np.empty((N, 1), a.dtype)
-    fill(always_1[:, 0], 1)
     rows, starts = as_line(dz)
     dW, places = np.empty(W.shape[1], W.dtype), np.empty(N + 1, np.int64)
+    a_j = np.empty(N, a.dtype)
     for j in dealt(turns):
+        for n in range(N):
+            a_j[n] = a[n, j] if j < D else 1
         fill(dW, 0)
-        a_j = a[:, j] if j < D else always_1[:, 0]
         add_rows(dW, a_j, rows, starts, places, nonzero_places(a_j, places))
         if j < D:
             _adam_row(W[j], dW, m[j], v[j], t, learning_rate, beta1, beta2, epsilon)
