@@ -105,6 +105,15 @@ def copy_row(z: np.ndarray, b: np.ndarray) -> None:
 
 
 @compiled()
+def is_zero(R: np.ndarray) -> bool:
+    """Whether every R_k is 0; NaN is not."""
+    count = 0
+    for k in range(R.size):
+        count += R[k] != 0
+    return count == 0
+
+
+@compiled()
 def nonzero_places(a: np.ndarray, places: np.ndarray) -> int:
     """Writes every j with a_j != 0 into `places`, which is longer than a; returns how many.
 
@@ -342,11 +351,16 @@ def stabilizers(epsilon: float | np.ndarray, R: np.ndarray) -> np.ndarray:
 
 @compiled()
 def _propagate_dots(turns, a, W, b, epsilon, R, z, out, ledger):
-    """z_k (if z is empty) and c_j along the rows of W, only for the j with a_j != 0."""
+    """z_k (if z is empty) and c_j along the rows of W, only for the j with a_j != 0, and only for
+    images with relevance: of the generalized gamma rule's two parts, one often has none."""
     rows, starts = as_line(W)
     places, c = np.empty(a.shape[1] + 1, np.int64), np.empty(a.shape[1], a.dtype)
     s, z_n = np.zeros(W.shape[1], a.dtype), np.zeros(W.shape[1], a.dtype)
     for n in dealt(turns):
+        if is_zero(R[n]):
+            fill(out[n], 0)
+            fill(ledger[n], 0)
+            continue
         count = nonzero_places(a[n], places)
         if z.size > 0:
             copy_row(z_n, z[n])

@@ -3,7 +3,9 @@
 Each contender is a function without arguments that does the whole job once and returns its result.
 """
 import sys
+import types
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -49,24 +51,36 @@ def trainers(net, images, labels, batches):
         "our NumPy equations": lambda: our_steps(copy_of(net), images, labels, batches, "numpy"),
         "torch, Adam": lambda: torch_steps(as_module(net), images, labels, batches),
         "torch, Adam(fused=True)": lambda: torch_steps(as_module(net), images, labels, batches,
-                                                       fused=True)}
+                                                       fused=True),
+        "scikit-learn": lambda: by_scikit_learn(net, images, labels)}
+
+
+def by_scikit_learn(net, images, labels):
+    """One epoch of the same network, from weights and in an order of its own."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPClassifier
+    model = MLPClassifier(net.sizes[1:-1], "logistic", alpha=0, batch_size=100, max_iter=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(images, labels)
 
 
 # Explaining the predicted class: functions return the relevance of the pixels
 
 def explainers(net, x, rule):
-    """{name: explain the images x by "epsilon" or "gamma"}; captum only where it is installed."""
+    """{name: explain the images x by "epsilon" or "gamma"}; captum and zennit only where they are
+    installed."""
     module, x_torch = as_module(net), torch.from_numpy(x)
     found = {
         "lrp_numpy": lambda: lrp.explain(net, x, rule, intermediate=False, engine="numba").input,
         "lrp_numpy, all relevances": lambda: lrp.explain(net, x, rule, engine="numba").input,
         "our NumPy equations": lambda: lrp.explain(net, x, rule, engine="numpy").input,
         "torch, by gradients": lambda: by_gradients(module, x_torch, rule).numpy()}
-    try:
-        import captum.attr  # noqa: F401
-    except ImportError:
-        return found
-    return found | {"captum": lambda: by_captum(module, x_torch, rule).detach().numpy()}
+    if find_spec("captum"):
+        found["captum"] = lambda: by_captum(module, x_torch, rule).detach().numpy()
+    if find_spec("zennit"):
+        found["zennit"] = lambda: by_zennit(module, x_torch, rule).detach().numpy()
+    return found
 
 
 def by_captum(module, x, rule):
@@ -82,6 +96,24 @@ def by_captum(module, x, rule):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return LRP(module).attribute(x, target=target)
+
+
+def by_zennit(module, x, rule):
+    """Its Gamma is the rule for both signs, which is ours where a and z are at least 0."""
+    if "torchvision" not in sys.modules and find_spec("torchvision") is None:
+        for name in ("torchvision", "torchvision.models", "torchvision.models.resnet"):
+            sys.modules[name] = types.ModuleType(name)      # zennit wants two classes of it
+        vars(sys.modules[name]).update(Bottleneck=type("Block", (), {}), BasicBlock=type(
+            "Block", (), {}))
+    from zennit.composites import LayerMapComposite
+    from zennit.rules import Epsilon, Gamma, Pass
+    its_rule = Epsilon(EPSILON) if rule == "epsilon" else Gamma(GAMMA)
+    composite = LayerMapComposite([(torch.nn.Linear, its_rule), (torch.nn.ReLU, Pass())])
+    x = x.clone().requires_grad_()
+    with composite.context(module) as with_rules:
+        logits = with_rules(x)
+        R = logits * torch.nn.functional.one_hot(logits.argmax(dim=1), logits.shape[1])
+        return torch.autograd.grad(logits, x, R.detach())[0]
 
 
 def by_gradients(module, x, rule):

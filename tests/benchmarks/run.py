@@ -1,8 +1,8 @@
 """How fast, and how much memory: python tests/benchmarks/run.py [--small] [--data mnist]
 
-Prints each table as it is done; without --small also writes RESULTS.md, table by table, and
-scaling.png beside this file. Nothing else should run meanwhile. Needs torch and, for one contender,
-captum: pip install '.[bench]'.
+Prints each table as it is done; without --small also writes RESULTS.md, table by table, and its
+figures beside this file. Nothing else should run meanwhile. Needs torch and scikit-learn; captum
+and zennit take part where they are installed: pip install '.[bench]'.
 """
 import argparse
 import os
@@ -22,7 +22,9 @@ from cnn import cnn_memory, cnn_section
 from contenders import as_module, copy_of, explainers, our_steps, torch_steps, trainers
 from modern import modern_section
 from measuring import alone, batches_of, compare, peak_beyond_now, rows
-from scaling import measure_scaling, scaling_figure, scaling_rows, stream
+from roofline import roofline_section
+from scaling import large_rows, measure_scaling, scaling_figure, scaling_rows, stream
+from waiting import waiting_section
 
 HERE = Path(__file__).parent
 RULES = ("epsilon", "gamma")
@@ -41,7 +43,9 @@ def main():
         print(one_measurement(digits, *options.one))
         return
     done = []
-    for section in (heading, training_section, explanation_section, cnn_section, modern_section,
+    options.folder = HERE
+    for section in (heading, training_section, explanation_section, generalized_section,
+                    cnn_section, modern_section, waiting_section, roofline_section,
                     clusters_section, busy_section, scaling_section):
         print(f"... {section.__name__.replace('_', ' ')}", file=sys.stderr, flush=True)
         done.append(section(digits, options))
@@ -55,7 +59,8 @@ def scaling_section(digits, options):
     if not options.small:
         scaling_figure(measured).savefig(HERE / "scaling.png", dpi=90)
     return ("## Cost as the work grows\n\n![time and memory](scaling.png)\n\n"
-            + as_markdown(scaling_rows(measured)))
+            + as_markdown(scaling_rows(measured)) + "\n\n## Large networks and pictures\n\n"
+            + as_markdown(large_rows(digits, options.small)))
 
 
 def heading(digits, options):
@@ -64,7 +69,8 @@ def heading(digits, options):
             return version(name)
         except PackageNotFoundError:
             return "missing"
-    versions = ", ".join(f"{name} {known(name)}" for name in ("numpy", "numba", "torch", "captum"))
+    versions = ", ".join(f"{name} {known(name)}" for name in (
+        "numpy", "numba", "torch", "captum", "zennit", "scikit-learn"))
     return f"""# Benchmarks
 
 Written by `python tests/benchmarks/run.py --data {options.data}`: {processor()},
@@ -143,6 +149,25 @@ The prediction is part of the job. All relevances agree.
 
 {as_markdown(with_memory(rows(times), rule, options))}""")
     return "\n\n".join(sections)
+
+
+def generalized_section(digits, options):
+    """zennit's Gamma is the rule for both signs; so is our "gamma_generalized"."""
+    net, x = trained(digits), digits.test_images
+    jobs = {"lrp_numpy": lambda: lrp.explain(net, x, "gamma_generalized", intermediate=False,
+                                             engine="numba").input,
+            "our NumPy equations": lambda: lrp.explain(net, x, "gamma_generalized",
+                                                       intermediate=False, engine="numpy").input}
+    jobs |= {name: job for name, job in explainers(net, x, "gamma").items() if name == "zennit"}
+    found = [job() for job in jobs.values()]
+    for R in found:
+        far = np.abs(R - found[0]) > 1e-3 * np.abs(found[0]).max(axis=1, keepdims=True)
+        assert far.any(axis=1).mean() < 0.01
+    return f"""## Explaining {len(x):,} digits by generalized LRP-gamma, ReLU
+
+The prediction is part of the job. All relevances agree.
+
+{as_markdown(rows(compare(jobs, 1 if options.small else 7)))}"""
 
 
 def trained(digits):

@@ -24,10 +24,11 @@ def measure_scaling(digits, small, data):
     """{panel: [(x, {line: y}), ...]}; the memory in processes that load `data` themselves."""
     relu = lrp.MLP.random([784, 500, 10], "relu", rng=0)
     stream(relu, digits, len(digits.test_images))       # compiles
-    counts = (1000, 2000) if small else (1000, 10_000, 100_000, 1_000_000)
+    counts = (1000, 2000) if small else (1000, 10_000, 100_000, 1_000_000, 8_100_000)
     panels = {"seconds, streamed images": [], "MB, streamed images": []}
     for count in counts:
-        times = [stream(relu, digits, count) for _ in range(3 if count > 10_000 else 15)]
+        turns = 15 if count <= 10_000 else 3 if count <= 10**6 else 1
+        times = [stream(relu, digits, count) for _ in range(turns)]
         panels["seconds, streamed images"].append((count, {"time": np.median(times)}))
         megabytes = float(alone("stream", count, data))
         panels["MB, streamed images"].append((count, {"beyond the input": megabytes}))
@@ -39,7 +40,7 @@ def measure_scaling(digits, small, data):
             ("microseconds an image, hidden neurons",
              [[784, K, 10] for K in ((100, 200) if small else (100, 250, 500, 1000, 2000, 4000))]),
             ("microseconds an image, hidden layers of 500",
-             [[784, *[500] * depth, 10] for depth in ((1, 2) if small else (1, 2, 3, 4, 5))])):
+             [[784, *[500] * depth, 10] for depth in ((1, 2) if small else (1, 2, 3, 5, 7, 10))])):
         panels[name] = []
         for size in sizes:
             lines = {}
@@ -58,6 +59,27 @@ def _times(size, few, x, threads):
     train = seconds_of(lambda: lrp.train(net, few, epochs=1, progress=False, engine="numba"))
     return {f"explain, {threads}": 1e6 * explain / len(x),
             f"train, {threads}": 1e6 * train / len(few.train_images)}
+
+
+def large_rows(digits, small):
+    """784-4000-4000-10, and pictures of 28 x 28 to 224 x 224 pixels through a small CNN: the time
+    and the memory of a few."""
+    few = lrp.Digits(*(array[:count] for array, count in zip(digits, (2000, 2000, 100, 100))))
+    times = _times([784, *[40 if small else 4000] * 2, 10], few, digits.test_images[:1000], "")
+    table = [{"": "784-4000-4000-10", "job": job.strip(", "), "milliseconds an image":
+              f"{value / 1e3:.3g}"} for job, value in times.items()]
+    for side in (28, 56) if small else (28, 56, 112, 224):
+        x = np.repeat(np.repeat(digits.test_images[:20].reshape(-1, 28, 28), side // 28, axis=1),
+                      side // 28, axis=2).reshape(20, -1)
+        net = lrp.Network([lrp.layers.Unflatten((1, side, side)),
+                           *lrp.lenet(rng=0).layers[1:5], lrp.layers.Flatten(),
+                           lrp.layers.Dense.random(16 * (side // 4 - 2)**2, 10, "identity", 0)])
+        for rule in ("epsilon", "gamma"):
+            seconds = seconds_of(lambda: lrp.explain(net, x, rule, intermediate=False,
+                                                     engine="numba"))
+            table.append({"": f"CNN, {side} x {side} pixels", "job": f"LRP-{rule}",
+                          "milliseconds an image": f"{1e3 * seconds / len(x):.3g}"})
+    return table
 
 
 def scaling_rows(panels):
