@@ -253,7 +253,7 @@ def linear(a: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
     check_fit(a, W, b)
     z = np.empty((len(a), b.size), a.dtype)
     if has_long_rows(W):
-        share(_linear_rows, len(a), W.size, a, W, b, z)
+        share(_linear_rows, (len(a) + 1) // 2, 2 * W.size, a, W, b, z)
     else:
         share(_linear_dots, len(a), W.size, a, W.T.copy(), b, z)
     return z
@@ -267,19 +267,24 @@ def transpose(s: np.ndarray, W: np.ndarray, shape: Shape | None = None) -> np.nd
     if has_long_rows(W):
         share(_linear_dots, len(s), W.size, s, W, zero, c)
     else:
-        share(_linear_rows, len(s), W.size, s, W.T.copy(), zero, c)
+        share(_linear_rows, (len(s) + 1) // 2, 2 * W.size, s, W.T.copy(), zero, c)
     return c
 
 
 @compiled()
 def _linear_rows(turns, a, W, b, z):
-    """z_k = b_k + sum_j a_j w_jk for each image, along the rows of W."""
+    """z_k = b_k + sum_j a_j w_jk along the rows of W, for two images at a time: a row that both
+    need is read once. The last of an odd number is computed twice."""
     rows, starts = as_line(W)
-    row, places = np.zeros(W.shape[1], a.dtype), np.empty(a.shape[1] + 1, np.int64)
-    for n in dealt(turns):
-        copy_row(row, b)
-        add_rows(row, a[n], rows, starts, places, nonzero_places(a[n], places))
-        copy_row(z[n], row)
+    y, places = np.zeros((2, W.shape[1]), a.dtype), np.empty(a.shape[1] + 1, np.int64)
+    for pair in dealt(turns):
+        n, m = 2 * pair, min(2 * pair + 1, len(a) - 1)
+        copy_row(y[0], b)
+        copy_row(y[1], b)
+        add_rows_to_two(y[0], y[1], a[n], a[m], rows, starts, places,
+                        places_of_either(a[n], a[m], places))
+        copy_row(z[n], y[0])
+        copy_row(z[m], y[1])
 
 
 @compiled()
@@ -881,7 +886,8 @@ def gradients(a: np.ndarray, dz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # dW is a.T @ dz, and its transpose dz.T @ a: the loop runs along the longer rows
     few, long = (a, dz) if dz.shape[1] >= LONG else (dz, a)
     dW = np.empty((few.shape[1], long.shape[1]), a.dtype)
-    share(_linear_rows, len(dW), long.size, few.T.copy(), long, np.zeros(dW.shape[1], a.dtype), dW)
+    share(_linear_rows, (len(dW) + 1) // 2, 2 * long.size, few.T.copy(), long,
+          np.zeros(dW.shape[1], a.dtype), dW)
     return dW if few is a else dW.T.copy(), dz.sum(axis=0)
 
 
@@ -897,8 +903,8 @@ def dense_adam_step(a: np.ndarray, dz: np.ndarray, W: tuple, b: tuple, t: int,
     check_shape("dz", dz, (len(a), W[0].shape[1]))
     check_shape("a", a, (len(dz), len(W[0])))
     if has_long_rows(W[0]):
-        share(_dense_adam_rows, a.shape[1] + 1, dz.size, a, dz, *W, *b, t, learning_rate, beta1,
-              beta2, epsilon)
+        share(_dense_adam_rows, a.shape[1] // 2 + 1, 2 * dz.size, a, dz, *W, *b, t, learning_rate,
+              beta1, beta2, epsilon)
     else:
         for (w, m, v), gradient in zip((W, b), gradients(a, dz)):
             adam_step(w, gradient, m, v, t, learning_rate, beta1, beta2, epsilon)
@@ -910,18 +916,23 @@ def _dense_adam_rows(turns, a, dz, W, m, v, b, m_b, v_b, t, learning_rate, beta1
 
         for every j:  dW_jk = sum_n a_nj dz_nk;  then Adam changes w_jk, for every k
 
-    The bias is the row of an input that is always 1.
+    Two j at a time, because neighbouring pixels are often lit in the same images. The bias is the
+    row of an input that is always 1.
     """
     N, D = a.shape
     rows, starts = as_line(dz)
-    dW, places = np.empty(W.shape[1], W.dtype), np.empty(N + 1, np.int64)
-    a_j = np.empty(N, a.dtype)
-    for j in dealt(turns):
-        for n in range(N):
-            a_j[n] = a[n, j] if j < D else 1
-        fill(dW, 0)
-        add_rows(dW, a_j, rows, starts, places, nonzero_places(a_j, places))
-        if j < D:
-            _adam_row(W[j], dW, m[j], v[j], t, learning_rate, beta1, beta2, epsilon)
-        else:
-            _adam_row(b, dW, m_b, v_b, t, learning_rate, beta1, beta2, epsilon)
+    dW, places = np.empty((2, W.shape[1]), W.dtype), np.empty(N + 1, np.int64)
+    a_j = np.empty((2, N), a.dtype)
+    for pair in dealt(turns):
+        for i in range(2):
+            fill(dW[i], 0)
+            for n in range(N):
+                a_j[i, n] = a[n, 2 * pair + i] if 2 * pair + i < D else 1
+        add_rows_to_two(dW[0], dW[1], a_j[0], a_j[1], rows, starts, places,
+                        places_of_either(a_j[0], a_j[1], places))
+        for i in range(2):
+            j = 2 * pair + i
+            if j < D:
+                _adam_row(W[j], dW[i], m[j], v[j], t, learning_rate, beta1, beta2, epsilon)
+            elif j == D:
+                _adam_row(b, dW[i], m_b, v_b, t, learning_rate, beta1, beta2, epsilon)
