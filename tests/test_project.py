@@ -10,6 +10,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import lrp_numpy
@@ -45,7 +46,7 @@ def test_a_lesson_runs(tmp_path, lesson):
     """From another folder, without a cache or a network, and without a word on stderr but the
     progress bar. Its figures are those that README and course show."""
     if lesson in EXAMPLES:
-        for name in ("sklearn", "torch"):
+        for name in ("sklearn", "torch", "distributed"):
             pytest.importorskip(name, exc_type=ImportError)
     result = run(shutil.copy(lesson, tmp_path), cwd=tmp_path,
                  XDG_CACHE_HOME=str(tmp_path), HTTPS_PROXY="http://127.0.0.1:9")
@@ -68,7 +69,9 @@ def test_a_lesson_is_well_made(lesson):
         else:
             assert not lines[0].startswith("#"), text
             assert "print(" in text or "show(" in text or "tell(" in text, text
-    assert sum("assert " in text for _, text in rest) >= 5
+    asserts = [text.count("assert ") for is_prose, text in rest if not is_prose]
+    one_cell = "many_machines" in lesson.name       # its processes import the file
+    assert (sum(asserts) if one_cell else np.count_nonzero(asserts)) >= 5
     for target in re.findall(r"\]\(([^)]*)\)", lesson.read_text()):
         assert (lesson.parent / target).exists(), target
 
