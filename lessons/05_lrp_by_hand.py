@@ -97,8 +97,8 @@ assert R_pixels.sum() + R_bias + b2[0] == logit[0, 0] and without == 5
 # %% [markdown]
 # ## The four lines
 #
-# The loops are two matrix products. This is all of LRP-0. Most other rules are these four lines with
-# other weights, other inputs, or a larger denominator.
+# The loops are two matrix products. This is all of LRP-0. Most other rules are these four lines
+# with other weights, other inputs, or a larger denominator.
 
 
 # %%

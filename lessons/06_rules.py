@@ -420,9 +420,9 @@ assert alike[0] > alike[1] > alike[2]
 #
 # ## The rest of the family
 #
-# The package has six more rules. Each is made of the four lines, with other weights or other inputs;
-# alpha-beta goes through them twice, and z-B adds up three products for z.
-# Here they are on our one neuron: a = [1, 2], w = [3, -1], b = 1, R = 4.
+# The package has six more rules. Each is made of the four lines, with other weights or other
+# inputs; alpha-beta goes through them twice, and z-B adds up three products for z. Here they are on
+# our one neuron: a = [1, 2], w = [3, -1], b = 1, R = 4.
 #
 # | rule | what counts as a contribution | inputs here |
 # |---|---|---|
