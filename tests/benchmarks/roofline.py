@@ -14,7 +14,6 @@ from measuring import seconds_of
 
 SECOND_LEVEL = 2**17        # float32 numbers that a core reads again and again: 512 KB
 MEMORY = 2**26              # float32 numbers of all threads: 256 MB, more than any cache holds
-TIMES = 9                   # of each measurement; the median counts
 
 
 @compiled(fastmath={"reassoc", "contract"})
@@ -28,19 +27,19 @@ def _read(turns, x, times, out):
             out[t] += total
 
 
-def bytes_a_second(numbers, times):
+def bytes_a_second(numbers, times, turns):
     """Of all threads together, each with its own numbers."""
     x = np.ones((thread_count(), numbers), np.float32)
     seconds = seconds_of(lambda: share(_read, len(x), numbers * times, x, times,
-                                       np.zeros(len(x), np.float32)), TIMES)
+                                       np.zeros(len(x), np.float32)), turns)
     return x.nbytes * times / seconds
 
 
-def operations_a_second():
+def operations_a_second(turns):
     """Of NumPy's matrix product, with all threads: two for each multiply-add."""
     a = np.ones((2048, 2048), np.float32)
     with threadpool_limits(limits=thread_count(), user_api="blas"):
-        return 2 * len(a)**3 / seconds_of(lambda: a @ a, TIMES)
+        return 2 * len(a)**3 / seconds_of(lambda: a @ a, turns)
 
 
 def jobs_of(digits):
@@ -74,18 +73,18 @@ def jobs_of(digits):
                                 2 * a.nbytes)}
 
 
-def measure(digits):
+def measure(digits, turns):
     """(operations a second, bytes a second of cache and memory, {name: (operations, bytes,
     seconds)})"""
-    caches = bytes_a_second(SECOND_LEVEL, 200)
-    memory = bytes_a_second(MEMORY // thread_count(), 1)
-    measured = {name: (operations, read, seconds_of(job, TIMES))
+    caches = bytes_a_second(SECOND_LEVEL, 200, turns)
+    memory = bytes_a_second(MEMORY // thread_count(), 1, turns)
+    measured = {name: (operations, read, seconds_of(job, turns))
                 for name, (job, operations, read) in jobs_of(digits).items()}
-    return operations_a_second(), caches, memory, measured
+    return operations_a_second(turns), caches, memory, measured
 
 
 def roofline_section(digits, options):
-    peak, caches, memory, measured = measure(digits)
+    peak, caches, memory, measured = measure(digits, 1 if options.small else 9)
     if not options.small:
         figure_of(peak, caches, memory, measured).savefig(options.folder / "roofline.png", dpi=90)
     table = []

@@ -27,7 +27,7 @@ JOBS = {"import lrp_numpy": "import lrp_numpy",
 
 def waiting_section(digits, options):
     table = []
-    for name, code in JOBS.items():
+    for name, code in list(JOBS.items())[:2 if options.small else None]:
         firsts, seconds = [], []
         for _ in range(1 if options.small else 3):
             with tempfile.TemporaryDirectory() as cache:
