@@ -135,10 +135,9 @@ for rule in ("winner", "average"):
 # ## A network that reads digits
 #
 # `lenet` is a small network after LeNet-5 of 1998. We train it, and the network of the paper (with
-# ReLU) beside it, on the same 8,000 digits. In NumPy that would take a minute, because a kernel's
-# weights are used at every place of the image. So we let the loops of lesson 23 do it
-# (`engine="numba"`; the first run compiles them, which takes most of a minute, and later runs do
-# not).
+# ReLU) beside it, on the same 8,000 digits. In NumPy that takes a while, because a kernel's weights
+# are used at every place of the image. So we let the loops of lesson 23 do it (`engine="numba"`;
+# the first run compiles them, later runs do not).
 
 # %%
 digits = lrp.load_mnist()

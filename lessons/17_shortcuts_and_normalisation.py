@@ -391,9 +391,10 @@ assert srg["LRP-0", "folded"].mean == max(e.mean for e in srg.values())
 assert srg["gamma 0.25", "folded"].mean < srg["pixel intensity", "baseline"].high
 
 # %% [markdown]
-# Folding helps epsilon and gamma, and makes no difference for the generalized gamma. Gamma itself
-# does no better than the brightness of the pixels, even folded. Here LRP-0 has the highest SRG;
-# the network has only six layers with weights, and lesson 6 said that gamma is for deeper ones.
+# Folding helps epsilon and gamma, and makes hardly any difference for the generalized gamma. Gamma
+# itself does no better than the brightness of the pixels, even folded. Here LRP-0 has the highest
+# SRG. No way through the network has more than six layers with weights, and lesson 6 said that
+# gamma is for deeper ones.
 #
 # So fold, first of all for another reason. Without it a heatmap depends on how somebody happened to
 # write the network down.

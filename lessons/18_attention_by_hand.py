@@ -301,9 +301,9 @@ assert np.abs(R_raised).max() > 3 * np.abs(R_S[0]).max()
 #
 # ## In the package
 #
-# `SelfAttention` takes queries, keys and values side by side, from a Dense layer before it. So our
-# case is a network of three layers. (`Tokens` cuts an "image" of two channels and 1 x 2 pixels into
-# two tokens. `start` gives the output of token 1 its 7.)
+# `SelfAttention` takes queries, keys and values side by side, from a Dense layer before it. `Tokens`
+# before that cuts an "image" of two channels and 1 x 2 pixels into our two tokens, and `Flatten`
+# makes a row of the outputs. (`start` gives the output of token 1 its 7.)
 
 # %%
 import lrp_numpy as lrp

@@ -84,7 +84,7 @@ assert all(np.abs(e.ledger[3].epsilon).max() == 0 for e in explained.values())
 #
 # By hand, with the weights of lesson 18, A = (1/4, 3/4; 3/4, 1/4): B = (5/8, 3/8; 3/8, 5/8). So
 # after one block token 1 is made of token 1 by 5/8. Relevance said otherwise: of the 7, by CP-LRP,
-# 6 came from token 2, because its value is large. Rollout never sees a value.
+# 6 came from token 2: its weight 3/4 times its value 8. Rollout never sees a value.
 
 
 # %%
@@ -96,11 +96,11 @@ def attention_rollout(A):
     return rollout
 
 
-of_lesson_22 = np.array([[[0.25, 0.75], [0.75, 0.25]]])
-print("one block:", attention_rollout(of_lesson_22[None]).tolist())
-print("two blocks:", attention_rollout(np.array([of_lesson_22] * 2)).tolist())
-assert np.allclose(attention_rollout(of_lesson_22[None]), [[5 / 8, 3 / 8], [3 / 8, 5 / 8]])
-assert np.allclose(attention_rollout(np.array([of_lesson_22] * 2))[0], [17 / 32, 15 / 32])
+of_lesson_18 = np.array([[[0.25, 0.75], [0.75, 0.25]]])
+print("one block:", attention_rollout(of_lesson_18[None]).tolist())
+print("two blocks:", attention_rollout(np.array([of_lesson_18] * 2)).tolist())
+assert np.allclose(attention_rollout(of_lesson_18[None]), [[5 / 8, 3 / 8], [3 / 8, 5 / 8]])
+assert np.allclose(attention_rollout(np.array([of_lesson_18] * 2))[0], [17 / 32, 15 / 32])
 
 # %% [markdown]
 # In our network, the weights are inside the blocks: LayerNorm, then queries, keys and values, then
@@ -329,9 +329,8 @@ assert all(general.low > plain.high for general, plain in zip(*by_gamma.values()
 # %% [markdown]
 # It does not help here. Every γ lowers the SRG. That is no contradiction: their networks have
 # dozens of layers and photographs as inputs, and their gradients are noisy. Ours has two blocks,
-# and there is little noise to take out. The plain gamma does worst, since its poles are where
-# activations are negative (lesson 17). A good rule is good for some networks. Try γ on yours, and
-# test it.
+# and there is little noise to take out. The plain gamma does worst: it is not made for negative
+# activations (lesson 17). A good rule is good for some networks. Try γ on yours, and test it.
 #
 # AttnLRP's authors publish their code as **LXT** ("LRP eXplains Transformers"), for PyTorch and for
 # language models with billions of weights. It computes what we did by hand, as gradient × input of
