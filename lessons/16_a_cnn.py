@@ -3,7 +3,7 @@
 #
 # **Question.** What does each layer of a convolutional network see, and does LRP still hold?
 #
-# **Running time.** 25 seconds, a minute the first time. **Before it.** [6. The rules](06_rules.py)
+# **Running time.** 25 seconds, 40 the first time. **Before it.** [6. The rules](06_rules.py)
 # and [10. Pixel flipping](10_removing_pixels.py).
 #
 # The paper ends with a wish: a convolutional network (CNN), because there "each layer has its own
@@ -166,10 +166,10 @@ show(lrp.plotting.heatmaps([e.input for e in of_both], labels[chosen],
 assert all((e.target == labels[chosen]).all() for e in of_both)
 
 # %% [markdown]
-# The CNN's heatmaps are calmer: neighbours agree, since the same kernels cover them, and with gamma
-# relevance follows the strokes. In numbers: if all evidence were positive, the sum of all |R| would
-# be the logit less the share of the biases. The more positive and negative evidence cancel, the
-# larger it is. Here it is, over the logit; the median of all test images:
+# The CNN's heatmaps are calmer: neighbours agree more often in sign, since the same kernels cover
+# them, and with gamma relevance follows the strokes. In numbers: if all evidence were positive, the
+# sum of all |R| would be the logit less the share of the biases. The more positive and negative
+# evidence cancel, the larger it is. Here it is, over the logit; the median of all test images:
 
 # %%
 size = {}
@@ -184,8 +184,9 @@ assert all(size["CNN", rule] < 0.85 * size["MLP", rule] for rule in ("0", "gamma
 # ## Each layer has its own image
 #
 # Now the wish of the paper. LRP-gamma hands the logit of a digit 4 down layer by layer, and we draw
-# the relevance of every layer. What leaves a convolution are **channels**, images of their own. On
-# the left we add up the channels of a layer; beside it stand its eight largest, all in one scale.
+# the relevance of every layer that is an image. What leaves a convolution are **channels**, images
+# of their own. On the left we add up the channels of a layer; beside it stand its eight largest,
+# the eight of a row in one scale.
 
 # %%
 one = images[chosen[3]:chosen[3] + 1]
@@ -295,7 +296,9 @@ show(figure, "16_curves", "flipping curves of both networks")
 
 # %% [markdown]
 # For both networks, most of the least relevant pixels can go, and the most relevant cannot. (The
-# image itself, brightest pixels first, reaches an SRG of about 0.2.)
+# image itself, brightest pixels first, reaches an SRG of about 0.2.) That the CNN's SRG is lower
+# does not make its heatmaps worse: each is tested on its own network, and a network that falls
+# sooner when any pixels go leaves less room between the curves.
 #
 # ## A layer of your own
 #

@@ -301,9 +301,9 @@ assert np.abs(R_raised).max() > 3 * np.abs(R_S[0]).max()
 #
 # ## In the package
 #
-# `SelfAttention` takes queries, keys and values side by side, from a Dense layer before it. `Tokens`
-# before that cuts an "image" of two channels and 1 x 2 pixels into our two tokens, and `Flatten`
-# makes a row of the outputs. (`start` gives the output of token 1 its 7.)
+# `SelfAttention` takes queries, keys and values side by side, from a Dense layer before it.
+# `Tokens` before that cuts an "image" of two channels and 1 x 2 pixels into our two tokens, and
+# `Flatten` makes a row of the outputs. (`start` gives the output of token 1 its 7.)
 
 # %%
 import lrp_numpy as lrp
@@ -381,7 +381,7 @@ assert np.isclose(ledger[0].received[0], ledger[0].inputs[0] + ledger[0].bias[0]
 # R_S = -L (1.5 - 1.875) = 0.375 L and -2L (1 - 0.625) = -0.75 L, sum -0.375 L; query of token 2
 # -0.1875 L, keys 0.1875 L and -0.375 L; the softmax keeps 2.5 + 0.375 L = 2.912, more than it got.
 # 2: R_A = (1, 3) = A · 4, so both scores get 0. If all values are the same, it does not matter
-# where a token looks. 3: nothing; both scores are 0, and they are in front of the rule. 4: a little
+# where a token looks. 3: nothing; both scores are 0, and the rule multiplies by them. 4: a little
 # less: the weights are 1/10 and 9/10, the output 7.6, and query and keys get 0.198 each, in place
 # of 0.206.
 #

@@ -48,7 +48,7 @@ assert (tokens[0, 5].reshape(7, 7) == images[0].reshape(28, 28)[7:14, 7:14]).all
 #
 # `explain` goes down through all of it. `attention="attnlrp"` is the default; `"cp"` takes the
 # attention weights as constants. `rule="0"` is for the linear parts, and means that there is no
-# epsilon anywhere. What is the share of the softmax?
+# epsilon anywhere.
 
 # %%
 from lrp_numpy.cli import tables
@@ -84,7 +84,8 @@ assert all(np.abs(e.ledger[3].epsilon).max() == 0 for e in explained.values())
 #
 # By hand, with the weights of lesson 18, A = (1/4, 3/4; 3/4, 1/4): B = (5/8, 3/8; 3/8, 5/8). So
 # after one block token 1 is made of token 1 by 5/8. Relevance said otherwise: of the 7, by CP-LRP,
-# 6 came from token 2: its weight 3/4 times its value 8. Rollout never sees a value.
+# 6 came from token 2: its weight 3/4 times its value 8. That layer had no shortcut, and rollout
+# never sees a value.
 
 
 # %%
@@ -330,7 +331,8 @@ assert all(general.low > plain.high for general, plain in zip(*by_gamma.values()
 # It does not help here. Every γ lowers the SRG. That is no contradiction: their networks have
 # dozens of layers and photographs as inputs, and their gradients are noisy. Ours has two blocks,
 # and there is little noise to take out. The plain gamma does worst: it is not made for negative
-# activations (lesson 17). A good rule is good for some networks. Try γ on yours, and test it.
+# activations or a negative z (lesson 17). A good rule is good for some networks. Try γ on yours,
+# and test it.
 #
 # AttnLRP's authors publish their code as **LXT** ("LRP eXplains Transformers"), for PyTorch and for
 # language models with billions of weights. It computes what we did by hand, as gradient × input of

@@ -127,7 +127,7 @@ assert np.allclose(e.relevance[1][0, 0], p * f) and np.allclose(e.logits[0, 0], 
 # | (5, 3) | (-2, -6) | (4.5, 1.5) | 3, 3 | 6 | 4.54 | 2.27 | 2.27 |
 # | **sum** | | | | | **5.68** | **3.41** | **2.27** |
 #
-# What is the softness good for? Two images that differ in a hundredth of a pixel, x = (3, 0.66) and
+# What is the softness good for? Two images that differ by 0.01 in one pixel, x = (3, 0.66) and
 # (3, 0.67). Between them the nearest rival changes.
 
 # %%
@@ -418,9 +418,9 @@ assert result["from midpoints"][1] > result["from black"][1]
 #
 # **Answers.** 1: w = (8, -4), m = (2, 1): f = 8 + 0 = 8, and pixel 2 still gets 0, for it lies at
 # the midpoint. 2: yes, and the purity rises to 74 %. With as many clusters as images it is 100 %,
-# which shows that purity alone proves nothing. 3: for cluster 1, on the bar and the left stroke,
-# which a 7 does not have, and at the top, where the bar of the 7 is missing. 4: fewer: 50 % of the
-# digits in place of 60 %.
+# which shows that purity alone proves nothing. 3: for cluster 1, on the bar and on the stem, which
+# a 7 does not have there, and on two empty places: at the top, where the 7 has its bar, and below,
+# where it has its stem. 4: fewer: 50 % of the digits in place of 60 %.
 #
 # **Write it yourself:** the soft-min and the midpoint rule; a third function is for lesson 22.
 # [The exercise](exercises/ex20_clusters.py) checks your answer and names the mistake.

@@ -313,7 +313,7 @@ assert labels[nine] == 9 and is_other.mean() < 0.1 and o_clean[nine] < np.median
 #   6?
 # - Blur images and examples with a small mean filter before you compare them. Is the empty image
 #   odder then?
-# - Give the first example the weight α = 0.9. Which way does o move for x = 1, and for x = 3?
+# - Give the examples the weights α = (0.9, 0.1). Which way does o move for x = 1, and for x = 3?
 #
 # **Answers.** 1: both squared distances are 4, so p = (1/2, 1/2), and
 # o = 4 + bias - log(2) / γ = 4: the bias and the softness cancel. With γ = log(2) / 4 the pixel
@@ -321,7 +321,6 @@ assert labels[nine] == 9 and is_other.mean() < 0.1 and o_clean[nine] < np.median
 # the upper right, where a 0 has it. 3: yes, with 3 x 3 pixels it is odder than 46 % of the test
 # digits instead of 23 %. 4: a heavier example costs less, so o falls near 0 and rises near 4.
 #
-# **Write it yourself:** the soft-min and two kinds of relevance, in
-# [the exercise](exercises/ex20_clusters.py) of lesson 20.
+# **Write it yourself:** the soft-min, in [the exercise](exercises/ex20_clusters.py) of lesson 20.
 #
 # Next: [22. Before networks: bag of words](22_bag_of_words.py).

@@ -170,8 +170,7 @@ print(f"the most frequent word has {used[most[0]] / used.sum():.0%} of the patch
 assert np.linalg.norm(words[most[0]]) < 0.05 and used[most[0]] / used.sum() > 0.25
 
 # %% [markdown]
-# The first is the empty patch. The others are corners, edges and strokes: what the first layer of a
-# convolutional network learns (lesson 16), found here without a label.
+# The first is the empty patch. The others are corners, edges and strokes, found without a label.
 #
 # ## Down the three levels
 #
@@ -261,8 +260,8 @@ assert of_bag["morf"] < of_bag["random"] - 0.1 and abs(of_bag["lerf"] - of_bag["
 # least relevant ones are no better to lose than others, and the SRG is little above that of the
 # image itself, brightest pixels first. There are two reasons. The heatmap is coarse: it cannot say
 # which pixel of a patch. And the classifier is brittle: flip a few pixels of a patch, whichever
-# they are, and it becomes another word. Pixel flipping tests both at once, the heatmap and the
-# model.
+# they are, and it may become another word; we count. Pixel flipping tests both at once, the heatmap
+# and the model.
 #
 # How many of the words that are not the empty one change when a tenth of the non-zero pixels is
 # flipped at random?
@@ -313,10 +312,10 @@ print(f"the words get {np.median(given / f):.2f} of f, in the median")
 assert np.median(given / f) > 1.1
 
 # %% [markdown]
-# At the root f is steeper than it is, on average, between there and x: so the words get more than
-# there is. The heatmap is a picture of f near the root, and the ledger says by how much it misses.
-# That is the price of a kernel that does not decompose, and a reason why networks, which do, are
-# easier to explain.
+# Where f is positive, it is steeper at the root than it is, on average, between there and x: so the
+# words get more than there is. The heatmap is a picture of f near the root, and the ledger says by
+# how much it misses. That is the price of a kernel that does not decompose, and a reason why
+# networks, which do, are easier to explain.
 #
 # ## What we have learned
 #

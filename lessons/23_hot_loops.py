@@ -227,7 +227,7 @@ assert np.allclose(by_loops, by_equation, atol=1e-4 * np.abs(by_equation).max())
 assert (by_loops[x == 0] == 0).all()
 
 # %% [markdown]
-# But the loops must be compiled once, which takes ten seconds or more. So `explain` and `train` run
+# But the loops must be compiled once, which takes some seconds. So `explain` and `train` run
 # the equations as long as the work is small, and the loops for large jobs, such as training on all
 # of MNIST. With `engine="numpy"` or `engine="numba"` you choose yourself.
 
@@ -326,14 +326,16 @@ assert sorted(did["A"] + did["B"]) == list(range(rows)) and len(did["A"]) > len(
 assert when == 3                        # with halves given out for good, B alone would take 5
 
 # %% [markdown]
-# A row is computed in the same way by whoever takes it. So the result has the same bits with one
+# Rows are given out in pairs, because a row of W that two images need is then read once for both. A
+# pair is computed in the same way by whoever takes it. So the result has the same bits with one
 # thread, with two, or beside any other program.
 
 # %%
 whole = kernels.linear(x, W, b)
-by_ones = np.concatenate([kernels.linear(x[n:n + 1], W, b) for n in range(len(x))])
-print("largest difference between rows shared out and one by one:", np.abs(whole - by_ones).max())
-assert (whole == by_ones).all()
+by_pairs = np.concatenate([kernels.linear(x[n:n + 2], W, b) for n in range(0, len(x), 2)])
+print("largest difference between pairs shared out and one by one:",
+      np.abs(whole - by_pairs).max())
+assert (whole == by_pairs).all()
 
 # %% [markdown]
 # NumPy's matmul has threads of its own, which spin. While `train` or `explain` run, these threads
@@ -342,7 +344,7 @@ assert (whole == by_ones).all()
 # ## Try it
 #
 # - Make the digits dense: `x = np.maximum(x, 0.01)`. Which steps change, and which is fastest now?
-# - Replace float32 with float64 everywhere. Why does nearly everything take twice as long?
+# - Replace float32 with float64 everywhere. Which steps take up to twice as long, and why?
 # - Set `NUMBA_NUM_THREADS=1` before Python starts, and run the lesson again.
 #
 # [The exercise](exercises/ex23_hot_loops.py) tells you which kind of wrong an answer is.
