@@ -2,9 +2,9 @@
 
 In this file, a kernel is a compiled function. Four of five pixels of a digit are 0 and add nothing
 to a sum, so the loops over j visit only the j with a_j != 0. Otherwise a kernel computes its
-equation image by image, and several threads share the images: `for n in dealt(turns)` is
-`for n in range(N)`, dealt out among them (threads.py). Lesson 23 builds them step by step. Where no
-loop is faster than NumPy, the function of reference.py is used.
+equation image by image, or for two images at once, and several threads share them: `for n in
+dealt(turns)` is `for n in range(N)`, dealt out among them (threads.py). Lesson 23 builds them step
+by step. Where no loop is faster than NumPy, the function of reference.py is used.
 
 A loop is fast if its innermost index runs along a long row of memory. W (D, K) has rows of K
 numbers, W.T has rows of D. If K is below 32 (the ten logits), the kernels therefore loop along the
