@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lrp_numpy.layers.base import Layer, epsilon_of, whole_row
+from lrp_numpy.layers.base import Layer, epsilon_of, per_unit, step_row, whole_row
 from lrp_numpy.ops import reference
-from lrp_numpy.rules import LedgerRow, divide, ledger_row, stabilize, total
+from lrp_numpy.rules import LedgerRow, total
 from lrp_numpy.utils.types import Array, Shape
 from lrp_numpy.utils.validation import check_choice, check_integer
 
@@ -118,18 +118,11 @@ class SelfAttention(Layer):
             tangent = total(R_A * (1 - S + (A * S).sum(axis=3, keepdims=True)))
             s = per_unit(S, R_S, epsilon_of(rule, S), rows) / (2 * math.sqrt(Q.shape[3]))
             R_Q, R_K = Q * np.matmul(s, K), K * np.matmul(s.swapaxes(2, 3), Q)
-            rows.append(LedgerRow(total(R_A), total(R_S), tangent, 0 * tangent, 0 * tangent))
+            rows.append(step_row(len(R), bias=tangent))
         R_inputs = joined(R_Q, R_K, R_V)
         if ledger is not None:
             ledger.append(whole_row(R, R_inputs, rows))
         return R_inputs
-
-
-def per_unit(z: Array, R: Array, epsilon: float | Array, rows: list[LedgerRow]) -> Array:
-    """s = R / (z + epsilon sign(z)), and a row of what the stabilizer absorbs."""
-    s = divide(R, stabilize(z, epsilon))
-    rows.append(ledger_row(np.zeros(1, z.dtype), z, s, R, z * s, epsilon))
-    return s
 
 
 def joined(Q: Array, K: Array, V: Array) -> Array:

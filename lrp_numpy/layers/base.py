@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike
 
 from lrp_numpy.layers.activations import ACTIVATIONS, at_zero
 from lrp_numpy.ops import reference
-from lrp_numpy.rules import LedgerRow, root_mean_square, total
+from lrp_numpy.rules import LedgerRow, divide, only, root_mean_square, sign, stabilize, total
 from lrp_numpy.utils.types import Array, Rule, Seed, Shape
 
 
@@ -230,6 +230,24 @@ def whole_row(R: Array, R_inputs: Array, rows: Sequence[Sequence[Array]]) -> Led
     `rows` lost on the way adds up."""
     lost: list[Any] = [sum(parts) for parts in zip(*rows)][2:]      # bias, epsilon, dropped
     return LedgerRow(total(R), total(R_inputs), *lost)
+
+
+def step_row(N: int, **parts: Array) -> LedgerRow:
+    """The row of a step within a layer, for `whole_row`: only what is lost in it, 0 elsewhere."""
+    return LedgerRow(**{name: parts.get(name, np.zeros(N)) for name in LedgerRow._fields})
+
+
+def per_unit(z: Array, R: Array, epsilon: float | Array, rows: list[LedgerRow]) -> Array:
+    """s = R / (z + epsilon sign(z)), and a row of what is lost: to the stabilizer, or where the
+    denominator is 0."""
+    denominator, parts = stabilize(z, epsilon), {}
+    s, is_zero = divide(R, denominator), denominator == 0
+    if np.any(epsilon):
+        parts["epsilon"] = total(epsilon * sign(z) * s)
+    if is_zero.any():
+        parts["dropped"] = total(only(R, is_zero))
+    rows.append(step_row(len(R), **parts))
+    return s
 
 
 def epsilon_of(rule: Rule | None, z: Array) -> float | Array:

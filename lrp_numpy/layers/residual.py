@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from lrp_numpy.layers.activations import check_activation
-from lrp_numpy.layers.base import Layer, epsilon_of, whole_row
+from lrp_numpy.layers.base import Layer, epsilon_of, per_unit, whole_row
 from lrp_numpy.ops import reference
-from lrp_numpy.rules import LedgerRow, divide, ledger_row, stabilize
+from lrp_numpy.rules import LedgerRow
 from lrp_numpy.utils.types import Array, Shape
 from lrp_numpy.utils.validation import as_list
 
@@ -163,8 +163,7 @@ class Residual(Layer):
         F, G = (end(way, a) for way in ways)
         z = F + G
         epsilon = epsilon_of(rule, z)
-        s = divide(R, stabilize(z, epsilon))
-        rows.append(ledger_row(np.zeros(1, z.dtype), z, s, R, z * s, epsilon))
+        s = per_unit(z, R, epsilon, rows)
         R_inputs = (down(ways[0], rule, F * s, ops, rows)
                     + down(ways[1], rule, G * s, ops, rows))
         if ledger is not None:
