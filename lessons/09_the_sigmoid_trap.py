@@ -35,8 +35,8 @@ print("z =", z, " a =", a.round(4), " R_pixels =", R_pixels.round(2))
 assert np.allclose(R_pixels, [[50.2, -49.7]], atol=0.1)
 
 # %% [markdown]
-# 50 and -50, for a neuron that was hardly moved. The pixels did not make its output: without any
-# of them it would be 0.5 as well.
+# 50 and -50, for a neuron that was hardly moved. The pixels did not make its output: with both
+# of them at 0 it would be 0.5, nearly the same.
 #
 # ## The pole
 #

@@ -60,10 +60,11 @@ for logits in ([4.0, 3.0, -1.0], [4.0, -2.0, -9.0], [-2.0, -4.0, -9.0]):
 assert np.isclose(confidence(np.array([[4.0, -2.0, -9.0]])), 1.5)
 
 # %% [markdown]
-# The outputs are logits, and logits can be negative. So this confidence can be 1.5, and it can be
-# -1 (which is why the paper's tables contain values above 1). The softmax margin p1 - p2 lies
-# between 0 and 1; we print it beside the confidence. Both share a blind spot: they measure how sure
-# the network is, not whether it is right. So we also measure the accuracy.
+# The outputs are logits, and logits can be negative. So this confidence exceeds 1 whenever the
+# second logit is negative and the first is not (hence the values above 1 in the paper's tables),
+# and it can be -1. The softmax margin p1 - p2 lies between 0 and 1; we print it beside the
+# confidence. Both share a blind spot: they measure how sure the network is, not whether it is
+# right. So we also measure the accuracy.
 #
 # ## The paper's experiment
 #

@@ -106,8 +106,8 @@ assert all(alike[depth, "pixel intensity"] < 0.5 for depth in networks)
 # %% [markdown]
 # In a shallow network, LRP-0 and occlusion are nearly the same heatmap (they differ by about a
 # twentieth of its size): removing one pixel switches few ReLUs, so the function is almost linear on
-# the way. With more layers LRP-0 hardly changes, but epsilon and gamma part from occlusion, gamma
-# most.
+# the way. With more layers LRP-0 stays as close to occlusion, but epsilon and gamma part from
+# occlusion, gamma most.
 #
 # ## The same test for all
 #

@@ -106,7 +106,7 @@ for name, net in networks.items():
     assert (net.predict(images) == labels).mean() > 0.91
 
 # %% [markdown]
-# Both are fine. By its accuracy, one could take either.
+# Both are fine. Judged by accuracy alone, one could take either.
 #
 # Now test what the test data cannot: 8s without the mark, and other digits with it. Predict before
 # you run it: how many of the unmarked 8s does the first network still read?

@@ -329,7 +329,7 @@ biases = [np.array([0.0, 1.0]), np.array([-1.0, 0.0])]
 small = lrp.MLP.from_arrays(weights, biases, activation="relu")
 answers = {"0": [[4, -1], [-1, -2]], "epsilon": [[2, -1 / 5], [-2 / 3, -5 / 6]],
            "gamma": [[80 / 27, 8 / 27], [-4 / 3, -10 / 3]]}
-TOLERANCE = 1e-9        # rounding in float64 is some thousand times smaller
+TOLERANCE = 1e-9        # rounding in float64 is smaller, also where z is small
 
 
 def by_hand(program):
@@ -455,7 +455,8 @@ print("pass", passed, "\nfail", failed)
 assert set(failed) == set("ACO")
 
 # %% [markdown]
-# A and C draw the same heatmap for every class, and O draws all classes at once.
+# C draws the same heatmap for every class, and so does A but for its size, and its colour: all blue
+# where the logit is negative, which is why we compare |R|. O draws all classes at once.
 #
 # ### 6. Random weights
 #
@@ -611,7 +612,7 @@ assert (wrong_part.any(axis=1) & ~wrong_part.all(axis=1)).all() and wrong_part.a
 # scaled relevance by its sum. TorchLRP's `gamma_fn` multiplies w by w+. The tutorial of Montavon et
 # al. adds a positive ε to z whatever its sign; so does PyTorchRelevancePropagation (PyTorchRP for
 # short), which also starts at the softmax. Who gets the share of the biases, the fault in E, is
-# asked again and again: innvestigate's issues 116 and 327. An empty cell means that we have not
+# asked again and again: innvestigate's issues 117 and 327. An empty cell means that we have not
 # seen it in published code.
 
 # %%
@@ -682,8 +683,8 @@ assert smallest(checks[1:]) == [("ledger", "start", "flipping", "once_more")]
 #
 # - Give `by_hand` the network of lesson 5 as it was: one output, one target. Which faults pass?
 # - In `conservation`, leave ε as it is. Does that catch J? And does K still pass, which is right?
-# - Lower the threshold of `classes` and `random_weights` to 0.5. Which four checks are enough
-#   without `by_hand` now?
+# - Lower the threshold of `classes` and `random_weights` to 0.5. Which sets of four checks
+#   are enough without `by_hand` now?
 # - Use `fraction=0.1` in `flipping` (and in `at_random`). Which programs pass now?
 # - Write a fault of your own that passes all three. (Hint: what do other networks have that these
 #   do not?) Which check would you add?

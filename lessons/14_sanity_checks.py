@@ -4,7 +4,7 @@
 # **Question.** Would the heatmap be another one if the network knew nothing?
 #
 # **Running time.** 10 seconds. **Before it.** [6. The rules](06_rules.py) and
-# [12. Broken LRP](13_broken_lrp.py).
+# [13. Broken LRP](13_broken_lrp.py).
 #
 # A heatmap should tell what the *network* does. Adebayo et al. 2018, "Sanity Checks for Saliency
 # Maps", ask two simple questions. If we replace the trained weights by random ones, does the
@@ -62,10 +62,13 @@ for count, net in enumerate(cascade):
 # they? We compare ranks (Spearman's correlation): of R, and of |R|, which is what many figures
 # show.
 #
-# The relevance starts at 1, not at the logit. From a negative logit, z+, alpha-beta and gamma would
-# give the same heatmap with all signs flipped. For LRP-0 (and nearly for epsilon) it is the start
-# at 1 that flips them: LRP-0 is gradient x input (lesson 6), and from 1 it is that, divided by the
-# logit. For these two, read the size of the similarity, not its sign.
+# The relevance starts at 1, not at the logit. Every rule is linear in its start, so from a negative
+# logit each would give the same heatmap with all signs flipped. Which of the two has the right
+# signs? z+ and alpha-beta divide by sums whose sign does not depend on the logit's: from 1, an
+# input that raises the logit gets positive relevance. LRP-0, epsilon and the generalized gamma
+# divide by z: from 1, an input that raises a negative logit gets negative relevance. (LRP-0 is
+# gradient x input, lesson 6, here divided by the logit.) For these three, read the size of the
+# similarity, not its sign.
 #
 # And over which pixels? Predict what a comparison over *all* pixels says of LRP-0.
 
@@ -109,10 +112,10 @@ print(f"one layer replaced: {np.mean(logit < 0):.0%} of the logits are negative;
 assert np.allclose(lrp_zero(cascade[1]) * logit[:, None], from_logit, atol=1e-4)
 
 # %% [markdown]
-# 0.99 of |R| over all pixels: a false alarm. LRP-0 is 0, the lowest rank of |R|, wherever the image
-# is 0, for any network, so the empty background, four fifths of the image, agrees with itself. Over
-# the ink the two heatmaps have something in common, and not much. So: the ink only, as in lesson
-# 10.
+# A similarity of 0.99 for |R| over all pixels: a false alarm. LRP-0 is 0, the lowest rank of |R|,
+# wherever the image is 0, for any network, so the empty background, four fifths of the image,
+# agrees with itself. Over the ink the two heatmaps have something in common, and not much. So: the
+# ink only, as in lesson 10.
 
 # %%
 signed, absolute = {}, {}
@@ -162,7 +165,7 @@ for (name, colour), marker in zip(colours.items(), "osD^v"):
 axes.axhline(0, color="0.8", zorder=0)
 axes.set(xlabel="layers replaced, from the top", ylabel="similarity of R over the ink",
          xticks=range(5), xlim=(-0.1, 5.6),
-         title="z+ does not notice that the network has forgotten everything")
+         title="z+ does not notice that the upper layers have forgotten everything")
 show(figure, "14_cascade", "similarity as layers are replaced")
 
 # %%
@@ -198,8 +201,8 @@ for name in ("gradient", "LRP-0", "epsilon", "generalized gamma", "alpha-beta", 
     assert (similarity(one, other) > 0.5) == (name == "z+")
 
 # %% [markdown]
-# The same verdict for the rest. The two in between, generalized gamma and alpha-beta, pass this
-# one.
+# z+ fails again; gradient, LRP-0 and epsilon pass again. Generalized gamma and alpha-beta, which
+# were in between, pass this time.
 #
 # ## Is the check itself sane?
 #
@@ -234,9 +237,9 @@ assert srg["LRP-0"] > srg["z+"] + 0.1 > srg["random"] + 0.1
 #
 # **Answers.** 1: both neurons share out 2 to 1, so the pixels get 2/3 and 1/3 of whatever comes
 # down. With a lower weight of 3 for 4, the second neuron shares out 3 to 2, and the upper weights
-# matter. 2: all but z+ notice at once: no similarity above 0.2 is left. z+ falls to 0.78 and stays
-# there. 3: not before the first layer is replaced: 1.00, 1.00, 0.99, and then 0.06. 4: with z+ the
-# two heatmaps have a similarity of 1.00, with LRP-0 one of 0.18.
+# matter. 2: all but z+ notice at once: no similarity of R above 0.2 is left. z+ falls to 0.78 and
+# stays there. 3: not before the first layer is replaced: 1.00, 1.00, 0.99, and then 0.06. 4: with
+# z+ the two heatmaps have a similarity of 1.00, with LRP-0 one near 0: 0.18 for the next class.
 #
 # **Write it yourself:** Spearman's correlation over the ink.
 # [The exercise](exercises/ex14_sanity_checks.py) tells you which kind of wrong an answer is.

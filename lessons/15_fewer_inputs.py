@@ -130,13 +130,15 @@ for by in rankings:
     fewer, small = evaluation.select_pixels(digits, kept), evaluation.prune_inputs(net, kept)
     again[by] = lrp.train(small, fewer, epochs=5, rng=1, progress=False).accuracy[-1]
     print(f"{by:24} pruned {accuracy[by, 0.25]:.1%}, retrained {again[by]:.1%}")
-assert again["mean absolute relevance"] > original - 0.04
+whole = lrp.train(lrp.MLP(net.layers), digits, epochs=5, rng=1, progress=False).accuracy[-1]
+print(f"the whole network, trained five epochs longer: {whole:.1%}")
+assert again["mean absolute relevance"] > whole - 0.05
 assert again["mean absolute relevance"] > again["random"] + 0.01
 
 # %% [markdown]
-# A quarter of the pixels, and nearly all of the accuracy. To be fair: after retraining, the
-# rankings that know nothing of LRP come close to those by relevance. The network finds its way with
-# any sensible choice; only the random one stays behind.
+# A quarter of the pixels, and all of the accuracy but three points. To be fair: after retraining,
+# the rankings that know nothing of LRP come close to those by relevance. The network finds its way
+# with any sensible choice; only the random one stays behind.
 
 # %%
 sensible = [again[by] for by in rankings[:4]]
@@ -175,7 +177,7 @@ assert pruned["mean absolute relevance"] > pruned["random"]
 assert min(retrained.values()) > original - 0.02
 
 # %% [markdown]
-# Without retraining, relevance chooses better than chance. Retrained, all are back where they were,
+# Without retraining, relevance chooses better than chance. Retrained, all are nearly back,
 # even the random choice: this task does not need 500 neurons.
 #
 # ## Try it
