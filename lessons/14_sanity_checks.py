@@ -165,7 +165,7 @@ for (name, colour), marker in zip(colours.items(), "osD^v"):
 axes.axhline(0, color="0.8", zorder=0)
 axes.set(xlabel="layers replaced, from the top", ylabel="similarity of R over the ink",
          xticks=range(5), xlim=(-0.1, 5.6),
-         title="z+ does not notice that the upper layers have forgotten everything")
+         title="Upper layers know nothing any more, and z+ does not notice")
 show(figure, "14_cascade", "similarity as layers are replaced")
 
 # %%

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import lrp_numpy
 
@@ -94,6 +95,15 @@ def test_the_readme_is_a_front_door():
     assert len(README.splitlines()) <= 150
     course = re.findall(r"^\| \[.*?\]\((\d\d_\w+)\.py\)", COURSE, re.MULTILINE)
     assert re.findall(r"(\d\d_\w+)\.py\) (?:·|\|)", README) == course
+
+
+@pytest.mark.parametrize("figure", sorted((ROOT / "lessons" / "figures").glob("*.png")),
+                         ids=lambda path: path.stem)
+def test_no_title_or_label_is_cut_off(figure):
+    """No ink touches an edge."""
+    grey = np.asarray(Image.open(figure).convert("L"))
+    for edge in (grey[0], grey[-1], grey[:, 0], grey[:, -1]):
+        assert edge.min() > 128
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
