@@ -326,16 +326,14 @@ assert sorted(did["A"] + did["B"]) == list(range(rows)) and len(did["A"]) > len(
 assert when == 3                        # with halves given out for good, B alone would take 5
 
 # %% [markdown]
-# Rows are given out in pairs, because a row of W that two images need is then read once for both. A
-# pair is computed in the same way by whoever takes it. So the result has the same bits with one
+# A row is computed in the same way by whoever takes it. So the result has the same bits with one
 # thread, with two, or beside any other program.
 
 # %%
 whole = kernels.linear(x, W, b)
-by_pairs = np.concatenate([kernels.linear(x[n:n + 2], W, b) for n in range(0, len(x), 2)])
-print("largest difference between pairs shared out and one by one:",
-      np.abs(whole - by_pairs).max())
-assert (whole == by_pairs).all()
+by_ones = np.concatenate([kernels.linear(x[n:n + 1], W, b) for n in range(len(x))])
+print("largest difference between rows shared out and one by one:", np.abs(whole - by_ones).max())
+assert (whole == by_ones).all()
 
 # %% [markdown]
 # NumPy's matmul has threads of its own, which spin. While `train` or `explain` run, these threads

@@ -130,7 +130,7 @@ def build_parser() -> Parser:
                            "open no window; the digit depends on --seed")
     add("page", "write a web page in one file: whoever opens it draws a digit, and LRP explains it "
         "without a network connection", saved, zero_centred, _training("relu"), *common)
-    add("warmup", "compile the numba loops now, and keep them on disk, so that no later command "
+    add("warmup", "compile the loops now, and keep them on disk, so that no later command "
         "waits for it")
     return parser
 

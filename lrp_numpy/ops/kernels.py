@@ -2,9 +2,10 @@
 
 In this file, a kernel is a compiled function. Four of five pixels of a digit are 0 and add nothing
 to a sum, so the loops over j visit only the j with a_j != 0. Otherwise a kernel computes its
-equation image by image, or for two images at once, and several threads share them: `for n in
-dealt(turns)` is `for n in range(N)`, dealt out among them (threads.py). Lesson 23 builds them step
-by step. Where no loop is faster than NumPy, the function of reference.py is used.
+equation image by image, and several threads share the images: `for n in dealt(turns)` is
+`for n in range(N)`, dealt out among them (threads.py). An image's result depends on that image
+alone, to the last bit. Lesson 23 builds the kernels step by step. Where no loop is faster than
+NumPy, the function of reference.py is used.
 
 A loop is fast if its innermost index runs along a long row of memory. W (D, K) has rows of K
 numbers, W.T has rows of D. If K is below 32 (the ten logits), the kernels therefore loop along the
@@ -253,7 +254,7 @@ def linear(a: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
     check_fit(a, W, b)
     z = np.empty((len(a), b.size), a.dtype)
     if has_long_rows(W):
-        share(_linear_rows, (len(a) + 1) // 2, 2 * W.size, a, W, b, z)
+        share(_linear_rows, len(a), W.size, a, W, b, z)
     else:
         share(_linear_dots, len(a), W.size, a, W.T.copy(), b, z)
     return z
@@ -267,24 +268,19 @@ def transpose(s: np.ndarray, W: np.ndarray, shape: Shape | None = None) -> np.nd
     if has_long_rows(W):
         share(_linear_dots, len(s), W.size, s, W, zero, c)
     else:
-        share(_linear_rows, (len(s) + 1) // 2, 2 * W.size, s, W.T.copy(), zero, c)
+        share(_linear_rows, len(s), W.size, s, W.T.copy(), zero, c)
     return c
 
 
 @compiled()
 def _linear_rows(turns, a, W, b, z):
-    """z_k = b_k + sum_j a_j w_jk along the rows of W, for two images at a time: a row that both
-    need is read once. The last of an odd number is computed twice."""
+    """z_k = b_k + sum_j a_j w_jk for each image, along the rows of W."""
     rows, starts = as_line(W)
-    y, places = np.zeros((2, W.shape[1]), a.dtype), np.empty(a.shape[1] + 1, np.int64)
-    for pair in dealt(turns):
-        n, m = 2 * pair, min(2 * pair + 1, len(a) - 1)
-        copy_row(y[0], b)
-        copy_row(y[1], b)
-        add_rows_to_two(y[0], y[1], a[n], a[m], rows, starts, places,
-                        places_of_either(a[n], a[m], places))
-        copy_row(z[n], y[0])
-        copy_row(z[m], y[1])
+    row, places = np.zeros(W.shape[1], a.dtype), np.empty(a.shape[1] + 1, np.int64)
+    for n in dealt(turns):
+        copy_row(row, b)
+        add_rows(row, a[n], rows, starts, places, nonzero_places(a[n], places))
+        copy_row(z[n], row)
 
 
 @compiled()
@@ -886,8 +882,7 @@ def gradients(a: np.ndarray, dz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # dW is a.T @ dz, and its transpose dz.T @ a: the loop runs along the longer rows
     few, long = (a, dz) if dz.shape[1] >= LONG else (dz, a)
     dW = np.empty((few.shape[1], long.shape[1]), a.dtype)
-    share(_linear_rows, (len(dW) + 1) // 2, 2 * long.size, few.T.copy(), long,
-          np.zeros(dW.shape[1], a.dtype), dW)
+    share(_linear_rows, len(dW), long.size, few.T.copy(), long, np.zeros(dW.shape[1], a.dtype), dW)
     return dW if few is a else dW.T.copy(), dz.sum(axis=0)
 
 
