@@ -135,9 +135,9 @@ for rule in ("winner", "average"):
 # ## A network that reads digits
 #
 # `lenet` is a small network after LeNet-5 of 1998. We train it, and the network of the paper (with
-# ReLU) beside it, on the same 8,000 digits. In NumPy that takes a while, because a kernel's weights
-# are used at every place of the image. So we let the loops of lesson 23 do it (`engine="numba"`;
-# the first run compiles them, later runs do not).
+# ReLU) beside it, on the same 8,000 digits. In NumPy that takes a while, because a convolution does
+# its multiplications as many small products of shifted images, not as one large one. So we let the
+# loops of lesson 23 do it (`engine="numba"`; the first run compiles them, later runs do not).
 
 # %%
 digits = lrp.load_mnist()
@@ -219,11 +219,11 @@ for number, row in enumerate(e.ledger):
     assert np.isclose(row.inputs[0], totals[number], rtol=1e-3)
 
 # %% [markdown]
-# Read it from the bottom up. In the small channels, a few places hold the evidence: *here*. The
-# higher in the figure, the finer it gets, until single pixels are left. From a max pooling to the
-# convolution above it in the figure, each number goes to the one pixel that won. Every channel
-# looks for something of its own, and some contribute hardly anything to this digit. How many
-# channels hold 90 % of the relevance?
+# Read it from the bottom up. In the bottom row each channel has only 5 x 5 places, and a few of
+# them hold most of its evidence. The higher in the figure, the finer it gets, until single pixels
+# are left. From a max pooling to the convolution above it in the figure, each number goes to the
+# one pixel that won. Every channel looks for something of its own, and some contribute hardly
+# anything to this digit. How many channels hold 90 % of the relevance?
 
 # %%
 for title, channels in rows[1:]:
@@ -297,8 +297,9 @@ show(figure, "16_curves", "flipping curves of both networks")
 # %% [markdown]
 # For both networks, most of the least relevant pixels can go, and the most relevant cannot. (The
 # image itself, brightest pixels first, reaches an SRG of about 0.2.) That the CNN's SRG is lower
-# does not make its heatmaps worse: each is tested on its own network, and a network that falls
-# sooner when any pixels go leaves less room between the curves.
+# does not make its heatmaps worse: each is tested on its own network, and networks differ in how
+# much they can lose. This CNN holds out longer without its most relevant pixels, so there is less
+# room between its curves.
 #
 # ## A layer of your own
 #

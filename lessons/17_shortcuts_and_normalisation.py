@@ -92,10 +92,11 @@ show(figure, "17_pole", "the shortcut's share against F of x: a pole where F is 
 assert np.allclose(near[0], [100, -99]) and np.abs(near[1]).max() < 4
 
 # %% [markdown]
-# How bad is it in a network? There, R is not any number. Under LRP-0 what comes down to y is y · c,
-# with a c from above (line 4), so s = R / y = c. Where y is small, R is small as well. The shortcut
-# gets x · c and F gets F(x) · c, and these are as large as x and F(x) are. They are real positive
-# and negative evidence, which cancels. Other rules have other denominators, and promise less.
+# How bad is it in a network? There, R cannot be just any number: it is tied to y. Under LRP-0 what
+# comes down to y is y · c, with a c from above (line 4), so s = R / y = c. Where y is small, R is
+# small as well. The shortcut gets x · c and F gets F(x) · c, and these are as large as x and F(x)
+# are. They are real positive and negative evidence, which cancels. Under other rules what comes
+# down is not y · c, so R may be large where y is small.
 #
 # ## BatchNorm by hand
 #
@@ -408,12 +409,12 @@ assert srg["gamma 0.25", "folded"].mean < srg["pixel intensity", "baseline"].hig
 #   does the gradient say?
 # - Set `epsilon=0.01` in place of 0.25. How alike are the heatmaps of the two forms now?
 #
-# **Answers.** 1: s = (1, 1); the shortcut (1, 2), F (3, 1); F hands down 1 · (1 + 1) = 2 and
-# 2 · 1 = 2; x gets (3, 4). 2: folded, -3 is negative, and z+ gives x nothing. Apart, z+ stops at
-# the -1.5, with the same result. But add a second input with weight -1: folded, it has the weight
-# 1.5 and gets relevance; apart, nothing passes the -1.5. 3: n = (-1, 1) both times. Two numbers
-# have only an order, so the gradient is 0; with σ constant, LRP still divides f between them.
-# 4: more alike: the correlation rises from 0.88 to 0.99.
+# **Answers.** 1: s = (1, 1); the shortcut (1, 2), F (3, 1); F hands down 1 · (1 + 1) = 2 and 2 · 1
+# = 2; x gets (3, 4). 2: folded, -3 is negative, and z+ gives x nothing. Apart, z+ stops at the
+# -1.5, with the same result. But add a second input with weight -1: folded, it has the weight 1.5
+# and gets relevance; apart, as long as z > 0, nothing passes the -1.5. 3: n = (-1, 1) both times.
+# Two numbers have only an order, so the gradient is 0; with σ constant, LRP still divides f between
+# them. 4: more alike: the correlation rises from 0.88 to 0.99.
 #
 # **Write it yourself:** the shares of a shortcut, and the folding.
 # [The exercise](exercises/ex17_shortcuts.py) tells you which kind of wrong an answer is.

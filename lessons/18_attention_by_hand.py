@@ -25,8 +25,8 @@
 # | token 1 | 1 | 1 | 1 | L | 4 |
 # | token 2 | -1 | 2 | -1 | 2L | 8 |
 #
-# The **scores** of token 1 are its query times each key (in general, divided by the root of the
-# length of a query, which is 1 here). Softmax makes weights of them. The output is the mean of the
+# The **scores** of token 1 are its query times each key (in general, divided by the root of how
+# many numbers a query has, here 1). Softmax makes weights of them. The output is the mean of the
 # values by these weights:
 #
 # | token 1 looks at | score S | exp(S) | weight A | A · v |
@@ -324,7 +324,7 @@ assert np.allclose(net.forward(image), [[7, 5]])
 # %% [markdown]
 # All numbers agree. And for more tokens, longer queries and several heads? **Heads** are attentions
 # side by side, each with its own part of queries, keys and values. We write everything as loops,
-# product by product, and compare with the layer, for 5 tokens, 2 heads and queries of length 3.
+# product by product, and compare with the layer, for 5 tokens, 2 heads and queries of 3 numbers.
 
 
 # %%

@@ -21,7 +21,7 @@
 # | `Dense` | 48 numbers from each token's 49 | the four lines |
 # | `Positions` | adds what tells a token's place | the four lines; the places are a bias |
 # | `Residual` | x + attention(norm(x)), four heads | lessons 17 and 18 |
-# | `Residual` | x + two Dense layers(norm(x)), with GELU between | lesson 17 |
+# | `Residual` | x + two Dense layers(norm(x)), with GELU between | lesson 17; GELU passes R on |
 # | the same two | a second block | |
 # | `LayerNorm`, `MeanOverTokens`, `Dense` | ten logits | lesson 17, and the four lines |
 
@@ -83,8 +83,8 @@ assert all(np.abs(e.ledger[3].epsilon).max() == 0 for e in explained.values())
 # $$B_l = \tfrac12 (A_l + I), \qquad \text{rollout} = B_L \cdots B_2 B_1$$
 #
 # By hand, with the weights of lesson 18, A = (1/4, 3/4; 3/4, 1/4): B = (5/8, 3/8; 3/8, 5/8). So
-# after one block token 1 is made of token 1 by 5/8. Relevance said otherwise: of the 7, by CP-LRP,
-# 6 came from token 2: its weight 3/4 times its value 8. That layer had no shortcut, and rollout
+# after one block token 1 is made of token 1 by 5/8. Relevance says something else: by CP-LRP, 6 of
+# the 7 came from token 2: its weight 3/4 times its value 8. That layer had no shortcut, and rollout
 # never sees a value.
 
 
@@ -284,7 +284,7 @@ assert -0.02 < paired["AttnLRP, summed", "rollout"].mean < 0.15
 # - Neither attention map reaches the SRG of the image's own brightness. Rollout times ink is only
 #   a little above the ink alone.
 # - But **AttnLRP summed over squares is only a little better than rollout**, and no better than the
-#   ink. So most of the distance is that between fine and coarse maps. The test does not show that
+#   ink. So at the resolution of squares hardly any distance is left. The test does not show that
 #   rollout picks the wrong squares. Squares of 7 x 7 pixels are too coarse for these digits: they
 #   hold strokes for and strokes against, which cancel in the sum.
 #

@@ -82,9 +82,9 @@ assert moved.logits[0, 0] == 8 and moved.input[0, 0] == 104 and moved.unassigned
 # wherever 0 is: at the midpoint f = 0, where no pixel speaks for either cluster. Nothing is left
 # for a bias. This is the **midpoint rule**.
 #
-# It differs in another way. Take an **empty** pixel 1, one without ink, x = (0, 1), and ask what
-# speaks for the first cluster. LRP-0 gives every empty pixel 0. But the missing ink is the very
-# reason why x does *not* belong there.
+# The midpoint rule differs from LRP-0 in another way, too. Take an **empty** pixel 1, one without
+# ink, x = (0, 1), and ask what speaks for the first cluster. LRP-0 gives every empty pixel 0. But
+# the missing ink is the very reason why x does *not* belong there.
 
 # %%
 km = lrp.KMeans(np.array([own, rival]))
@@ -276,7 +276,7 @@ assert (ledger.bias == 0).all() and np.abs(f - e.input.sum(axis=1)).max() < 1e-2
 
 # %% [markdown]
 # Below each heatmap stand the rival, with the digit it mostly holds, and the limit of the colours.
-# The typical ones are nearly all red. On the border, red and blue balance: f is almost 0, and yet
+# The typical ones are mostly red. On the border, red and blue balance: f is almost 0, and yet
 # single pixels have as much relevance as in the typical digit. (Typical does not mean that the name
 # fits: the typical "7" of cluster 4 is a 9.)
 #
@@ -386,7 +386,7 @@ assert max(moves["at random"], moves["brightest"]) < moves["most relevant"] / 2
 # The relevant pixels hold a digit in its cluster. The brightest take more ink with them, and most
 # digits stay.
 #
-# But does the test prefer the midpoint to black? It flips *to* black. So we also flip to the
+# But is the test fair to both zeros? It flips *to* black, the zero of LRP-0. So we also flip to the
 # midpoint of the two centroids, the same 15 %. Predict who wins each test.
 
 # %%

@@ -258,7 +258,7 @@ print("share of the bias, smallest gamma and ours:", f"{taken[0]:.0%}, {taken[3]
 assert len(taken) == len(factors)
 
 # %% [markdown]
-# Too small, and every example is about equally far: nearly all of the 8,000 have a say, and the
+# Too small, and every example counts about the same: nearly all of the 8,000 have a say, and the
 # bias takes 85 %. At the γ that `fit` chose, only one example has a say. The explanation then
 # compares x with its nearest neighbour, and with nothing else.
 #

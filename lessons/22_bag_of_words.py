@@ -6,9 +6,9 @@
 # **Running time.** 15 seconds. **Before it.** [5. LRP by hand](05_lrp_by_hand.py) and
 # [10. Pixel flipping](10_removing_pixels.py).
 #
-# Until about 2012 the best image classifiers were not networks. They treated an image as texts were
-# treated: they counted its words, and forgot their order. Such a **bag of visual words** takes
-# three steps:
+# Until about 2012 the best classifiers of photographs were not networks. They treated an image as
+# texts were treated: they counted its words, and forgot their order. Such a **bag of visual words**
+# takes three steps:
 #
 # 1. Cut the image into small **patches**.
 # 2. Replace each patch by the **word** most like it, and count: a **histogram**.
@@ -312,10 +312,10 @@ print(f"the words get {np.median(given / f):.2f} of f, in the median")
 assert np.median(given / f) > 1.1
 
 # %% [markdown]
-# Where f is positive, it is steeper at the root than it is, on average, between there and x: so the
-# words get more than there is. The heatmap is a picture of f near the root, and the ledger says by
-# how much it misses. That is the price of a kernel that does not decompose, and a reason why
-# networks, which do, are easier to explain.
+# Where f is positive, it rises most steeply at the root, and then flattens on the way to x. The
+# words get the rise that the slope at the root promises, which is more than f. The heatmap is a
+# picture of f near the root, and the ledger says by how much it misses. That is the price of a
+# kernel that does not decompose, and a reason why networks, which do, are easier to explain.
 #
 # ## What we have learned
 #

@@ -284,7 +284,7 @@ assert (tiny > 0).all() and (tiny * np.float32(0.9) > 0).all()
 
 # %% [markdown]
 # In a ReLU network many weights have no gradient for a long time, and training would become slower
-# from epoch to epoch. So the kernels set m and v to 0 where they are below 1e-30. No weight
+# from epoch to epoch. So the kernels set m and v to 0 where they are within 1e-30 of it. No weight
 # notices: Adam's step is m / (sqrt(v) + 1e-8), and 1e-30 / 1e-8 is far below the last digit of a
 # weight.
 
