@@ -98,7 +98,7 @@ def main(address=None):
     print("the same bits as in one process, block by block")
     whole = lrp.explain(net, images, "epsilon")
     difference = np.abs(relevance - whole.input).max() / np.abs(whole.input).max()
-    print(f"all at once, other batches: {difference:.0e} of the largest relevance away")
+    print(f"all at once, by the equations: {difference:.0e} of the largest relevance away")
     assert difference < 1e-5
     absorbed = sum(row.bias + row.epsilon for row in whole.ledger)
     explained = whole.logits[np.arange(len(images)), whole.target]
@@ -110,8 +110,8 @@ if __name__ == "__main__":      # or each worker, which imports this file, would
     main(*sys.argv[1:])
 
 # %% [markdown]
-# The bits are the same whoever computes a block, and however many workers there are. In other
-# blocks the last place may differ, as on one machine: sums are taken in another order.
+# The bits are the same whoever computes a block, and however many workers there are. By the
+# equations the last place may differ: they take their sums in another order.
 #
 # ## Try it
 #
