@@ -69,7 +69,7 @@ print(f"{zero:.1%} of all pixels are exactly 0; "
 assert 0.78 < zero < 0.83
 
 # %% [markdown]
-# Four out of five pixels are exactly 0. This matters three times in this course:
+# Four out of five pixels are exactly 0. This matters again and again in this course, for example:
 #
 # - a pixel that is 0 contributes nothing to the network, because it enters as pixel times weight;
 # - so most rules give it no relevance either, when the output is handed back to the pixels

@@ -105,7 +105,8 @@ assert with_relu[1] == 1 and one_layer[1] == -1
 #
 # ## The three functions of this course
 #
-# The paper uses three: ReLU, the sigmoid σ(z) = 1 / (1 + exp(-z)), and tanh.
+# The paper whose experiments this course repeats (lesson 10 names it) uses three: ReLU, the sigmoid
+# σ(z) = 1 / (1 + exp(-z)), and tanh.
 
 # %%
 import matplotlib.pyplot as plt
@@ -141,8 +142,8 @@ print("a sigmoid neuron with z = 0 outputs", ACTIVATIONS["sigmoid"].f(0.0))
 #
 # ## The same, in the package
 #
-# `MLP.from_arrays` takes the same arrays. `activations` returns everything that the network
-# computed: what entered each layer, and the logits last.
+# `MLP.from_arrays` takes the same arrays. `activations` returns what entered each layer, and the
+# logits last.
 
 # %%
 import lrp_numpy as lrp

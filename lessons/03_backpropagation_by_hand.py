@@ -196,8 +196,9 @@ assert (dW1[always_zero] == 0).all()
 # - Set b1 to [0, -1] in the small network. Neuron 2 is then off. Which derivatives become 0?
 # - Break `dz` on purpose: leave `* (z > 0)` out, with the b1 above, and comment out the asserts on
 #   the numbers of the old network. Do the finite differences notice?
-# - Why are these derivatives smaller than those of a ReLU network? The slope of the sigmoid is
-#   a (1 - a). With `a = forward_pass.a[1]`, print `(a * (1 - a)).max()`. How large can it ever be?
+# - Why are the derivatives of the lower layer smaller than those of a ReLU network? The slope of
+#   the sigmoid is a (1 - a). With `a = forward_pass.a[1]`, print `(a * (1 - a)).max()`. How large
+#   can it ever be?
 #
 # **Write it yourself:** the three steps of the way back.
 # [The exercise](exercises/ex03_backpropagation.py) checks your answer and names the mistake.

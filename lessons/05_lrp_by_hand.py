@@ -6,10 +6,10 @@
 # **Running time.** 4 seconds. **Before it.** [2. A forward pass by hand](02_forward_by_hand.py);
 # lessons 3 and 4 can wait.
 #
-# Layer-wise Relevance Propagation answers with bookkeeping. It hands the output back, layer by
-# layer. What a neuron receives is its **relevance**. It passes this on to those that contributed to
-# it, **in proportion to their contributions**. There is no more to it than that. The method is by
-# Bach et al. 2015.
+# Layer-wise Relevance Propagation answers with bookkeeping: it hands the output back, layer by
+# layer. What a neuron receives is its **relevance**. The neuron passes this on to those that
+# contributed to it, **in proportion to their contributions**. There is no more to it than that. The
+# method is by Bach et al. 2015.
 #
 # ## The network from lesson 2
 

@@ -319,10 +319,10 @@ assert np.allclose(e.input, x * dx, atol=1e-9)
 # `rule="gamma"` in this cell, and the assertion fails. (It has long been known: Shrikumar et al.
 # 2016; Ancona et al. 2018.)
 #
-# It also tells us that a ReLU network has no hidden neuron like the one with 100 and -99. Where z
-# is nearly 0, a = z is too, so the neuron has hardly any relevance to share out, and s stays a
-# derivative. With the sigmoid this is not so, since there a is not z. Lesson 9 shows what that
-# means for the paper's network.
+# It also tells us that a ReLU network has no hidden neuron with a relevance of 1 that it shares out
+# as 100 and -99. Contributions may cancel just as much, but where z is nearly 0, a = z is too: the
+# neuron has 0.01 to share out, as 1 and -0.99, and s stays a derivative. With the sigmoid this is
+# not so, since there a is not z. Lesson 9 shows what that means for the paper's network.
 #
 # ## Then why epsilon and gamma? Depth
 #
@@ -373,7 +373,8 @@ assert all(stable[True, depth][0] > 0.97 for depth in networks)
 
 # %% [markdown]
 # Untrained, LRP-0 loses its bearings with depth, and epsilon and gamma hardly do: this is what they
-# are for. Training has smoothed these small networks; there LRP-0 is nearly as stable.
+# are for. (It has its price: an untrained logit is about 0.1, and epsilon = 0.25 absorbs most of
+# it.) Training has smoothed these small networks; there LRP-0 is nearly as stable.
 #
 # A stable heatmap is not yet a right one. So the test of lesson 10: flip the most relevant non-zero
 # pixels first, or the least relevant first. The area between both accuracy curves is called the
@@ -414,15 +415,15 @@ assert alike[0] > alike[1] > alike[2]
 
 # %% [markdown]
 # Honestly: on these digits, with these networks, LRP-0 passes the test best at every depth, though
-# gamma draws the calmer picture. For networks that classify photographs, with dozens of layers, the
-# Overview of Montavon et al. 2019 recommends epsilon and gamma. Which rule is best is a question to
-# your network. Now you know how to ask it.
+# gamma draws the calmer picture. For a network that classifies photographs (VGG-16, with sixteen
+# layers), the Overview of Montavon et al. 2019 recommends gamma below, epsilon in the middle and
+# LRP-0 at the top. Which rule is best is a question to your network. Now you know how to ask it.
 #
 # ## The rest of the family
 #
 # The package has six more rules. Each is made of the four lines, with other weights or other
-# inputs; alpha-beta goes through them twice, and z-B adds up three products for z. Here they are on
-# our one neuron: a = [1, 2], w = [3, -1], b = 1, R = 4.
+# inputs; alpha-beta and the generalized gamma go through them twice, and z+ and z-B add up two and
+# three products for z. Here they are on our one neuron: a = [1, 2], w = [3, -1], b = 1, R = 4.
 #
 # | rule | what counts as a contribution | inputs here |
 # |---|---|---|
@@ -464,8 +465,9 @@ assert (lrp.explain(net, images).input[background] == 0).all()
 # ## Composites: names for whole lists
 #
 # Some lists of rules have a name of their own: **composites**. `lrp_numpy/composites.py` gives the
-# reasons for their choices. A composite gives every layer a rule, and raises an error if the
-# network has too few layers.
+# reasons for their choices. A composite gives every layer a rule; one that needs more layers than
+# there are raises an error. (`epsilon_gamma_box` is made for convolutions: of it, this dense
+# network gets only epsilon.)
 
 # %%
 deep = lrp.MLP.random([784, 60, 40, 10], activation="relu", rng=0)

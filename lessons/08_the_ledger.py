@@ -152,10 +152,11 @@ assert difference < 1e-3
 # %% [markdown]
 # ## It always adds up
 #
-# That is the use of a ledger: it catches mistakes. Here are three networks and all rules of this
-# lesson, in float64: each sum is right to 10 digits or more. If you write a rule of your own and
-# its ledger does not add up, the rule has a bug. (tanh gives negative activations too; lesson 6
-# shows why they need the generalized gamma. Lesson 9 explains `zero_centred`.)
+# That is the use of a ledger: it catches mistakes. Here are three networks and the rules of this
+# lesson, with the generalized gamma in place of gamma, in float64: each sum is right to 10 digits
+# or more. If you write a rule of your own and its ledger does not add up, the rule has a bug. (tanh
+# gives negative activations too; lesson 6 shows why they need the generalized gamma. Lesson 9
+# explains `zero_centred`.)
 
 # %%
 rng = np.random.default_rng(0)
