@@ -8,6 +8,7 @@ import argparse
 import os
 import platform
 import sys
+import warnings
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -44,6 +45,7 @@ def main():
         return
     done = []
     options.folder = HERE
+    warnings.filterwarnings("ignore", message="gamma is made for")      # of some negative logits
     for section in (heading, training_section, explanation_section, generalized_section,
                     cnn_section, modern_section, waiting_section, roofline_section,
                     clusters_section, busy_section, scaling_section):
