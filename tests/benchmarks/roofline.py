@@ -98,7 +98,8 @@ def roofline_section(digits, options):
 
 With {thread_count()} threads: {peak / 1e9:.0f} 10^9 operations a second (NumPy's matrix product of
 2,048 x 2,048), {caches / 1e9:.0f} 10^9 bytes a second from the second-level caches,
-{memory / 1e9:.0f} from memory. A loop counts only what is needed: no zeros, no copies.
+{memory / 1e9:.0f} from memory. Both are what a plain sum reads; eight rows side by side can reach
+more. A loop counts only what is needed: no zeros, no copies.
 
 ![operations and bytes](roofline.png)
 
