@@ -112,8 +112,8 @@ def figure_of(peak, caches, memory, measured):
     ends = np.geomspace(0.2, 200, 200)
     for rate, name, style in ((caches, "second-level caches", "-"), (memory, "memory", "--")):
         axes.plot(ends, np.minimum(peak, ends * rate) / 1e9, style, color="grey")
-        axes.annotate(name, (0.22, 0.22 * rate / 1e9), fontsize=8, color="grey",
-                      xytext=(10, 2), textcoords="offset points", va="top")
+        axes.annotate(name, (peak / rate, peak / 1e9), fontsize=8, color="grey", va="top",
+                      xytext=(2, -6), textcoords="offset points")
     axes.annotate("matrix product", (ends[-1], peak / 1e9), fontsize=8, color="grey", ha="right",
                   xytext=(0, 4), textcoords="offset points")
     for name, (operations, read, seconds) in measured.items():
