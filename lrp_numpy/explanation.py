@@ -114,7 +114,6 @@ def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None
     real = np.result_type(net.dtype, x.dtype)       # for bytes, the network's type
     relevance = [np.empty((len(x), *shape), real)
                  for shape in net.shapes[:None if intermediate else 1]]
-    classes, logits, ledger = [], [], [list[LedgerRow]() for _ in net.layers]
 
     def of_batch(part):
         """The logits, classes and ledger rows of some images; their relevance is put in place."""
@@ -132,15 +131,14 @@ def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None
         return a[-1], explained, of_layers[::-1]
 
     parts = _even_slices(len(x), _batch_size(net))
-    threads = None if _is_ours(net, rules, ops) else 1
+    threads, results = None if _is_ours(net, rules, ops) else 1, []
     with _bar(len(x), progress) as bar:
-        for (of_part, explained, rows), part in zip(side_by_side(of_batch, parts, threads), parts):
-            logits.append(of_part)
-            classes.append(explained)
-            for of_layer, row in zip(ledger, rows):
-                of_layer.append(row)
+        for result, part in zip(side_by_side(of_batch, parts, threads), parts):
+            results.append(result)
             bar.update(part.stop - part.start)
-    return Explanation(relevance, [LedgerRow(*map(np.concatenate, zip(*rows))) for rows in ledger],
+    logits, classes, ledgers = zip(*results)
+    return Explanation(relevance, [LedgerRow(*map(np.concatenate, zip(*rows)))
+                                   for rows in zip(*ledgers)],
                        as_labels(np.concatenate(classes), net.sizes[-1], net.classes),
                        np.concatenate(logits))
 
@@ -300,10 +298,10 @@ def _even_slices(N, most):
 def _is_ours(net, rules, ops):
     """Whether threads may share the batches: the loops have threads of their own, and a rule or
     layer of the user's might count on being called for one batch after another."""
-    of_rules = [one.func if isinstance(one, partial) else one for one in rules if one is not None]
-    return ops is reference and all(
-        one.__module__.startswith("lrp_numpy.") and one.__name__ != "bound"
-        for one in [*of_rules, *map(type, net.layers)])
+    named = [rule for rule in rules if rule is not None]
+    return ops is reference and all(isinstance(rule, partial) for rule in named) and all(
+        one.__module__.startswith("lrp_numpy.")
+        for one in [*(rule.func for rule in named), *map(type, net.layers)])
 
 
 def _bar(total, progress):

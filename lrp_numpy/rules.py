@@ -114,10 +114,14 @@ def propagate(a: Array, W: Array, b: Array, R: Array, epsilon: float | Array = 0
 
 def ledger_row(b: Array, z: Array, s: Array, R: Array, R_inputs: Array, epsilon: Any) -> LedgerRow:
     """Where R went in the four lines: to the inputs and bias that make up z, or to epsilon."""
+    return LedgerRow(total(R), total(R_inputs), total(b * s), *lost(z, s, R, epsilon))
+
+
+def lost(z: Array, s: Array, R: Array, epsilon: Any) -> tuple[Array, Array]:
+    """What the stabilizer absorbed, and what was dropped, its denominator being 0: (N,) each."""
     is_zero, nothing = stabilize(z, epsilon) == 0, np.zeros(len(R))
-    return LedgerRow(received=total(R), inputs=total(R_inputs), bias=total(b * s),
-                     epsilon=total(epsilon * sign(z) * s) if np.any(epsilon) else nothing,
-                     dropped=total(only(R, is_zero)) if is_zero.any() else nothing)
+    return (total(epsilon * sign(z) * s) if np.any(epsilon) else nothing,
+            total(only(R, is_zero)) if is_zero.any() else nothing)
 
 
 def propagate_sum(terms: list[tuple[Array, Array]], b: Array, R: Array, layer: Any = reference,

@@ -59,7 +59,7 @@ def test_the_same_bits_as_in_one_process(example, client, trained, digits, tmp_p
 
 
 def test_the_same_bits_as_explain(example, client, trained, digits, tmp_path):
-    images = digits.test_images[:400]       # in even blocks: the loops take two images at a time
+    images = digits.test_images[:400]
     example.explain_everywhere(client, trained, images, tmp_path / "R.npy", "epsilon", 100)
     whole = lrp.explain(trained, images, "epsilon", engine="numba")
     assert np.load(tmp_path / "R.npy").tobytes() == whole.input.tobytes()

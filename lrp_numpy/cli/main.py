@@ -3,10 +3,9 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from contextlib import contextmanager
 
 from lrp_numpy.cli.parser import parse
-from lrp_numpy.ops import on_compile
+from lrp_numpy.ops import when_compiling
 from lrp_numpy.utils.files import error_text
 
 MAX_MESSAGE = 2000      # characters
@@ -36,7 +35,7 @@ def _run(arguments):
         with warnings.catch_warnings():
             warnings.simplefilter("always")
             warnings.showwarning = _show_once(set())
-            with _told_of_compiling():
+            with when_compiling(_say_once()):
                 commands.run(options)
     except BrokenPipeError:
         raise
@@ -52,8 +51,7 @@ def _run(arguments):
     return 0
 
 
-@contextmanager
-def _told_of_compiling():
+def _say_once():
     """One line when the first loop is compiled: what the user is waiting for."""
     said: list[bool] = []
 
@@ -62,12 +60,7 @@ def _told_of_compiling():
             said.append(True)
             print("compiling the loops, which takes some seconds; they are kept on disk",
                   file=sys.stderr, flush=True)
-
-    on_compile.append(say)
-    try:
-        yield
-    finally:
-        on_compile.remove(say)
+    return say
 
 
 def _prepare_streams():

@@ -2,14 +2,15 @@
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
-from lrp_numpy import ops
 from lrp_numpy.datasets.mnist import Digits
 from lrp_numpy.explanation import explain
 from lrp_numpy.models.lenet import lenet
 from lrp_numpy.network import MLP, Network
+from lrp_numpy.ops import when_compiling
 from lrp_numpy.rules import RULES
 from lrp_numpy.training.train import train
 
@@ -19,17 +20,9 @@ def warm_up() -> Iterator[str]:
     the seconds that it took, and how many functions were compiled (0: all were on disk)."""
     for name, use in JOBS.items():
         began, compiled = time.perf_counter(), list[None]()
-
-        def count(compiled=compiled):
-            compiled.append(None)
-
-        ops.on_compile.append(count)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")     # of rules that are not made for these numbers
-                use()
-        finally:
-            ops.on_compile.remove(count)
+        with warnings.catch_warnings(), when_compiling(partial(compiled.append, None)):
+            warnings.simplefilter("ignore")     # of rules that are not made for these numbers
+            use()
         yield f"{name}: {time.perf_counter() - began:.1f} s, {len(compiled)} functions compiled"
 
 

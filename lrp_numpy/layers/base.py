@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike
 
 from lrp_numpy.layers.activations import ACTIVATIONS, at_zero
 from lrp_numpy.ops import reference
-from lrp_numpy.rules import LedgerRow, divide, only, root_mean_square, sign, stabilize, total
+from lrp_numpy.rules import LedgerRow, divide, lost, root_mean_square, stabilize, total
 from lrp_numpy.utils.types import Array, Rule, Seed, Shape
 
 
@@ -228,8 +228,8 @@ def noted(R: np.ndarray, R_inputs: np.ndarray, ledger: list | None, bias: np.nda
 def whole_row(R: Array, R_inputs: Array, rows: Sequence[Sequence[Array]]) -> LedgerRow:
     """The row of several steps, one after another: R came in, R_inputs goes out, and what their
     `rows` lost on the way adds up."""
-    lost: list[Any] = [sum(parts) for parts in zip(*rows)][2:]      # bias, epsilon, dropped
-    return LedgerRow(total(R), total(R_inputs), *lost)
+    of_steps: list[Any] = [sum(parts) for parts in zip(*rows)][2:]      # bias, epsilon, dropped
+    return LedgerRow(total(R), total(R_inputs), *of_steps)
 
 
 def step_row(N: int, **parts: Array) -> LedgerRow:
@@ -240,13 +240,9 @@ def step_row(N: int, **parts: Array) -> LedgerRow:
 def per_unit(z: Array, R: Array, epsilon: float | Array, rows: list[LedgerRow]) -> Array:
     """s = R / (z + epsilon sign(z)), and a row of what is lost: to the stabilizer, or where the
     denominator is 0."""
-    denominator, parts = stabilize(z, epsilon), {}
-    s, is_zero = divide(R, denominator), denominator == 0
-    if np.any(epsilon):
-        parts["epsilon"] = total(epsilon * sign(z) * s)
-    if is_zero.any():
-        parts["dropped"] = total(only(R, is_zero))
-    rows.append(step_row(len(R), **parts))
+    s = divide(R, stabilize(z, epsilon))
+    absorbed, dropped = lost(z, s, R, epsilon)
+    rows.append(step_row(len(R), epsilon=absorbed, dropped=dropped))
     return s
 
 

@@ -15,7 +15,8 @@ LOOPS_FROM is reached at 113,000 images: training on the shipped digits runs the
 seconds), training on all of MNIST for more than one epoch runs the loops.
 """
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 from lrp_numpy.ops import reference
@@ -26,6 +27,16 @@ LOOPS_FROM = 4.5e10         # multiplications: a few seconds in NumPy, less than
 
 on_compile: list[Callable[[], None]] = []   # called each time that a loop begins to compile
 _has_warned = False
+
+
+@contextmanager
+def when_compiling(tell: Callable[[], None]) -> Iterator[None]:
+    """A context in which `tell` is called each time that a loop begins to compile."""
+    on_compile.append(tell)
+    try:
+        yield
+    finally:
+        on_compile.remove(tell)
 
 
 def choose(engine: str | None = None, multiplications: float = 0) -> ModuleType:

@@ -1,5 +1,7 @@
 """What limits each loop: this machine's multiply-adds a second, or the bytes that its second-level
 caches and its memory deliver; and what share of the nearer limit the loop reaches."""
+from pathlib import Path
+
 import numpy as np
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
@@ -13,10 +15,11 @@ from lrp_numpy.ops.threads import dealt, share
 from measuring import seconds_of
 
 SECOND_LEVEL = 2**17        # float32 numbers that a core reads again and again: 512 KB
+FIGURE = Path(__file__).with_name("roofline.png")
 MEMORY = 2**26              # float32 numbers of all threads: 256 MB, more than any cache holds
 
 
-@compiled(fastmath={"reassoc", "contract"})
+@compiled(fastmath=kernels.SUMS)
 def _read(turns, x, times, out):
     """Row t of x (threads, n), so many times: a sum, so that it is really read."""
     for t in dealt(turns):
@@ -86,7 +89,7 @@ def measure(digits, turns):
 def roofline_section(digits, options):
     peak, caches, memory, measured = measure(digits, 1 if options.small else 9)
     if not options.small:
-        figure_of(peak, caches, memory, measured).savefig(options.folder / "roofline.png", dpi=90)
+        figure_of(peak, caches, memory, measured).savefig(FIGURE, dpi=90)
     table = []
     for name, (operations, read, seconds) in measured.items():
         limits = {"operations": operations / peak, "cache": read / caches}

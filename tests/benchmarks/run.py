@@ -44,7 +44,6 @@ def main():
         print(one_measurement(digits, *options.one))
         return
     done = []
-    options.folder = HERE
     warnings.filterwarnings("ignore", message="gamma is made for")      # of some negative logits
     for section in (heading, training_section, explanation_section, generalized_section,
                     cnn_section, modern_section, waiting_section, roofline_section,
