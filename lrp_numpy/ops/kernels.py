@@ -629,10 +629,12 @@ def convolve_transpose(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int =
     s, W = as_contiguous_floats(s, W)
     C, K, h, w = W.shape
     check_shape("s", s, (len(s), K, *output_size(shape[2:], (h, w), stride, padding)))
-    keeps_size = stride == 1 and h == w == 2 * padding + 1
-    if keeps_size and np.count_nonzero(s) > s.size / 2:     # few zeros to skip: lines are faster
+    few_pixels = C * h * w < 128            # of a patch: a row of W is short, a line of images long
+    keeps_size = h == 2 * padding + 1       # then lines pay, too, unless many s can be skipped
+    if stride == 1 and padding < h == w and (
+            few_pixels or keeps_size and np.count_nonzero(s) > s.size / 2):
         return convolve(s, W[:, :, ::-1, ::-1].swapaxes(0, 1), np.zeros((C, 1, 1), W.dtype),
-                        padding=padding)
+                        padding=h - 1 - padding)
     W_k = np.ascontiguousarray(W.transpose(1, 2, 3, 0).reshape(K, -1))
     c = np.empty((len(s), *shape[1:]), s.dtype)
     share(_convolve_transpose, len(s), s[0].size * C * h * w if len(s) else 0, s, W_k, h, w, stride,
