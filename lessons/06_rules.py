@@ -319,18 +319,20 @@ assert np.allclose(e.input, x * dx, atol=1e-9)
 # `rule="gamma"` in this cell, and the assertion fails. (It has long been known: Shrikumar et al.
 # 2016; Ancona et al. 2018.)
 #
-# It also tells us that a ReLU network has no hidden neuron with a relevance of 1 that it shares out
-# as 100 and -99. Contributions may cancel just as much, but where z is nearly 0, a = z is too: the
-# neuron has 0.01 to share out, as 1 and -0.99, and s stays a derivative. With the sigmoid this is
-# not so, since there a is not z. Lesson 9 shows what that means for the paper's network.
+# It also tells us why the hidden neurons of a ReLU network do not blow up as that one did, with a
+# relevance of 1 shared out as 100 and -99. Contributions may cancel just as much, but where z is
+# nearly 0, a = z is too: with a derivative of 1, the neuron has 0.01 to share out, as 1 and -0.99.
+# In general s is the derivative, and it does not grow when z shrinks. With the sigmoid this is not
+# so, since there a is not z. Lesson 9 shows what that means for the paper's network.
 #
 # ## Then why epsilon and gamma? Depth
 #
-# If no ReLU neuron blows up, what are the other rules for? For the gradient's own trouble. Every
-# ReLU is a switch. Move the input a little, and some neurons switch on or off; the derivative
-# jumps. The deeper the network, the more switches each path passes, and the less the derivative at
-# one image has to do with that at its neighbour. In deep networks fresh from their random start, it
-# looks like white noise: **shattered gradients** (Balduzzi et al. 2017). LRP-0 inherits this.
+# If no ReLU neuron blows up because its z is small, what are the other rules for? For the
+# gradient's own trouble. Every ReLU is a switch. Move the input a little, and some neurons switch
+# on or off; the derivative jumps. The deeper the network, the more switches each path passes, and
+# the less the derivative at one image has to do with that at its neighbour. In deep networks fresh
+# from their random start, it looks like white noise: **shattered gradients** (Balduzzi et al.
+# 2017). LRP-0 inherits this.
 #
 # Measure it. Each image gets a neighbour: noise of 0.3 on its ink. How similar (correlated) is the
 # relevance of each unit of ink, R / x, for both? 1 means the same pattern, whatever its size.
@@ -355,7 +357,7 @@ def stability(net, rule, parameters):
 
 
 warnings.filterwarnings("ignore", message="gamma is made for")      # of logits below 0
-networks, stable = {}, {}
+networks, stable, absorbed = {}, {}, []
 print("layers            ", *(f"LRP-{rule:8}" for rule in deep_rules))
 for trained in (False, True):
     for depth in (2, 4, 8):
@@ -363,9 +365,16 @@ for trained in (False, True):
         if trained:
             lrp.train(deep, digits, epochs=10, rng=0, progress=False)
             networks[depth] = deep
+        else:
+            e = lrp.explain(deep, some, "epsilon", epsilon=0.25)
+            logit = e.logits.max(axis=1)
+            absorbed.append(np.median(sum(row.epsilon for row in e.ledger) / logit))
         stable[trained, depth] = [stability(deep, rule, how) for rule, how in deep_rules.items()]
         print(f"{depth}, {'trained' if trained else 'untrained':13}",
               *(f"{value:12.3f}" for value in stable[trained, depth]))
+print(f"untrained: a median logit of {np.median(logit):.2f} (8 layers); epsilon absorbs",
+      *(f"{share:.0%}" for share in absorbed), "of the logit (2, 4, 8 layers)")
+assert min(absorbed) > 0.5 and np.median(logit) < 0.2
 for of_0, of_epsilon, of_gamma in stable.values():
     assert of_0 < min(of_epsilon, of_gamma)
 assert stable[False, 2][0] - stable[False, 8][0] > 0.1 and stable[False, 8][2] > 0.9
@@ -373,11 +382,11 @@ assert all(stable[True, depth][0] > 0.97 for depth in networks)
 
 # %% [markdown]
 # Untrained, LRP-0 loses its bearings with depth, and epsilon and gamma hardly do: this is what they
-# are for. (It has its price: an untrained logit is about 0.1, and epsilon = 0.25 absorbs most of
-# it.) Training has smoothed these small networks; there LRP-0 is nearly as stable.
+# are for. (Epsilon has its price: an untrained logit is about 0.1, and epsilon = 0.25 absorbs most
+# of it.) Training has smoothed these small networks; there LRP-0 is nearly as stable.
 #
 # A stable heatmap is not yet a right one. So the test of lesson 10: flip the most relevant non-zero
-# pixels first, or the least relevant first. The area between both accuracy curves is called the
+# pixels first, or the least relevant first. The mean gap between both accuracy curves is called the
 # SRG: the better the heatmap, the larger it is. The baseline is the image itself, brightest pixels
 # first.
 

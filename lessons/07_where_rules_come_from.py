@@ -344,7 +344,7 @@ for wish in ([1.0, 4.0], [6.0, -1.0], [10.0, -5.0], [-95.0, 100.0]):
 # ## On digits
 #
 # A theory may be rough and its rule still good. So we compare. (Its assumption of biases of at most
-# 0 does not hold here: about half of them are positive, though small.) The derivation names a rule
+# 0 does not hold here: two thirds of them are positive, though small.) The derivation names a rule
 # for each layer: z-B for the pixels, which have bounds, z+ above, where activations are not
 # negative. This is the composite `deep_taylor`. Beside it LRP-0. Predict: under which of the two do
 # "why 4?" and "why 9?" get more different heatmaps, and which of the two passes pixel flipping
@@ -353,6 +353,9 @@ for wish in ([1.0, 4.0], [6.0, -1.0], [10.0, -5.0], [-95.0, 100.0]):
 # %%
 from lrp_numpy.evaluation import perturbation_curves
 
+biases = np.concatenate([layer.b.ravel() for layer in net.layers])
+print(f"biases above 0: {(biases > 0).mean():.0%}, none above {biases.max():.2f}")
+assert 0.5 < (biases > 0).mean() < 0.8 and biases.max() < 0.2
 chosen = [int(np.argmax((labels == k) & (net.predict(images) == k))) for k in (0, 2, 3, 4, 7)]
 by_rule = {name: lrp.explain(net, images, rule) for name, rule in
            (("LRP-0", "0"), ("z-B, then z+", "deep_taylor"))}

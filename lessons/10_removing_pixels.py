@@ -297,7 +297,7 @@ assert by_epsilon.lerf.correct.mean() > by_gamma.lerf.correct.mean() + 0.1 > ler
 # are gone, the "least relevant" are the empty ones, hundreds of them. So we now rank and count only
 # the **non-zero** pixels, and flip a growing share of these. The area between the LeRF and the MoRF
 # curve is the symmetric relevance gain (SRG; Bluecher et al. 2024): the larger it is, the better
-# the heatmap ranks.
+# the heatmap ranks. (We print the mean gap over the shares that we measure.)
 #
 # A second baseline joins in: the image itself, as if it were a heatmap, brightest pixels first. It
 # knows nothing of the network. Make a prediction: which SRG does it get?

@@ -23,8 +23,9 @@
 #
 # The same heatmap from other weights! Both hidden neurons share out what they get as 2 to 1, so it
 # does not matter how much each of them gets. This is a caricature, but z+ comes near to it: with
-# positive weights only, and many neurons, all of them share out in about the same proportions
-# (Sixt et al. 2020, "When Explanations Lie": the product of many positive matrices nears rank 1).
+# positive weights only, and several layers of many neurons, all upper neurons share out among the
+# pixels in about the same proportions (Sixt et al. 2020, "When Explanations Lie": the product of
+# many positive matrices nears rank 1).
 
 # %%
 import numpy as np
@@ -65,10 +66,11 @@ for count, net in enumerate(cascade):
 # The relevance starts at 1, not at the logit. Every rule is linear in its start, so from a negative
 # logit each would give the same heatmap with all signs flipped. Which of the two has the right
 # signs? z+ and alpha-beta divide by sums whose sign does not depend on the logit's: from 1, an
-# input that raises the logit gets positive relevance. LRP-0, epsilon and the generalized gamma
-# divide by z: from 1, an input that raises a negative logit gets negative relevance. (LRP-0 is
-# gradient x input, lesson 6, here divided by the logit.) For these three, read the size of the
-# similarity, not its sign.
+# input of the last layer that raises the logit gets positive relevance. LRP-0, epsilon and the
+# generalized gamma divide by z: from 1, an input of the last layer that raises a negative logit
+# gets negative relevance, and the layers below pass the sign on. (For the pixels it is exact with
+# LRP-0 only, which is gradient x input, lesson 6, here divided by the logit.) For these three, read
+# the size of the similarity, not its sign.
 #
 # And over which pixels? Predict what a comparison over *all* pixels says of LRP-0.
 
@@ -238,8 +240,9 @@ assert srg["LRP-0"] > srg["z+"] + 0.1 > srg["random"] + 0.1
 # **Answers.** 1: both neurons share out 2 to 1, so the pixels get 2/3 and 1/3 of whatever comes
 # down. With a lower weight of 3 for 4, the second neuron shares out 3 to 2, and the upper weights
 # matter. 2: all but z+ notice at once: no similarity of R above 0.2 is left. z+ falls to 0.78 and
-# stays there. 3: not before the first layer is replaced: 1.00, 1.00, 0.99, and then 0.06. 4: with
-# z+ the two heatmaps have a similarity of 1.00, with LRP-0 one near 0: 0.18 for the next class.
+# stays there. 3: not before the first layer is replaced: 1.00, 1.00, 0.99, and then 0.06. 4: from a
+# start of 1, with z+ the two heatmaps have a similarity of 1.00, with LRP-0 one of 0.18, if the
+# wrong label is the class + 1.
 #
 # **Write it yourself:** Spearman's correlation over the ink.
 # [The exercise](exercises/ex14_sanity_checks.py) tells you which kind of wrong an answer is.

@@ -85,6 +85,14 @@ def test_what_an_activation_is_at_0(name):
     assert (centred == name) == (expected == 0) and at_zero(centred) == 0
 
 
+@on_every
+def test_f_of_a_number(name):
+    """As a student calls it: f(0.0), not f(np.array([0.0]))."""
+    f = ACTIVATIONS[name].f
+    for z in (-1.5, 0.0, 2, 4.0):
+        assert f(z) == f(np.array([float(z)]))[0]
+
+
 def test_values_by_hand():
     """At -1 and 2, as the papers define them."""
     e, z = math.e, np.array([-1.0, 2.0])

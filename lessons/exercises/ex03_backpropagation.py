@@ -14,7 +14,8 @@ def dlogits(logits, labels):
 
         loss = -1/N sum_n log p[n, labels[n]],    p = softmax(logits)
 
-    Hint: lesson 3 works it out: take p, subtract 1 at the label, divide by N.
+    Hint: lesson 3 works it out for one image: take p, subtract 1 at the label. The loss is a
+    mean over N images, so divide by N.
     """
     raise NotImplementedError
 
