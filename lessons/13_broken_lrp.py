@@ -278,7 +278,7 @@ for axes, (letter, program) in zip(grid.flat[1:], programs.items()):
     axes.set_xlabel(f"±{np.abs(R[four]).max():.2g}", fontsize=8)
     assert np.isfinite(R).all() and (R[ten == 0] == 0).all()
 lrp.plotting.colour_bar(figure, grid.ravel().tolist())
-figure.suptitle("Four of these seventeen heatmaps are right")
+figure.suptitle("Four of these seventeen programs are right")
 show(figure, "13_heatmaps", "a digit and seventeen heatmaps")
 
 # %% [markdown]
@@ -401,8 +401,9 @@ assert set(failed) == set("ACDEFGJL")
 # %% [markdown]
 # It sees all that conservation sees, and four more. A, E and G are off by a few hundredths only,
 # because the biases of this network are small: the eye does not see that, a sum in float64 does. M,
-# N and O redistribute correctly, from a wrong start. And P keeps perfect books: as lesson 8 said, a
-# right sum does not make a right heatmap.
+# N and O redistribute correctly; their fault is in the start (and M's shows only when it chooses
+# the class itself). And P keeps perfect books: as lesson 8 said, a right sum does not make a right
+# heatmap.
 #
 # ### 4. The start
 #
@@ -456,7 +457,7 @@ assert set(failed) == set("ACO")
 
 # %% [markdown]
 # C draws the same heatmap for every class, and so does A but for its size, and its colour: all blue
-# where the logit is negative, which is why we compare |R|. O draws all classes at once.
+# where the logit is negative, which is why we take |r|, not r. O draws all classes at once.
 #
 # ### 6. Random weights
 #
@@ -646,8 +647,8 @@ assert wins.min() > 0 and (J == K).all()
 #
 # ## Someone else's code
 #
-# Nobody likes to do eight checks. Which few see all thirteen faults? There are 255 choices, so we
-# try them all.
+# Nobody likes to do eight checks. Which few see all thirteen faults? There are 255 choices; we try
+# them, the smallest first, until some are enough.
 
 # %%
 from itertools import combinations

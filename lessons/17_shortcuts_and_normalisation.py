@@ -94,9 +94,10 @@ assert np.allclose(near[0], [100, -99]) and np.abs(near[1]).max() < 4
 # %% [markdown]
 # How bad is it in a network? There, R cannot be just any number: it is tied to y. Under LRP-0 what
 # comes down to y is y · c, with a c from above (line 4), so s = R / y = c. Where y is small, R is
-# small as well. The shortcut gets x · c and F gets F(x) · c, and these are as large as x and F(x)
-# are. They are real positive and negative evidence, which cancels. Under other rules what comes
-# down is not y · c, so R may be large where y is small.
+# small as well. The shortcut gets x · c and F gets F(x) · c, in proportion to x and F(x), with the
+# same c, and not to 1 / y. They are real positive and negative evidence, which cancels. Under
+# epsilon and gamma line 4 is the same, so R is small there, too. What can explode is c: under
+# gamma, where a z further up is negative, as F(x) may be.
 #
 # ## BatchNorm by hand
 #
@@ -414,7 +415,7 @@ assert srg["gamma 0.25", "folded"].mean < srg["pixel intensity", "baseline"].hig
 # -1.5, with the same result. But add a second input with weight -1: folded, it has the weight 1.5
 # and gets relevance; apart, as long as z > 0, nothing passes the -1.5. 3: n = (-1, 1) both times.
 # Two numbers have only an order, so the gradient is 0; with σ constant, LRP still divides f between
-# them. 4: more alike: the correlation rises from 0.88 to 0.99.
+# them. 4: more alike: the correlation rises from 0.88 to 0.98.
 #
 # **Write it yourself:** the shares of a shortcut, and the folding.
 # [The exercise](exercises/ex17_shortcuts.py) tells you which kind of wrong an answer is.

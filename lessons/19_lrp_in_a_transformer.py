@@ -341,7 +341,8 @@ assert all(general.low > plain.high for general, plain in zip(*by_gamma.values()
 # ## Try it
 #
 # - Train with `rng=1` in `lrp.transformer` and `lrp.train`. Does the order stay?
-# - Use smaller squares: `lrp.transformer(rng=0, size=4)` has 49 tokens (and trains more slowly). Is
+# - Use smaller squares: `lrp.transformer(rng=0, size=4)` has 49 tokens (and trains more slowly; in
+#   the first asserts, in `as_pixels` and `in_squares`, 16, 49, 4 and 7 become 49, 16, 7 and 4). Is
 #   rollout better now?
 # - Sum the pixel intensity over the squares, with `in_squares(images)`. Where does it stand?
 # - `rule="epsilon"` with `epsilon=0.01` and 0.25: what reaches the pixels, and what does the ledger

@@ -67,7 +67,8 @@ assert features[0, 0].tolist() == [0.5, -0.5, 0.5, -0.5] and x.tolist() == [[2, 
 # | **sum** | | **3** | **2** | **0.3** | **f = 1.3** |
 #
 # The kernel is a nonlinear function, yet a *sum over words*. So f is one, too, and its parts are
-# the relevance of the words. Nobody gets the bias in particular, so the words share it equally.
+# the relevance of the words. The bias belongs to no word in particular, so the words share it
+# equally.
 
 # %%
 u, alpha, b = np.array([[2.0, 0, 2], [0, 2, 2]]), np.array([1.0, -1]), 0.3
@@ -189,7 +190,7 @@ for level, R in zip(("pixels", "patches", "words", "logits"), e.relevance):
 
 # %% [markdown]
 # (The relevance below a word is that of all cells together; the colours of each heatmap end at the
-# number below it. The sums are f up to rounding: each is of millions of float32 numbers.) Look at
+# number below it. The sums are f up to rounding: each is of some 200,000 float32 numbers.) Look at
 # the surroundings without ink in the heatmaps of the pixels: "nothing here" is evidence, too. How
 # much of |R| lies on empty pixels? For the network of lesson 5 it was none.
 

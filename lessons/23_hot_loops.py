@@ -283,8 +283,8 @@ print(f"0.9 times 1e-40 takes {ratio:.0f} times as long as 0.9 times 1")
 assert (tiny > 0).all() and (tiny * np.float32(0.9) > 0).all()
 
 # %% [markdown]
-# In a ReLU network many weights have no gradient for a long time, and training would become slower
-# from epoch to epoch. So the kernels set m and v to 0 where they are within 1e-30 of it. No weight
+# In a ReLU network many weights have no gradient for a long time, and after some 800 steps training
+# would become slower. So the kernels set m and v to 0 where they are within 1e-30 of it. No weight
 # notices: Adam's step is m / (sqrt(v) + 1e-8), and 1e-30 / 1e-8 is far below the last digit of a
 # weight.
 
@@ -303,7 +303,8 @@ assert (w == 1).all() and m[0] == 0 and m[1] > 0
 #
 # The usual way to wait is to look again and again, without sleeping: **spinning**. That is fast as
 # long as each thread has a core. But now a thread that only waits takes the time of the one that it
-# waits for. Training, with its thousands of small loops, became more than ten times slower.
+# waits for. When we measured it, training, with its thousands of small loops, became more than ten
+# times slower.
 #
 # So `lrp_numpy/ops/threads.py` does two things. A thread that waits goes to sleep after a tenth of
 # a millisecond. And rows are not given out for good: a thread that is done takes rows that the
