@@ -53,9 +53,9 @@ assert tell(lrp_epsilon, epsilon=2.0).tolist() == [[3, -2]]
 # ## Gamma: positive weights count more
 #
 # **LRP-gamma** changes the weights. Positive ones count 1 + γ times, negative ones once, and the
-# bias likewise. With γ = 1 the weights are [6, -1] and the bias is 2, so z = 6 - 2 + 2 = 6, and
-# s = 4 / 6. In `lrp_numpy/rules.py`, the rule is this one line, which calls `propagate`, the four
-# lines of lesson 5:
+# bias likewise. With γ = 1 the weights are [6, -1] and the bias is 2, so z = 6 - 2 + 2 = 6, and s =
+# 4 / 6. In `lrp_numpy/rules.py`, the rule is, but for a warning, this one line, which calls
+# `propagate`, the four lines of lesson 5:
 
 # %%
 import inspect
@@ -493,8 +493,9 @@ except ValueError as error:
 # %% [markdown]
 # ## The same name, another rule
 #
-# Two programs often disagree under the same name. Mostly it is the bias, or a sign. Each such
-# **dialect** is one equation in `lrp_numpy/dialects.py`, and `explain` takes it by its name.
+# Two programs often disagree under the same name. Mostly it is the bias, or a sign. Each
+# **dialect** with a name in the third column is one equation in `lrp_numpy/dialects.py`, and
+# `explain` takes it by that name.
 #
 # | software | its rule | here | what differs from ours |
 # |---|---|---|---|

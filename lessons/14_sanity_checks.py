@@ -70,7 +70,8 @@ for count, net in enumerate(cascade):
 # generalized gamma divide by z: from 1, an input of the last layer that raises a negative logit
 # gets negative relevance, and the layers below pass the sign on. (For the pixels it is exact with
 # LRP-0 only, which is gradient x input, lesson 6, here divided by the logit.) For these three, read
-# the size of the similarity, not its sign.
+# the size of the similarity, not its sign. (The table below has medians over the images, in which
+# both signs partly cancel.)
 #
 # And over which pixels? Predict what a comparison over *all* pixels says of LRP-0.
 

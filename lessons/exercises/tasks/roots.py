@@ -132,8 +132,8 @@ IN_A_BOX = Task("relevance_in_a_box", relevance_in_a_box, box_cases(), [
 
 
 def gamma_for(a, w, share):
-    P, N = parts(a, w)
-    return np.maximum(N * (1 + 1 / share) / P - 1, 0)
+    P, Q = parts(a, w)
+    return np.maximum(Q * (1 + 1 / share) / P - 1, 0)
 
 
 def parts(a, w):
@@ -141,7 +141,7 @@ def parts(a, w):
 
 
 def with_parts(gamma):
-    """A mistake in the last line: gamma(P, N, share)."""
+    """A mistake in the last line: gamma(P, Q, share)."""
     return lambda a, w, share: gamma(*parts(a, w), share)
 
 
@@ -159,21 +159,21 @@ def gamma_cases():
 
 GAMMA_FOR = Task("gamma_for", gamma_for, gamma_cases(), [
     ("γ must not be negative: where γ = 0 is enough, return 0",
-     with_parts(lambda P, N, share: N * (1 + 1 / share) / P - 1)),
-    ("this is 1 + γ: subtract 1", with_parts(lambda P, N, share: N * (1 + 1 / share) / P)),
-    ("N is missing in the denominator: it is (1 + γ) P - N",
-     with_parts(lambda P, N, share: np.maximum(N / share / P - 1, 0))),
-    ("N has the wrong sign in the denominator: it is (1 + γ) P - N",
-     with_parts(lambda P, N, share: np.maximum(N * (1 / share - 1) / P - 1, 0))),
-    ("γ multiplies only the positive weights: the denominator is (1 + γ) P - N, not (1 + γ)(P - N)",
-     with_parts(lambda P, N, share: np.maximum(N / share / (P - N) - 1, 0))),
-    ("P and N are exchanged: N belongs to the negative weights",
-     with_parts(lambda P, N, share: np.maximum(P * (1 + 1 / share) / N - 1, 0))),
-    ("share is upside down: N / ((1 + γ) P - N) = share",
-     with_parts(lambda P, N, share: np.maximum(N * (1 + share) / P - 1, 0))),
+     with_parts(lambda P, Q, share: Q * (1 + 1 / share) / P - 1)),
+    ("this is 1 + γ: subtract 1", with_parts(lambda P, Q, share: Q * (1 + 1 / share) / P)),
+    ("Q is missing in the denominator: it is (1 + γ) P - Q",
+     with_parts(lambda P, Q, share: np.maximum(Q / share / P - 1, 0))),
+    ("Q has the wrong sign in the denominator: it is (1 + γ) P - Q",
+     with_parts(lambda P, Q, share: np.maximum(Q * (1 / share - 1) / P - 1, 0))),
+    ("γ multiplies only the positive weights: the denominator is (1 + γ) P - Q, not (1 + γ)(P - Q)",
+     with_parts(lambda P, Q, share: np.maximum(Q / share / (P - Q) - 1, 0))),
+    ("P and Q are exchanged: Q belongs to the negative weights",
+     with_parts(lambda P, Q, share: np.maximum(P * (1 + 1 / share) / Q - 1, 0))),
+    ("share is upside down: Q / ((1 + γ) P - Q) = share",
+     with_parts(lambda P, Q, share: np.maximum(Q * (1 + share) / P - 1, 0))),
     ("z is counted twice: the negative relevance is to be share times z, not share",
-     with_parts(lambda P, N, share: np.maximum((N * (P - N) / share + N) / P - 1, 0))),
-    ("inputs are ignored: P and N are sums of a_j w_j", with_ones(gamma_for, 0)),
+     with_parts(lambda P, Q, share: np.maximum((Q * (P - Q) / share + Q) / P - 1, 0))),
+    ("inputs are ignored: P and Q are sums of a_j w_j", with_ones(gamma_for, 0)),
     ("one γ for all inputs: each has its own",
      lambda *v: gamma_for(*v)[0] + 0 * gamma_for(*v)),
     ("rounded up: γ need not be a whole number", lambda *v: np.ceil(gamma_for(*v))),
