@@ -8,7 +8,8 @@
 # A **residual connection** (He et al. 2016) is a shortcut around a few layers F: the block outputs
 # y = x + F(x). A **normalisation** brings numbers to mean 0 and variance 1, over the batch
 # (BatchNorm, Ioffe and Szegedy 2015) or over the features of one example (LayerNorm, Ba et al.
-# 2016). We do all three with pencil and paper, then explain a network that has them.
+# 2016). We do all three with pencil and paper, then explain a network that has the first two.
+# LayerNorm comes back in lesson 19.
 #
 # ## A shortcut by hand
 #
@@ -184,12 +185,13 @@ assert np.allclose(of_x["gamma"], [15 * 4 / 11.5 * 8 / 10, 12 * 4 / 10])
 
 # %% [markdown]
 # It is not. One function, written in two forms, gets two heatmaps from a rule that changes weights
-# or denominators. We have seen this in lesson 9. One has to choose a form, and folding is the usual
-# choice: the network that is explained then has one linear layer before each ReLU, as the rules
-# assume. Rewriting a network like that is called **canonization**. Guillemot et al. 2020 ("Breaking
-# Batch Normalization for better explainability of Deep Neural Networks through Layer-wise Relevance
-# Propagation") fold it for LRP, and Pahde et al. 2023 ("Optimizing Explanations by Network
-# Canonization and Hyperparameter Search") measure what that does.
+# or denominators. (In lesson 9, one function got two heatmaps even from LRP-0.) One has to choose a
+# form, and folding is the usual choice: the network that is explained then has one linear layer
+# before each ReLU, as the rules assume. Rewriting a network like that is called **canonization**.
+# Guillemot et al. 2020 ("Breaking Batch Normalization for better explainability of Deep Neural
+# Networks through Layer-wise Relevance Propagation") fold it for LRP, and Pahde et al. 2023
+# ("Optimizing Explanations by Network Canonization and Hyperparameter Search") measure what that
+# does.
 #
 # ## LayerNorm by hand
 #
@@ -395,8 +397,8 @@ assert srg["gamma 0.25", "folded"].mean < srg["pixel intensity", "baseline"].hig
 # %% [markdown]
 # Folding helps epsilon and gamma, and makes hardly any difference for the generalized gamma. Gamma
 # itself does no better than the brightness of the pixels, even folded. Here LRP-0 has the highest
-# SRG. No way through the network has more than six layers with weights, and lesson 6 said that
-# gamma is for deeper ones.
+# SRG. No way through the folded network has more than six layers with weights, and lesson 6 said
+# that gamma is for deeper ones.
 #
 # So fold, first of all for another reason. Without it a heatmap depends on how somebody happened to
 # write the network down.

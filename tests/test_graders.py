@@ -852,7 +852,7 @@ NEAR_MISSES = {
     "gamma_for": [
         (lambda *v: gamma_for(*v, at_least=-9), "must not be negative"),
         (lambda *v: gamma_for(*v, at_least=-9) + 1, "this is 1 + γ"),
-        (lambda *v: gamma_for(*v, missing=0), "N is missing"),
+        (lambda *v: gamma_for(*v, missing=0), "Q is missing"),
         (lambda *v: gamma_for(*v, missing=-1), "wrong sign in the denominator"),
         (lambda a, w, share: gamma_for(a, -w, share), "exchanged"),
         (lambda a, w, share: gamma_for(a, w, 1 / share), "upside down"),
