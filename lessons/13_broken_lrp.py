@@ -44,9 +44,10 @@ for name, net in (("relu", relu), ("sigmoid", sigmoid), ("zero-centred", centred
 # %% [markdown]
 # ## What all programs share
 #
-# All programs start at the logits, and then go down layer by layer with a rule. They return the
-# relevance of every layer, that of the pixels first. This loop and this start are right. So a fault
-# is in the rule, or in another start, or in the network.
+# All programs start at the output, most of them with the logit of one class, and then go down layer
+# by layer with a rule. They return the relevance of every layer, that of the pixels first. This
+# loop and this start are right. So a fault is in the rule, or in a start of the program's own, or
+# in the network.
 
 # %%
 from functools import partial
@@ -262,9 +263,9 @@ tell("Q", "0", rule_b, net=centred)
 
 # %% [markdown]
 # Here is the 4, and how the seventeen programs explain it. Red is positive evidence for the class,
-# blue is negative. Each heatmap has its own scale, given below it in units of the logit. All have
-# finite numbers, and colour only where there is ink. **Which four are right?** Write down your
-# guess before you read on.
+# blue is negative. Each heatmap has its own scale, given below it (in units of the logit, if the
+# program is right). All have finite numbers, and colour only where there is ink. **Which four are
+# right?** Write down your guess before you read on.
 
 # %%
 import matplotlib.pyplot as plt
