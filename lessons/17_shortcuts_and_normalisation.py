@@ -95,10 +95,10 @@ assert np.allclose(near[0], [100, -99]) and np.abs(near[1]).max() < 4
 # %% [markdown]
 # How bad is it in a network? There, R cannot be just any number: it is tied to y. Under LRP-0 what
 # comes down to y is y · c, with a c from above (line 4), so s = R / y = c. Where y is small, R is
-# small as well. The shortcut gets x · c and F gets F(x) · c, in proportion to x and F(x), with the
-# same c, and not to 1 / y. They are real positive and negative evidence, which cancels. Under
-# epsilon and gamma line 4 is the same, so R is small there, too. What can explode is c: under
-# gamma, where a z further up is negative, as F(x) may be.
+# small as well. The shortcut gets x · c and F gets F(x) · c: both are finite, however small y is.
+# They are real positive and negative evidence, which cancels. Under epsilon and gamma line 4 is the
+# same, so R is small there, too. What can explode is c, and only under gamma: where the z of a
+# layer above is negative (as F(x) of the next block may be), its denominator can come close to 0.
 #
 # ## BatchNorm by hand
 #
@@ -397,8 +397,8 @@ assert srg["gamma 0.25", "folded"].mean < srg["pixel intensity", "baseline"].hig
 # %% [markdown]
 # Folding helps epsilon and gamma, and makes hardly any difference for the generalized gamma. Gamma
 # itself does no better than the brightness of the pixels, even folded. Here LRP-0 has the highest
-# SRG. No way through the folded network has more than six layers with weights, and lesson 6 said
-# that gamma is for deeper ones.
+# SRG. Lesson 6 found the same: LRP-0 passes the test best on these digits, and gamma is recommended
+# for networks far deeper than the six layers with weights that are here on any way.
 #
 # So fold, first of all for another reason. Without it a heatmap depends on how somebody happened to
 # write the network down.

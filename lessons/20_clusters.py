@@ -144,8 +144,8 @@ assert (f[np.inf] - f[np.log(2)] <= np.log(3 - 1) / np.log(2)).all() and f[np.lo
 # β = inf says exactly by how much the cluster wins, and its relevance jumps. With a finite β it
 # changes smoothly where the nearest rival changes, and f is lower, here by 1: by up to log(K - 1) /
 # β for K clusters. (So f can be negative in the image's own cluster. And close to the cluster's
-# border, where a score h is almost 0, the pixels get huge relevance of both signs.) Below we take
-# inf, and look at a finite β once.
+# border, where a score h is almost 0 and f is not, the pixels get huge relevance of both signs.)
+# Below we take inf, and look at a finite β once.
 #
 # ## The network in disguise
 #
