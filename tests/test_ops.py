@@ -269,6 +269,7 @@ def arguments_of(name):
     rng = np.random.default_rng(1)
     triples = [[rng.random((4, 5)) for _ in range(4)], [rng.random((23, 33)) for _ in range(3)],
                [rng.random(33) for _ in range(3)]]
+    channels = rng.random((4, 2, 1, 1))
     numbers = (3, 0.01, 0.8, 0.95, 1e-3)
     return {
         "linear": (a, W, b), "transpose": (R, W), "gradients": (a, R),
@@ -279,6 +280,9 @@ def arguments_of(name):
         "convolve": (images, kernel, bias, 2, 1),
         "convolve_transpose": (rng.normal(size=(3, 4, 4, 4)), kernel, images.shape, 2, 1),
         "kernel_gradient": (images, rng.normal(size=(3, 4, 4, 4)), 3, 2, 2, 1),
+        "channel_sums": (images, images[::-1] + 1), "moments": (images + 2,),
+        "normalize": (images, *channels[:3]),
+        "normalize_backward": (images, rng.normal(size=images.shape), *channels[1:]),
         "average_pool": (images, np.full((2, 2), 0.25), np.ones(1), 2),
         "average_pool_transpose": (rng.normal(size=(3, 2, 3, 3)), np.full((2, 2), 0.25),
                                    images.shape, 2),

@@ -102,62 +102,48 @@ class BatchNorm(Layer):
         """c = s * W."""
         return s * W
 
-    def normalized(self, a: Array) -> tuple[Array, Array, Array, Array]:
-        """(a - mean) / std, 1 / std, mean and variance: of the batch in training, else constant."""
-        count = a.dtype.type(a.size // self.W.size)
-        mean = self.summed(a) / count if self.trains else self.mean
-        n = a - mean
-        variance = self.summed(n, n) / count if self.trains else self.variance
-        per_std = 1 / np.sqrt(variance + self.W.dtype.type(self.epsilon))
-        n *= per_std
-        return n, per_std, mean, variance
-
-    def summed(self, *factors: Array) -> Array:
-        """The sum over images and positions of one array, or of the product of two."""
-        flat = [one.reshape(*one.shape[:2], -1) for one in factors]
-        of_image = np.einsum("ncp,ncp->nc", *flat) if len(flat) == 2 else flat[0].sum(axis=2)
-        return of_image.sum(axis=0).reshape(self.W.shape)
+    def statistics(self, a: Array, ops: ModuleType) -> tuple[Array, Array, Array]:
+        """mean and variance, of the batch in training, else constant; and 1 / std."""
+        mean, variance = ops.moments(a) if self.trains else (self.mean, self.variance)
+        return mean, variance, 1 / np.sqrt(variance + self.W.dtype.type(self.epsilon))
 
     def preactivation(self, a: Array, ops: ModuleType = reference) -> Array:
         if self.mean is None or not self.trains:
             form = self.folded()
             return a * form.W + form.b
-        z = self.once("normalized", a, self.normalized)[0] * self.W
-        z += self.b
-        return z
+        mean, _, per_std = self.once("statistics", a, lambda a: self.statistics(a, ops))
+        return ops.normalize(a, mean, self.W * per_std, self.b)
+
+    def derivatives(self, a: Array, dz: Array, ops: ModuleType) -> tuple[Array, Array, Array]:
+        """da, dW and db of the normalization by the batch."""
+        mean, _, per_std = self.once("statistics", a, lambda a: self.statistics(a, ops))
+        return self.once("derivatives", dz, lambda dz: ops.normalize_backward(
+            a, dz, mean, per_std, self.W))
 
     def backward(self, a: Array, dz: Array, ops: ModuleType = reference) -> Array:
-        """da = W / std dz; in training W / std (dz - mean(dz) - n mean(dz n)), n: normalized."""
+        """da = W / std dz; in training as in `reference.normalize_backward`."""
         if self.mean is None or not self.trains:
             return dz * self.folded().W
-        n, per_std, _, _ = self.once("normalized", a, self.normalized)
-        dW, db, _, _ = self.gradients(a, dz)
-        count = a.size // self.W.size
-        da = n * (-dW / count)
-        da += dz
-        da -= db / count
-        da *= self.W * per_std
-        return da
+        return self.derivatives(a, dz, ops)[0]
 
     def gradients(self, a: Array, dz: Array, ops: ModuleType = reference) -> tuple[Array, ...]:
         """dW and db: n * dz and dz, summed over images and positions; and of the constants, 0 in
         training: dmean = -sum dz W / std, dvariance = -1/2 sum dz W n / std^2."""
-        n, per_std, _, _ = (a, 1, 0, 0) if self.mean is None else self.once(
-            "normalized", a, self.normalized)
-        dW, db = self.once("gradients", dz, lambda dz: (self.summed(n, dz), self.summed(dz)))
         if self.mean is None:
-            return dW, db
+            return reference.channel_sums(dz, a)[::-1]
+        _, dW, db = self.derivatives(a, dz, ops)
         if self.trains:
             return dW, db, np.zeros_like(db), np.zeros_like(db)
+        _, _, per_std = self.statistics(a, ops)
         return dW, db, -db * self.W * per_std, -dW * self.W * per_std**2 / 2
 
     def adam_step(self, a: Array, dz: Array, state: Sequence[tuple], adam: tuple,
                   ops: ModuleType = reference) -> None:
         """Adam for W and b; the constants move towards the batch's."""
-        for gradient, (w, m, v) in zip(self.gradients(a, dz), state[:2]):
+        for gradient, (w, m, v) in zip(self.gradients(a, dz, ops), state[:2]):
             ops.adam_step(w, gradient, m, v, *adam)
         if self.mean is not None:
-            _, _, mean, variance = self.once("normalized", a, self.normalized)
+            mean, variance, _ = self.once("statistics", a, lambda a: self.statistics(a, ops))
             count = a.size // self.W.size
             for (running, _, _), of_batch in zip(
                     state[2:], (mean, variance * (count / max(count - 1, 1)))):

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lrp_numpy.ops import reference
 from lrp_numpy.ops.compiled import compiled
 from lrp_numpy.ops.reference import (average_pool, average_pool_transpose, log_softmax,
                                      output_size, shifted, terms, zero_pad)
@@ -28,10 +29,10 @@ from lrp_numpy.ops.threads import dealt, share
 from lrp_numpy.utils.types import Shape
 from lrp_numpy.utils.validation import check_shape
 
-__all__ = ["adam_step", "average_pool", "average_pool_transpose", "convolve", "convolve_transpose",
-           "cross_entropy", "dense_adam_step", "gradients", "kernel_gradient", "linear",
-           "log_softmax", "loops", "max_pool", "max_pool_backward", "output_size",
-           "shares_of_distances", "shifted", "sum_kernel", "sum_kernel_shares", "terms",
+__all__ = ["adam_step", "average_pool", "average_pool_transpose", "channel_sums", "convolve",
+           "convolve_transpose", "cross_entropy", "dense_adam_step", "gradients",
+           "kernel_gradient", "linear", "log_softmax", "loops", "max_pool", "max_pool_backward",
+           "moments", "normalize", "normalize_backward", "output_size", "shares_of_distances", "shifted", "sum_kernel", "sum_kernel_shares", "terms",
            "transpose", "zero_pad"]
 
 # Sums may be taken in any order, and a * w + z rounded once. Nothing else is relaxed: NaN and
@@ -51,6 +52,11 @@ def as_contiguous_floats(*arrays: np.ndarray) -> list[np.ndarray]:
                     else np.float64)
     return [array if type(array) is np.ndarray and array.dtype == real and array.flags.carray
             else np.array(array, real, order="C") for array in arrays]
+
+
+def as_planes(a: np.ndarray) -> np.ndarray:
+    """(N, C, H, W) as (N, C, H W): a view if a is C-contiguous."""
+    return a.reshape(*a.shape[:2], math.prod(a.shape[2:]))
 
 
 def as_rows(a: np.ndarray) -> np.ndarray:
@@ -537,11 +543,13 @@ class Lines(NamedTuple):
     """How some images lie one after another in lines, one line for each channel.
 
     With a stride of s, line (c, p, q) holds every s-th pixel of channel c, starting at row p and
-    column q, so that a step of the output is a step of 1 in it. Each image has its padding.
+    column q, so that a step of the output is a step of 1 in it. Each image has its padding. With a
+    stride of 1, the zeros right of a row are those left of the next, and those below an image are
+    those above the next.
     """
     images: int         # in one line: short lines are slow
-    rows: int           # of one image
-    columns: int
+    rows: int           # from one image to the next
+    columns: int        # from one row to the next
     length: int         # of the line: with room for whole vectors of numbers at its end
     stride: int
     padding: int
@@ -549,9 +557,11 @@ class Lines(NamedTuple):
 
 def lines_of(shape: Shape, stride: int, padding: int, images: int) -> Lines:
     """For images (C, H, W), at most so many in a line."""
-    rows, columns = (-(-(side + 2 * padding) // stride) for side in shape[1:])
+    last = padding if stride == 1 else 0        # zeros that nothing follows
+    rows, columns = (-(-(side + 2 * padding - last) // stride) for side in shape[1:])
     images = max(1, min(images, LINE // (rows * columns)))
-    return Lines(images, rows, columns, images * rows * columns + VECTOR, stride, padding)
+    return Lines(images, rows, columns, (images * rows + last) * columns + last + VECTOR, stride,
+                 padding)
 
 
 def tap_offsets(C: int, h: int, w: int, lay: Lines) -> np.ndarray:
@@ -565,17 +575,24 @@ def tap_offsets(C: int, h: int, w: int, lay: Lines) -> np.ndarray:
 def lay_out(lines: np.ndarray, a: np.ndarray, place: int, lay: Lines) -> None:
     """Writes an image a (C, H, W) into `lines` (C s s, length), as number `place`."""
     C, H, W = a.shape
-    for c in range(C):
-        for y in range(H):
-            row = y + lay.padding
-            for q in range(lay.stride):
-                line = lines[(c * lay.stride + row % lay.stride) * lay.stride + q]
-                first = (q - lay.padding) % lay.stride      # pixel of this row that lies in it
-                n = ((place * lay.rows + row // lay.stride) * lay.columns
-                     + (first + lay.padding) // lay.stride)
-                for x in range(first, W, lay.stride):
-                    line[n] = a[c, y, x]
-                    n += 1
+    first_row = place * lay.rows
+    if lay.stride == 1:
+        for c in range(C):
+            for y in range(H):
+                n = (first_row + y + lay.padding) * lay.columns + lay.padding
+                copy_row(lines[c, n:], a[c, y])
+        return
+    for y in range(H):
+        row = y + lay.padding
+        for q in range(lay.stride):
+            first = (q - lay.padding) % lay.stride      # pixel of this row that lies in line q
+            n = ((first_row + row // lay.stride) * lay.columns
+                 + (first + lay.padding) // lay.stride)
+            count = (W - first + lay.stride - 1) // lay.stride
+            for c in range(C):
+                part = lines[(c * lay.stride + row % lay.stride) * lay.stride + q, n:n + count]
+                for k in range(count):
+                    part[k] = a[c, y, first + k * lay.stride]
 
 
 def convolve(a: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int = 1,
@@ -822,6 +839,93 @@ def _max_pool_backward(turns, a, dz, size, stride, da):
                         first = row[j] if wins else first
                         column = j if wins else column
                     da[n, c, y * stride + int(first), column] += dz[n, c, y, x]
+
+
+# Normalization of images (N, C, H, W). Rows have one position a channel: there NumPy is faster.
+
+def channel_sums(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """reference.channel_sums: of x, and of x * y, over images and positions (C, 1, 1)."""
+    nothing = np.zeros((x.shape[1], 1, 1), x.dtype)
+    return reference.channel_sums(x, y) if x.ndim == 2 else _sums_from(x, nothing, y, nothing)
+
+
+def _sums_from(x, s, y, t):
+    """Of x - s, and of (x - s) (y - t), over images and positions; s and t (C, 1, 1)."""
+    x, s, y, t = as_contiguous_floats(x, s, y, t)
+    check_shape("y", y, x.shape)
+    sums = np.zeros((PARTS, x.shape[1], 2))
+    share(_channel_sums, PARTS, 2 * x.size / PARTS, as_planes(x), s.ravel(), as_planes(y),
+          t.ravel(), sums)
+    return tuple(sums.sum(axis=0).astype(x.dtype).T.reshape(2, *s.shape))
+
+
+@compiled(fastmath=SUMS)
+def _channel_sums(turns, x, s, y, t, sums):
+    """sums (PARTS, C, 2): over each part of the images."""
+    N, C, positions = x.shape
+    for part in dealt(turns):
+        for n in range(N * part // PARTS, N * (part + 1) // PARTS):
+            for c in range(C):
+                of_one = of_product = x.dtype.type(0)
+                for p in range(positions):
+                    distance = x[n, c, p] - s[c]
+                    of_one += distance
+                    of_product += distance * (y[n, c, p] - t[c])
+                sums[part, c, 0] += of_one
+                sums[part, c, 1] += of_product
+
+
+def moments(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """reference.moments: mean and variance of each channel (C, 1, 1)."""
+    if a.ndim == 2:
+        return reference.moments(a)
+    count = a.dtype.type(a.size // a.shape[1])
+    mean = channel_sums(a, a)[0] / count
+    return mean, _sums_from(a, mean, a, mean)[1] / count
+
+
+def normalize(a: np.ndarray, mean: np.ndarray, scale: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """reference.normalize: z = (a - mean) * scale + b."""
+    if a.ndim == 2:
+        return reference.normalize(a, mean, scale, b)
+    a, mean, scale, b = as_contiguous_floats(a, mean, scale, b)
+    z = np.empty(a.shape, a.dtype)
+    share(_normalize, len(a), a[0].size if len(a) else 0, as_planes(a), mean.ravel(),
+          scale.ravel(), b.ravel(), as_planes(z))
+    return z
+
+
+@compiled()
+def _normalize(turns, a, mean, scale, b, z):
+    for n in dealt(turns):
+        for c in range(a.shape[1]):
+            for p in range(a.shape[2]):
+                z[n, c, p] = (a[n, c, p] - mean[c]) * scale[c] + b[c]
+
+
+def normalize_backward(a: np.ndarray, dz: np.ndarray, mean: np.ndarray, per_std: np.ndarray,
+                       W: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """reference.normalize_backward: da, dW and db of a batch normalization."""
+    if a.ndim == 2:
+        return reference.normalize_backward(a, dz, mean, per_std, W)
+    a, dz, mean, per_std, W = as_contiguous_floats(a, dz, mean, per_std, W)
+    db, of_distances = _sums_from(dz, 0 * mean, a, mean)
+    dW, scale, count = of_distances * per_std, W * per_std, a.dtype.type(a.size // a.shape[1])
+    da = np.empty(a.shape, a.dtype)
+    share(_normalize_backward, len(a), a[0].size if len(a) else 0, as_planes(a), as_planes(dz),
+          mean.ravel(), (per_std * dW / count).ravel(), (db / count).ravel(), scale.ravel(),
+          as_planes(da))
+    return da, dW, db
+
+
+@compiled()
+def _normalize_backward(turns, a, dz, mean, slope, mean_dz, scale, da):
+    """da = scale (dz - mean(dz) - (a - mean) slope), slope = mean(dz n) / std."""
+    for n in dealt(turns):
+        for c in range(a.shape[1]):
+            for p in range(a.shape[2]):
+                distance = a[n, c, p] - mean[c]
+                da[n, c, p] = scale[c] * (dz[n, c, p] - mean_dz[c] - distance * slope[c])
 
 
 # Training

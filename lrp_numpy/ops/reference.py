@@ -161,6 +161,50 @@ def max_pool_backward(a: np.ndarray, dz: np.ndarray, size: int, stride: int) -> 
     return da
 
 
+# Normalization, of each feature of rows (N, D), or channel of images (N, C, H, W). What is said of
+# channels has the shape (D,), or (C, 1, 1).
+
+def channel_sums(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of x, and of x * y: sums over images and positions."""
+    shape = (x.shape[1], *(1,) * (x.ndim - 2))
+    x, y = (one.reshape(*one.shape[:2], -1) for one in (x, y))
+    return (x.sum(axis=2).sum(axis=0).reshape(shape),
+            np.einsum("ncp,ncp->nc", x, y).sum(axis=0).reshape(shape))
+
+
+def moments(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of each channel, and its variance mean((a - mean)^2)."""
+    count = a.dtype.type(a.size // a.shape[1])
+    mean = channel_sums(a, a)[0] / count
+    distance = a - mean
+    return mean, channel_sums(distance, distance)[1] / count
+
+
+def normalize(a: np.ndarray, mean: np.ndarray, scale: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """z = (a - mean) * scale + b."""
+    z = a - mean
+    z *= scale
+    z += b
+    return z
+
+
+def normalize_backward(a: np.ndarray, dz: np.ndarray, mean: np.ndarray, per_std: np.ndarray,
+                       W: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The derivatives of z = n * W + b, n = (a - mean) / std, mean and std those of the batch:
+
+        dW = sum dz n,    db = sum dz,    da = W / std (dz - mean(dz) - n mean(dz n))
+    """
+    n = a - mean
+    n *= per_std
+    db, dW = channel_sums(dz, n)
+    count = a.dtype.type(a.size // a.shape[1])
+    n *= -dW / count
+    n += dz
+    n -= db / count
+    n *= W * per_std
+    return n, dW, db
+
+
 def zero_pad(a: np.ndarray, padding: int) -> np.ndarray:
     """Images a (N, C, H, W) with `padding` rows and columns of zeros on every side."""
     return np.pad(a, [(0, 0), (0, 0), (padding, padding), (padding, padding)]) if padding else a
