@@ -82,7 +82,7 @@ def erf(z: np.ndarray) -> np.ndarray:
 
 def normal_cdf(z: np.ndarray) -> np.ndarray:
     """Phi(z) = (1 + erf(z / sqrt 2)) / 2: the probability that a standard normal is below z."""
-    z = z if hasattr(z, "dtype") else np.float64(z)     # a number will do, as everywhere here
+    z = z if hasattr(z, "dtype") else np.array(z, float)    # a number will do, as everywhere here
     return (0.5 * (1 + erf(z / math.sqrt(2)))).astype(z.dtype)
 
 

@@ -76,7 +76,7 @@ class SelfAttention(Layer):
         if self.causal:
             S[..., ~np.tri(T, dtype=bool)] = -np.inf
         A = np.exp(S - S.max(axis=3, keepdims=True))
-        A /= A.sum(axis=3, keepdims=True)
+        A /= sums(A)
         if self.causal:
             S[..., ~np.tri(T, dtype=bool)] = 0      # takes no part, and 0 times A is 0
         return Heads(Q, K, V, S, A, np.matmul(A, V))
@@ -95,7 +95,7 @@ class SelfAttention(Layer):
         Q, K, V, _, A, _ = self.once("attend", a, self.attend)
         dO = self.split(dz)
         dS = np.matmul(dO, V.swapaxes(2, 3))
-        dS -= np.einsum("nhij,nhij->nhi", A, dS)[..., None]
+        dS -= sums(A, dS)
         dS *= A
         dS *= dS.dtype.type(1 / math.sqrt(Q.shape[3]))
         return joined(np.matmul(dS, K), np.matmul(dS.swapaxes(2, 3), Q),
@@ -114,8 +114,8 @@ class SelfAttention(Layer):
             s = per_unit(O, R, epsilon_of(rule, O), rows) / 2
             R_V = V * np.matmul(A.swapaxes(2, 3), s)
             R_A = A * np.matmul(s, V.swapaxes(2, 3))
-            R_S = S * (R_A - A * R_A.sum(axis=3, keepdims=True))
-            tangent = total(R_A * (1 - S + (A * S).sum(axis=3, keepdims=True)))
+            R_S = S * (R_A - A * sums(R_A))
+            tangent = total(R_A * (1 - S + sums(A, S)))
             s = per_unit(S, R_S, epsilon_of(rule, S), rows) / (2 * math.sqrt(Q.shape[3]))
             R_Q, R_K = Q * np.matmul(s, K), K * np.matmul(s.swapaxes(2, 3), Q)
             rows.append(step_row(len(R), bias=tangent))
@@ -123,6 +123,11 @@ class SelfAttention(Layer):
         if ledger is not None:
             ledger.append(whole_row(R, R_inputs, rows))
         return R_inputs
+
+
+def sums(*factors: Array) -> Array:
+    """The sum over j of an array (N, h, T, T), or of a product of two: (N, h, T, 1)."""
+    return np.einsum(",".join(["nhij"] * len(factors)) + "->nhi", *factors)[..., None]
 
 
 def joined(Q: Array, K: Array, V: Array) -> Array:

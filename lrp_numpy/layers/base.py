@@ -7,8 +7,9 @@ equations in NumPy, or `ops.kernels` for the same equations as loops.
 """
 import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
+from functools import lru_cache
 from threading import get_ident
 from types import ModuleType
 from typing import Any, Callable, ClassVar, NamedTuple
@@ -249,9 +250,15 @@ def per_unit(z: Array, R: Array, epsilon: float | Array, rows: list[LedgerRow]) 
 def epsilon_of(rule: Rule | None, z: Array) -> float | Array:
     """The stabilizer of a sum z whose terms have no weights that `rule` could change: the rule's
     epsilon, times sqrt(mean z^2) if it is relative; 0 for a rule without one, and for none."""
-    named = inspect.signature(rule).parameters if callable(rule) else {}
+    named = _parameters(rule) if callable(rule) else {}
     size = root_mean_square(z) if "relative" in named and named["relative"].default else 1
     return float(named["epsilon"].default) * size if "epsilon" in named else 0.0
+
+
+@lru_cache(64)
+def _parameters(rule: Rule) -> Mapping[str, inspect.Parameter]:
+    """Those of its signature; kept, because inspect is slow."""
+    return inspect.signature(rule).parameters       # type: ignore[arg-type]
 
 
 def uniform(shape_W: Shape, shape_b: Shape, D: int, rng: Seed,

@@ -205,8 +205,8 @@ class LayerNorm(Layer):
 
     def normalized(self, a: Array) -> tuple[Array, Array]:
         """n, and 1 / std (N, T, 1)."""
-        n = a - a.mean(axis=-1, keepdims=True)
-        variance = np.square(n).mean(axis=-1, keepdims=True)
+        n = a - mean(a)
+        variance = mean(n, n)
         per_std = 1 / np.sqrt(variance + a.dtype.type(self.epsilon))
         n *= per_std
         return n, per_std
@@ -216,18 +216,18 @@ class LayerNorm(Layer):
 
     def linear(self, a: Array, W: Array, b: Array, ops: ModuleType = reference) -> Array:
         """z for a constant std, with W / std (N, T, D)."""
-        return (a - a.mean(axis=-1, keepdims=True)) * W + b
+        return (a - mean(a)) * W + b
 
     def transpose(self, s: Array, W: Array, shape: Shape, ops: ModuleType = reference) -> Array:
         c = s * W
-        return c - c.mean(axis=-1, keepdims=True)
+        return c - mean(c)
 
     def backward(self, a: Array, dz: Array, ops: ModuleType = reference) -> Array:
         """da = (dn - mean(dn) - n mean(dn n)) / std, dn = dz W."""
         n, per_std = self.once("normalized", a, self.normalized)
         dn = dz * self.W
-        return (dn - dn.mean(axis=-1, keepdims=True)
-                - n * (dn * n).mean(axis=-1, keepdims=True)) * per_std
+        return (dn - mean(dn)
+                - n * mean(dn, n)) * per_std
 
     def gradients(self, a: Array, dz: Array, ops: ModuleType = reference) -> tuple[Array, ...]:
         """dW = sum of dz n, db = sum of dz, over all tokens (D,)."""
@@ -243,3 +243,9 @@ class LayerNorm(Layer):
         z = n * self.W + self.b if z is None else z
         return propagate(a, self.W * per_std, self.b, R, epsilon_of(rule, z),
                          LinearPart(self, reference, a, None), ledger)
+
+
+def mean(*factors: Array) -> Array:
+    """Of an array, or of the product of two, over the last axis: (..., D) to (..., 1)."""
+    D = factors[0].dtype.type(factors[0].shape[-1])
+    return np.einsum(",".join(["...d"] * len(factors)) + "->...", *factors)[..., None] / D

@@ -20,8 +20,9 @@ def resnet(rng: Seed = 0, activation: str = "relu", channels: Sequence[int] = (1
     A convolution (5 x 5, stride 2) to 14 x 14; a block of two 3 x 3 convolutions that is added to
     what entered it; one with stride 2 to 7 x 7, whose shortcut is a 1 x 1 convolution; 10 logits.
     Behind each convolution, a BatchNorm: explain fold_batchnorm(net). `channels`: of 14 x 14 and
-    of 7 x 7. rng: a seed or a numpy.random.Generator. With learning_rate=1e-3, its accuracy on
-    MNIST's test digits is 98.7 to 99.1 % from the second epoch to the fifth.
+    of 7 x 7. rng: a seed or a numpy.random.Generator. After three epochs with
+    learning_rate=1e-3, its accuracy on MNIST's test digits is 98.6 to 99.1 %; train it for two more
+    with 1e-4, and it is 99.3 %.
 
     Raises ValueError for channels that are not two integers of at least 1.
 

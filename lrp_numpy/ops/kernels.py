@@ -32,8 +32,8 @@ from lrp_numpy.utils.validation import check_shape
 __all__ = ["adam_step", "average_pool", "average_pool_transpose", "channel_sums", "convolve",
            "convolve_transpose", "cross_entropy", "dense_adam_step", "gradients",
            "kernel_gradient", "linear", "log_softmax", "loops", "max_pool", "max_pool_backward",
-           "moments", "normalize", "normalize_backward", "output_size", "shares_of_distances", "shifted", "sum_kernel", "sum_kernel_shares", "terms",
-           "transpose", "zero_pad"]
+           "moments", "normalize", "normalize_backward", "output_size", "shares_of_distances",
+           "shifted", "sum_kernel", "sum_kernel_shares", "terms", "transpose", "zero_pad"]
 
 # Sums may be taken in any order, and a * w + z rounded once. Nothing else is relaxed: NaN and
 # infinity are kept.

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import modern_torch  # noqa: E402
 
 MODELS = {"resnet": (lrp.resnet, 1e-3), "transformer": (lrp.transformer, 2e-3)}
+EPOCHS = {"resnet": (3, 2), "transformer": (7, 3)}      # the later ones with a tenth of the rate
 
 
 def modern_section(digits, options):
@@ -53,12 +54,30 @@ def training_text(name, digits, options):
                      "our NumPy equations": lambda: ours("numpy"), "torch, Adam": theirs,
                      "torch, Adam(fused=True)": lambda: theirs(fused=True)},
                     1 if options.small else 3)
-    return f"""## The {name}: one epoch of {len(images):,} digits
+    text = f"""## The {name}: one epoch of {len(images):,} digits
 
 `{name}()`, batches of 100. Over the same batches from the same weights, the loss of each of the
 first 20 steps equals torch's to {difference:.0e} relative.
 
 {as_markdown(rows(times))}"""
+    if not options.small:
+        first, last = EPOCHS[name]
+        text += (f"\n\nAccuracy after {first} epochs with a learning rate of {learning_rate:g}, and "
+                 f"after {last} more with a tenth of it:\n\n"
+                 + as_markdown(accuracies(name, digits)))
+    return text
+
+
+def accuracies(name, digits, seeds=3):
+    make, learning_rate = MODELS[name]
+    table = []
+    for seed in range(seeds):
+        net, row = make(rng=seed), {"seed": str(seed)}
+        for epochs, rate in zip(EPOCHS[name], (learning_rate, learning_rate / 10)):
+            history = lrp.train(net, digits, epochs, learning_rate=rate, rng=seed, progress=False)
+            row[f"{epochs} epochs, {rate:g}"] = f"{history.accuracy[-1]:.2%}"
+        table.append(row)
+    return table
 
 
 def attention_text(digits, options):
