@@ -40,7 +40,7 @@ def run(layers: Sequence[Layer], x: np.ndarray, ops: ModuleType) -> Pass:
     with np.errstate(over="ignore", invalid="ignore"):
         for layer in layers:
             z.append(layer.preactivation(a[-1], ops))
-            a.append(layer.activate(z[-1]))
+            a.append(layer.activate(z[-1], ops))
     return Pass(a, z)
 
 

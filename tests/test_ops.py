@@ -280,6 +280,7 @@ def arguments_of(name):
         "convolve": (images, kernel, bias, 2, 1),
         "convolve_transpose": (rng.normal(size=(3, 4, 4, 4)), kernel, images.shape, 2, 1),
         "kernel_gradient": (images, rng.normal(size=(3, 4, 4, 4)), 3, 2, 2, 1),
+        "relu": (images,), "relu_backward": (images, images[::-1].copy()),
         "channel_sums": (images, images[::-1] + 1), "moments": (images + 2,),
         "normalize": (images, *channels[:3]),
         "normalize_backward": (images, rng.normal(size=images.shape), *channels[1:]),

@@ -11,6 +11,7 @@ from typing import Callable, NamedTuple
 
 import numpy as np
 
+from lrp_numpy.ops.reference import relu
 from lrp_numpy.utils.validation import at_least_0, check_choice
 
 
@@ -18,11 +19,6 @@ class Activation(NamedTuple):
     """A function f(z) and its derivative, a function of z and a = f(z)."""
     f: Callable
     derivative: Callable
-
-
-def relu(z: np.ndarray) -> np.ndarray:
-    """f(z) = max(z, 0)"""
-    return np.maximum(z, 0)
 
 
 def sigmoid(z: np.ndarray) -> np.ndarray:

@@ -117,20 +117,25 @@ class Layer:
         """z, before the activation."""
         return self.linear(a, self.W, self.b, ops)
 
-    def activate(self, z: np.ndarray) -> np.ndarray:
+    def activate(self, z: np.ndarray, ops: ModuleType = reference) -> np.ndarray:
         """f(z), element by element."""
+        if self.activation == "relu":
+            return ops.relu(z)
         return ACTIVATIONS[self.activation].f(z)
 
     def forward(self, a: np.ndarray, ops: ModuleType = reference) -> np.ndarray:
         """f(z)."""
-        return self.activate(self.preactivation(a, ops))
+        return self.activate(self.preactivation(a, ops), ops)
 
     # Backward
 
-    def delta(self, z: np.ndarray, a_next: np.ndarray, da_next: np.ndarray) -> np.ndarray:
+    def delta(self, z: np.ndarray, a_next: np.ndarray, da_next: np.ndarray,
+              ops: ModuleType = reference) -> np.ndarray:
         """dz = da_next * f'(z), where a_next = f(z)."""
         if self.activation == "identity":
             return da_next
+        if self.activation == "relu":
+            return ops.relu_backward(z, da_next)
         return da_next * ACTIVATIONS[self.activation].derivative(z, a_next)
 
     def backward(self, a: np.ndarray, dz: np.ndarray, ops: ModuleType = reference) -> np.ndarray:

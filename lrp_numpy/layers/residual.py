@@ -176,7 +176,7 @@ def along(layers: Sequence[Layer], a: Array, ops: ModuleType) -> Way:
     way: Way = []
     for layer in layers:
         z = layer.preactivation(a, ops)
-        way.append((layer, a, z, layer.activate(z)))
+        way.append((layer, a, z, layer.activate(z, ops)))
         a = way[-1][3]
     return way
 
@@ -190,7 +190,7 @@ def back(way: Way, da: Array, ops: ModuleType) -> tuple[Array, list[Array]]:
     """(da of what enters, the dz of each layer)."""
     deltas = []
     for layer, a, z, a_next in reversed(way):
-        deltas.append(layer.delta(z, a_next, da))
+        deltas.append(layer.delta(z, a_next, da, ops))
         da = layer.backward(a, deltas[-1], ops)
     return da, deltas[::-1]
 

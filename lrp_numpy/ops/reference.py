@@ -161,6 +161,18 @@ def max_pool_backward(a: np.ndarray, dz: np.ndarray, size: int, stride: int) -> 
     return da
 
 
+# The activation that has loops; all are in layers/activations.py
+
+def relu(z: np.ndarray) -> np.ndarray:
+    """f(z) = max(z, 0)"""
+    return np.maximum(z, 0)
+
+
+def relu_backward(z: np.ndarray, da: np.ndarray) -> np.ndarray:
+    """dz = da where z > 0, else 0 times da."""
+    return da * (z > 0).astype(z.dtype)
+
+
 # Normalization, of each feature of rows (N, D), or channel of images (N, C, H, W). What is said of
 # channels has the shape (D,), or (C, 1, 1).
 

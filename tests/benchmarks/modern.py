@@ -62,8 +62,8 @@ first 20 steps equals torch's to {difference:.0e} relative.
 {as_markdown(rows(times))}"""
     if not options.small:
         first, last = EPOCHS[name]
-        text += (f"\n\nAccuracy after {first} epochs with a learning rate of {learning_rate:g}, and "
-                 f"after {last} more with a tenth of it:\n\n"
+        text += (f"\n\nAccuracy after {first} epochs with a learning rate of {learning_rate:g}, "
+                 f"and after {last} more with a tenth of it:\n\n"
                  + as_markdown(accuracies(name, digits)))
     return text
 
