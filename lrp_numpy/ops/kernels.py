@@ -33,7 +33,8 @@ __all__ = ["adam_step", "average_pool", "average_pool_transpose", "channel_sums"
            "convolve_transpose", "cross_entropy", "dense_adam_step", "gradients",
            "kernel_gradient", "linear", "log_softmax", "loops", "max_pool", "max_pool_backward",
            "moments", "normalize", "normalize_backward", "output_size", "relu", "relu_backward",
-           "shares_of_distances", "shifted", "sum_kernel", "sum_kernel_shares", "terms", "transpose", "zero_pad"]
+           "shares_of_distances", "shifted", "sum_kernel", "sum_kernel_shares", "terms",
+           "transpose", "zero_pad"]
 
 # Sums may be taken in any order, and a * w + z rounded once. Nothing else is relaxed: NaN and
 # infinity are kept.
@@ -727,7 +728,7 @@ def _kernel_gradient_lines(turns, a, dz, starts, lay, dW_T):
     line = np.zeros(length + -length % VECTOR, dz.dtype)
     for part in dealt(turns):
         for n in range(N * part // PARTS, N * (part + 1) // PARTS):
-            lay_out(lines, a[n], 0, lay)
+            lay_out(lines, a[n], lay.images - 1, lay)      # 0, but numba would compile 0 anew
             for k in range(K):
                 for y in range(rows_out):
                     copy_row(line[y * lay.columns:], dz[n, k, y])
@@ -893,7 +894,8 @@ def _sums_from(x, s, y, t):
     sums = np.zeros((PARTS, x.shape[1], 2))
     share(_channel_sums, PARTS, 2 * x.size / PARTS, as_planes(x), s.ravel(), as_planes(y),
           t.ravel(), sums)
-    return tuple(sums.sum(axis=0).astype(x.dtype).T.reshape(2, *s.shape))
+    of_one, of_product = np.ascontiguousarray(sums.sum(axis=0).T, x.dtype)
+    return of_one.reshape(s.shape), of_product.reshape(s.shape)
 
 
 @compiled(fastmath=SUMS)
