@@ -167,6 +167,45 @@ def test_nan_is_not_hidden(shape, what, bad):
     assert (np.isfinite(ledger.T) == np.isfinite(np.array(rows[0]))).all()
 
 
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(300, 3, 14, 15), (2, 5, 4), (3, 1, 1, 1), (0, 2, 3, 3)])
+def test_relu_of_images(shape, real):
+    """The same numbers, also for what is not finite."""
+    z, da = np.random.default_rng(0).normal(size=(2, *shape)).astype(real)
+    odd = [np.nan, np.inf, -np.inf, 0, -0.0]
+    for array, step in ((z, 7), (da, 5)):
+        array.flat[::step] = np.resize(odd, len(array.flat[::step]))
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(kernels.relu(z), reference.relu(z))
+        np.testing.assert_array_equal(kernels.relu_backward(z, da), reference.relu_backward(z, da))
+    assert kernels.relu(z).dtype == kernels.relu_backward(z, da).dtype == real
+
+
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+@pytest.mark.parametrize("shape, offset", [((300, 3, 14, 15), 0), ((300, 3, 14, 15), 30),
+                                           ((7, 1, 5, 3), 2), ((1, 4, 2, 2), 1)])
+def test_normalization_of_images(shape, real, offset):
+    """Far from 0, and for many images or one."""
+    rng = np.random.default_rng(0)
+    a, dz = (rng.normal(size=(2, *shape)) + [[[[[offset]]]], [[[[0]]]]]).astype(real)
+    W, b = rng.normal(size=(2, shape[1], 1, 1)).astype(real)
+    tolerance = {"rtol": 1e-10, "atol": 1e-10} if real == np.float64 else {
+        "rtol": 1e-3, "atol": 1e-4 * max(1, offset)}
+    mean, variance = reference.moments(a)
+    np.testing.assert_allclose(mean.ravel(), a.mean(axis=(0, 2, 3), dtype=float), rtol=1e-4)
+    np.testing.assert_allclose(variance.ravel(), a.var(axis=(0, 2, 3), dtype=float), rtol=1e-2)
+    per_std = 1 / np.sqrt(variance + real(1e-5))
+    for name, arguments in (("channel_sums", (dz, a)), ("moments", (a,)),
+                            ("normalize", (a, mean, W * per_std, b)),
+                            ("normalize_backward", (a, dz, mean, per_std, W))):
+        ours, equation = (getattr(ops, name)(*arguments) for ops in (kernels, reference))
+        for one, other in zip(*((of if isinstance(of, tuple) else (of,))
+                                for of in (ours, equation)), strict=True):
+            assert one.dtype == real and one.shape == other.shape
+            scale = max(1, np.abs(other).max())
+            np.testing.assert_allclose(one / scale, other / scale, **tolerance)
+
+
 @pytest.mark.parametrize("K", [7, 40])
 def test_what_does_not_fit_is_refused(K):
     """A loop does not see the end of an array."""
@@ -178,6 +217,11 @@ def test_what_does_not_fit_is_refused(K):
             (lambda: kernels.linear(a, W, b[:, None]), "b must have shape"),
             (lambda: kernels.linear(a, W, np.append(b, b)), "b must have shape"),
             (lambda: kernels.linear(a, W, b[:K // 2]), "b must have shape"),
+            (lambda: kernels.relu_backward(np.ones((2, 3, 4)), np.ones((2, 3, 3))),
+             "da must have shape"),
+            (lambda: kernels.normalize(*np.ones((4, 2, 3, 1, 1))), "mean must have shape"),
+            (lambda: kernels.channel_sums(np.ones((2, 3, 4, 4)), np.ones((2, 3, 4, 5))),
+             "y must have shape"),
             (lambda: kernels.transpose(R[:, 1:], W), "s must have shape"),
             (lambda: kernels.gradients(a, R[:2]), "dz must have shape"),
             (lambda: kernels.propagate_dense(a, W, b, R[:, 1:], 0.1), "R must have shape"),

@@ -30,7 +30,8 @@ x, labels = rng.random((300, 784), np.float32), rng.integers(0, 10, 300)
 digits = lrp.Digits(x, labels, x[:50], labels[:50])
 def job():
     found = hashlib.sha256()
-    for net in lrp.MLP.random([784, 70, 30, 10], "relu", rng=0), lrp.lenet(rng=0):
+    mlp = lrp.MLP.random([784, 70, 30, 10], "relu", rng=0)
+    for net in mlp, lrp.lenet(rng=0), lrp.resnet(rng=0):
         lrp.train(net, digits, 1, progress=False, engine="numba")
         for rule in "epsilon", "gamma":
             found.update(lrp.explain(net, x[:100], rule, engine="numba").input.tobytes())

@@ -226,8 +226,7 @@ class LayerNorm(Layer):
         """da = (dn - mean(dn) - n mean(dn n)) / std, dn = dz W."""
         n, per_std = self.once("normalized", a, self.normalized)
         dn = dz * self.W
-        return (dn - mean(dn)
-                - n * mean(dn, n)) * per_std
+        return (dn - mean(dn) - n * mean(dn, n)) * per_std
 
     def gradients(self, a: Array, dz: Array, ops: ModuleType = reference) -> tuple[Array, ...]:
         """dW = sum of dz n, db = sum of dz, over all tokens (D,)."""

@@ -616,7 +616,7 @@ def convolve(a: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int = 1,
 def _convolve(turns, a, W_T, b, starts, lay, z):
     """For every line of images and channel k:  z_k = b_k + sum_j W_T[k, j] lines[starts[j]:].
 
-    Two channels at a time; if their number is odd, the last is computed twice.
+    Two channels at a time; if their number is odd, the last alone.
     """
     N, K, rows_out, columns_out = z.shape
     lines = np.zeros((a.shape[1] * lay.stride**2, lay.length), a.dtype)
@@ -630,15 +630,18 @@ def _convolve(turns, a, W_T, b, starts, lay, z):
         for place in range(count):
             lay_out(lines, a[first + place], place, lay)
         for k in range(0, K, 2):
-            m = min(k + 1, K - 1)
             fill(one, b[k])
-            fill(two, b[m])
-            add_rows_to_two(one, two, W_T[k], W_T[m], flat, starts, every, every.size)
+            if k + 1 < K:
+                fill(two, b[k + 1])
+                add_rows_to_two(one, two, W_T[k], W_T[k + 1], flat, starts, every, every.size)
+            else:
+                add_rows(one, W_T[k], flat, starts, every, every.size)
             for place in range(count):
                 for y in range(rows_out):
                     begin = (place * lay.rows + y) * lay.columns
                     copy_row(z[first + place, k, y], one[begin:])
-                    copy_row(z[first + place, m, y], two[begin:])
+                    if k + 1 < K:
+                        copy_row(z[first + place, k + 1, y], two[begin:])
 
 
 def convolve_transpose(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int = 1,
@@ -887,6 +890,12 @@ def channel_sums(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return reference.channel_sums(x, y) if x.ndim == 2 else _sums_from(x, nothing, y, nothing)
 
 
+def check_channels(a: np.ndarray, **of_channels: np.ndarray) -> None:
+    """Raise ValueError unless each has one number for each channel of a: (C, 1, 1)."""
+    for name, array in of_channels.items():
+        check_shape(name, array, (a.shape[1], 1, 1))
+
+
 def _sums_from(x, s, y, t):
     """Of x - s, and of (x - s) (y - t), over images and positions; s and t (C, 1, 1)."""
     x, s, y, t = as_contiguous_floats(x, s, y, t)
@@ -928,6 +937,7 @@ def normalize(a: np.ndarray, mean: np.ndarray, scale: np.ndarray, b: np.ndarray)
     if a.ndim == 2:
         return reference.normalize(a, mean, scale, b)
     a, mean, scale, b = as_contiguous_floats(a, mean, scale, b)
+    check_channels(a, mean=mean, scale=scale, b=b)
     z = np.empty(a.shape, a.dtype)
     share(_normalize, len(a), a[0].size if len(a) else 0, as_planes(a), mean.ravel(),
           scale.ravel(), b.ravel(), as_planes(z))
@@ -948,6 +958,7 @@ def normalize_backward(a: np.ndarray, dz: np.ndarray, mean: np.ndarray, per_std:
     if a.ndim == 2:
         return reference.normalize_backward(a, dz, mean, per_std, W)
     a, dz, mean, per_std, W = as_contiguous_floats(a, dz, mean, per_std, W)
+    check_channels(a, mean=mean, per_std=per_std, W=W)
     db, of_distances = _sums_from(dz, 0 * mean, a, mean)
     dW, scale, count = of_distances * per_std, W * per_std, a.dtype.type(a.size // a.shape[1])
     da = np.empty(a.shape, a.dtype)
