@@ -1,5 +1,5 @@
 """The residual network and the transformer: training beside torch, AttnLRP beside the gradient
-trick in torch. Both are written out a second time in tests/modern_torch.py."""
+trick in torch and LXT. Both are written out a second time in tests/modern_torch.py."""
 import sys
 from pathlib import Path
 
@@ -13,6 +13,11 @@ from measuring import batches_of, compare, rows
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import modern_torch  # noqa: E402
+
+try:
+    import lxt_reference
+except ImportError:
+    lxt_reference = None
 
 MODELS = {"resnet": (lrp.resnet, 1e-3), "transformer": (lrp.transformer, 2e-3)}
 EPOCHS = {"resnet": (3, 2), "transformer": (7, 3)}      # the later ones with a tenth of the rate
@@ -97,13 +102,27 @@ def attention_text(digits, options):
             found.append((a * a.grad).detach().numpy())
         return np.concatenate(found)
 
-    R, S = ours(), theirs()
-    far = np.abs(R - S).max(axis=1) > 1e-3 * np.abs(S).max(axis=1)
-    assert far.mean() < 0.01, far.mean()
-    times = compare({"lrp_numpy": ours, "our loops": lambda: ours("numba"),
-                     "torch, the gradient trick": theirs}, 1 if options.small else 7)
+    def lxts():
+        squares, found = net.layers[0], []
+        for part in (x[start:start + 500] for start in range(0, len(x), 500)):
+            tokens = torch.tensor(squares.preactivation(part), requires_grad=True)
+            logits = lxt_reference.forward(net.layers[1:], tokens, 1e-9)
+            of_class = torch.nn.functional.one_hot(logits.argmax(dim=1), logits.shape[1])
+            logits.backward((logits * of_class).detach())       # its backward pass is relevance
+            found.append(squares.backward(part, tokens.grad.numpy()))
+        return np.concatenate(found)
+
+    jobs = {"lrp_numpy": ours, "our loops": lambda: ours("numba"),
+            "torch, the gradient trick": theirs} | ({"LXT": lxts} if lxt_reference else {})
+    R = ours()
+    for name, job in list(jobs.items())[2:]:
+        S = job()
+        far = np.abs(R - S).max(axis=1) > 1e-3 * np.abs(S).max(axis=1)
+        assert far.mean() < 0.01, (name, far.mean())
+    times = compare(jobs, 1 if options.small else 7)
     return f"""## The transformer: AttnLRP of {len(x):,} digits
 
-torch gets batches of 500. The relevances agree; only ours come with a ledger.
+torch gets batches of 500, and LXT, where it is installed, a stabilizer of 1e-9 in place of 1e-6. The
+relevances agree; only ours come with a ledger.
 
 {as_markdown(rows(times))}"""

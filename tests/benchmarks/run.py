@@ -1,8 +1,8 @@
 """How fast, and how much memory: python tests/benchmarks/run.py [--small] [--data mnist]
 
 Prints each table as it is done; without --small also writes RESULTS.md, table by table, and its
-figures beside this file. Nothing else should run meanwhile. Needs torch and scikit-learn; captum
-and zennit take part where they are installed: pip install '.[bench]'.
+figures beside this file. Nothing else should run meanwhile. Needs torch and scikit-learn; captum,
+zennit and LXT take part where they are installed: pip install '.[bench]'.
 """
 import argparse
 import os
