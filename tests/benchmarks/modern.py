@@ -122,7 +122,7 @@ def attention_text(digits, options):
     times = compare(jobs, 1 if options.small else 7)
     return f"""## The transformer: AttnLRP of {len(x):,} digits
 
-torch gets batches of 500, and LXT, where it is installed, a stabilizer of 1e-9 in place of 1e-6. The
-relevances agree; only ours come with a ledger.
+torch gets batches of 500; LXT, where it is installed, gets a stabilizer of 1e-9 in place of 1e-6.
+The relevances agree; only ours come with a ledger.
 
 {as_markdown(rows(times))}"""
