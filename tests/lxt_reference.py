@@ -1,5 +1,5 @@
 """Relevance of tokens by LXT, the software of AttnLRP's authors: rule by rule, its backward pass
-gives relevance. epsilon is its stabilizer, 1e-6 unless it is told otherwise."""
+gives relevance. epsilon is its stabilizer; left alone, LXT takes 1e-6."""
 import math
 
 import torch
@@ -27,7 +27,7 @@ def attend(a, heads, causal, epsilon):
     return rules.matmul(A, V, epsilon=epsilon).transpose(1, 2).reshape(N, T, -1)
 
 
-def forward(layers, a, epsilon=1e-6):
+def forward(layers, a, epsilon):
     """The output for tokens a (N, T, D)."""
     for layer in layers:
         kind, (W, b) = type(layer).__name__, (

@@ -167,6 +167,12 @@ def test_nan_is_not_hidden(shape, what, bad):
     assert (np.isfinite(ledger.T) == np.isfinite(np.array(rows[0]))).all()
 
 
+def flat(values):
+    """All arrays and numbers of a nest of tuples and lists."""
+    return [one for value in values for one in flat(value)] if isinstance(
+        values, (tuple, list)) else [values]
+
+
 @pytest.mark.filterwarnings("ignore:invalid value")        # of 0 times infinity, in any thread
 @pytest.mark.parametrize("real", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(300, 3, 14, 15), (2, 5, 4), (3, 1, 1, 1), (0, 2, 3, 3)])
@@ -195,12 +201,11 @@ def test_normalization_of_images(shape, real, offset):
     np.testing.assert_allclose(mean.ravel(), a.mean(axis=(0, 2, 3), dtype=float), rtol=1e-4)
     np.testing.assert_allclose(variance.ravel(), a.var(axis=(0, 2, 3), dtype=float), rtol=1e-2)
     per_std = 1 / np.sqrt(variance + real(1e-5))
-    for name, arguments in (("channel_sums", (dz, a)), ("moments", (a,)),
+    for name, arguments in (("channel_sum", (dz,)), ("channel_sum", (dz, a)), ("moments", (a,)),
                             ("normalize", (a, mean, W * per_std, b)),
                             ("normalize_backward", (a, dz, mean, per_std, W))):
         ours, equation = (getattr(ops, name)(*arguments) for ops in (kernels, reference))
-        for one, other in zip(*((of if isinstance(of, tuple) else (of,))
-                                for of in (ours, equation)), strict=True):
+        for one, other in zip(flat(ours), flat(equation), strict=True):
             assert one.dtype == real and one.shape == other.shape
             scale = max(1, np.abs(other).max())
             np.testing.assert_allclose(one / scale, other / scale, **tolerance)
@@ -220,7 +225,7 @@ def test_what_does_not_fit_is_refused(K):
             (lambda: kernels.relu_backward(np.ones((2, 3, 4)), np.ones((2, 3, 3))),
              "da must have shape"),
             (lambda: kernels.normalize(*np.ones((4, 2, 3, 1, 1))), "mean must have shape"),
-            (lambda: kernels.channel_sums(np.ones((2, 3, 4, 4)), np.ones((2, 3, 4, 5))),
+            (lambda: kernels.channel_sum(np.ones((2, 3, 4, 4)), np.ones((2, 3, 4, 5))),
              "y must have shape"),
             (lambda: kernels.transpose(R[:, 1:], W), "s must have shape"),
             (lambda: kernels.gradients(a, R[:2]), "dz must have shape"),
@@ -325,7 +330,7 @@ def arguments_of(name):
         "convolve_transpose": (rng.normal(size=(3, 4, 4, 4)), kernel, images.shape, 2, 1),
         "kernel_gradient": (images, rng.normal(size=(3, 4, 4, 4)), 3, 2, 2, 1),
         "relu": (images,), "relu_backward": (images, images[::-1].copy()),
-        "channel_sums": (images, images[::-1] + 1), "moments": (images + 2,),
+        "channel_sum": (images, images[::-1] + 1), "moments": (images + 2,),
         "normalize": (images, *channels[:3]),
         "normalize_backward": (images, rng.normal(size=images.shape), *channels[1:]),
         "average_pool": (images, np.full((2, 2), 0.25), np.ones(1), 2),
@@ -347,11 +352,6 @@ def test_each_function_is_in_both_modules(name):
         getattr(function, "py_func", function)).parameters.values()]
         for function in (ours, equation)]
     assert signatures[0] == signatures[1] and name in kernels.__all__
-
-    def flat(values):
-        """All arrays and numbers of a nest of tuples and lists."""
-        return [one for value in values for one in flat(value)] if isinstance(
-            values, (tuple, list)) else [values]
 
     results, changed = [], []
     for function in (ours, equation):

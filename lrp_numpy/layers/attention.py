@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lrp_numpy.layers.base import Layer, epsilon_of, per_unit, step_row, whole_row
+from lrp_numpy.layers.base import Layer, epsilon_of, per_unit, step_row, sums, whole_row
 from lrp_numpy.ops import reference
 from lrp_numpy.rules import LedgerRow, total
 from lrp_numpy.utils.types import Array, Shape
@@ -123,11 +123,6 @@ class SelfAttention(Layer):
         if ledger is not None:
             ledger.append(whole_row(R, R_inputs, rows))
         return R_inputs
-
-
-def sums(*factors: Array) -> Array:
-    """The sum over j of an array (N, h, T, T), or of a product of two: (N, h, T, 1)."""
-    return np.einsum(",".join(["nhij"] * len(factors)) + "->nhi", *factors)[..., None]
 
 
 def joined(Q: Array, K: Array, V: Array) -> Array:

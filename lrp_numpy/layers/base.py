@@ -9,10 +9,10 @@ import inspect
 import math
 from collections.abc import Mapping, Sequence
 from copy import copy
-from functools import lru_cache
 from threading import get_ident
 from types import ModuleType
 from typing import Any, Callable, ClassVar, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -252,6 +252,11 @@ def per_unit(z: Array, R: Array, epsilon: float | Array, rows: list[LedgerRow]) 
     return s
 
 
+def sums(*factors: Array) -> Array:
+    """The sum of an array, or of the product of two, over the last axis: (..., D) to (..., 1)."""
+    return np.einsum(",".join(["...d"] * len(factors)) + "->...", *factors)[..., None]
+
+
 def epsilon_of(rule: Rule | None, z: Array) -> float | Array:
     """The stabilizer of a sum z whose terms have no weights that `rule` could change: the rule's
     epsilon, times sqrt(mean z^2) if it is relative; 0 for a rule without one, and for none."""
@@ -260,10 +265,15 @@ def epsilon_of(rule: Rule | None, z: Array) -> float | Array:
     return float(named["epsilon"].default) * size if "epsilon" in named else 0.0
 
 
-@lru_cache(64)
-def _parameters(rule: Rule) -> Mapping[str, inspect.Parameter]:
-    """Those of its signature; kept, because inspect is slow."""
-    return inspect.signature(rule).parameters       # type: ignore[arg-type]
+_signatures: Any = WeakKeyDictionary()      # of rules, as long as they live: inspect is slow
+
+
+def _parameters(rule: Any) -> Mapping[str, inspect.Parameter]:
+    """Those of its signature."""
+    found = _signatures.get(rule)
+    if found is None:
+        found = _signatures[rule] = inspect.signature(rule).parameters
+    return found
 
 
 def uniform(shape_W: Shape, shape_b: Shape, D: int, rng: Seed,

@@ -68,7 +68,7 @@ class Conv2D(Layer):
         """
         h, w = self.W.shape[2:]
         dW = ops.kernel_gradient(a, dz, h, w, self.stride, self.padding)
-        return dW, ops.channel_sums(dz, dz)[0].reshape(self.b.shape)
+        return dW, ops.channel_sum(dz).reshape(self.b.shape)
 
     def fold_into_bias(self, shift: float | np.ndarray) -> tuple[Layer, float | np.ndarray]:
         if shift != 0 and self.padding:

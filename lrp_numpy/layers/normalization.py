@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from lrp_numpy.layers.activations import at_zero, check_activation
-from lrp_numpy.layers.base import Layer, LinearPart, epsilon_of
+from lrp_numpy.layers.base import Layer, LinearPart, epsilon_of, sums
 from lrp_numpy.ops import reference
 from lrp_numpy.rules import propagate
 from lrp_numpy.utils.types import Array, Shape
@@ -104,19 +104,21 @@ class BatchNorm(Layer):
 
     def statistics(self, a: Array, ops: ModuleType) -> tuple[Array, Array, Array]:
         """mean and variance, of the batch in training, else constant; and 1 / std."""
-        mean, variance = ops.moments(a) if self.trains else (self.mean, self.variance)
-        return mean, variance, 1 / np.sqrt(variance + self.W.dtype.type(self.epsilon))
+        def of(a):
+            mean, variance = ops.moments(a) if self.trains else (self.mean, self.variance)
+            return mean, variance, 1 / np.sqrt(variance + self.W.dtype.type(self.epsilon))
+        return self.once("statistics", a, of)
 
     def preactivation(self, a: Array, ops: ModuleType = reference) -> Array:
         if self.mean is None or not self.trains:
             form = self.folded()
             return a * form.W + form.b
-        mean, _, per_std = self.once("statistics", a, lambda a: self.statistics(a, ops))
+        mean, _, per_std = self.statistics(a, ops)
         return ops.normalize(a, mean, self.W * per_std, self.b)
 
     def derivatives(self, a: Array, dz: Array, ops: ModuleType) -> tuple[Array, Array, Array]:
         """da, dW and db of the normalization by the batch."""
-        mean, _, per_std = self.once("statistics", a, lambda a: self.statistics(a, ops))
+        mean, _, per_std = self.statistics(a, ops)
         return self.once("derivatives", dz, lambda dz: ops.normalize_backward(
             a, dz, mean, per_std, self.W))
 
@@ -130,11 +132,12 @@ class BatchNorm(Layer):
         """dW and db: n * dz and dz, summed over images and positions; and of the constants, 0 in
         training: dmean = -sum dz W / std, dvariance = -1/2 sum dz W n / std^2."""
         if self.mean is None:
-            return reference.channel_sums(dz, a)[::-1]
-        _, dW, db = self.derivatives(a, dz, ops)
+            return ops.channel_sum(a, dz), ops.channel_sum(dz)
         if self.trains:
+            _, dW, db = self.derivatives(a, dz, ops)
             return dW, db, np.zeros_like(db), np.zeros_like(db)
-        _, _, per_std = self.statistics(a, ops)
+        mean, _, per_std = self.statistics(a, ops)
+        dW, db = ops.channel_sum((a - mean) * per_std, dz), ops.channel_sum(dz)
         return dW, db, -db * self.W * per_std, -dW * self.W * per_std**2 / 2
 
     def adam_step(self, a: Array, dz: Array, state: Sequence[tuple], adam: tuple,
@@ -143,7 +146,7 @@ class BatchNorm(Layer):
         for gradient, (w, m, v) in zip(self.gradients(a, dz, ops), state[:2]):
             ops.adam_step(w, gradient, m, v, *adam)
         if self.mean is not None:
-            mean, variance, _ = self.once("statistics", a, lambda a: self.statistics(a, ops))
+            mean, variance, _ = self.statistics(a, ops)
             count = a.size // self.W.size
             for (running, _, _), of_batch in zip(
                     state[2:], (mean, variance * (count / max(count - 1, 1)))):
@@ -246,5 +249,4 @@ class LayerNorm(Layer):
 
 def mean(*factors: Array) -> Array:
     """Of an array, or of the product of two, over the last axis: (..., D) to (..., 1)."""
-    D = factors[0].dtype.type(factors[0].shape[-1])
-    return np.einsum(",".join(["...d"] * len(factors)) + "->...", *factors)[..., None] / D
+    return sums(*factors) / factors[0].dtype.type(factors[0].shape[-1])

@@ -29,7 +29,7 @@ from lrp_numpy.ops.threads import dealt, share
 from lrp_numpy.utils.types import Shape
 from lrp_numpy.utils.validation import check_shape
 
-__all__ = ["adam_step", "average_pool", "average_pool_transpose", "channel_sums", "convolve",
+__all__ = ["adam_step", "average_pool", "average_pool_transpose", "channel_sum", "convolve",
            "convolve_transpose", "cross_entropy", "dense_adam_step", "gradients",
            "kernel_gradient", "linear", "log_softmax", "loops", "max_pool", "max_pool_backward",
            "moments", "normalize", "normalize_backward", "output_size", "relu", "relu_backward",
@@ -658,7 +658,7 @@ def convolve_transpose(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int =
                         padding=h - 1 - padding)
     W_k = np.ascontiguousarray(W.transpose(1, 2, 3, 0).reshape(K, -1))
     c = np.empty((len(s), *shape[1:]), s.dtype)
-    share(_convolve_transpose, len(s), s[0].size * C * h * w if len(s) else 0, s, W_k, h, w, stride,
+    share(_convolve_transpose, len(s), math.prod(s.shape[1:]) * C * h * w, s, W_k, h, w, stride,
           padding, c)
     return c
 
@@ -884,10 +884,13 @@ def _relu_backward(turns, z, da, dz):
 
 # Normalization of images (N, C, H, W). For rows, NumPy is as fast.
 
-def channel_sums(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """reference.channel_sums: of x, and of x * y, over images and positions (C, 1, 1)."""
+def channel_sum(*factors: np.ndarray) -> np.ndarray:
+    """reference.channel_sum: of one array, or of the product of two (C, 1, 1)."""
+    x, y = factors[0], factors[-1]
+    if x.ndim == 2:
+        return reference.channel_sum(*factors)
     nothing = np.zeros((x.shape[1], 1, 1), x.dtype)
-    return reference.channel_sums(x, y) if x.ndim == 2 else _sums_from(x, nothing, y, nothing)
+    return _sums_from(x, nothing, y, nothing)[len(factors) - 1]
 
 
 def check_channels(a: np.ndarray, **of_channels: np.ndarray) -> None:
@@ -928,7 +931,7 @@ def moments(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if a.ndim == 2:
         return reference.moments(a)
     count = a.dtype.type(a.size // a.shape[1])
-    mean = channel_sums(a, a)[0] / count
+    mean = channel_sum(a) / count
     return mean, _sums_from(a, mean, a, mean)[1] / count
 
 
@@ -939,7 +942,7 @@ def normalize(a: np.ndarray, mean: np.ndarray, scale: np.ndarray, b: np.ndarray)
     a, mean, scale, b = as_contiguous_floats(a, mean, scale, b)
     check_channels(a, mean=mean, scale=scale, b=b)
     z = np.empty(a.shape, a.dtype)
-    share(_normalize, len(a), a[0].size if len(a) else 0, as_planes(a), mean.ravel(),
+    share(_normalize, len(a), math.prod(a.shape[1:]), as_planes(a), mean.ravel(),
           scale.ravel(), b.ravel(), as_planes(z))
     return z
 
@@ -962,7 +965,7 @@ def normalize_backward(a: np.ndarray, dz: np.ndarray, mean: np.ndarray, per_std:
     db, of_distances = _sums_from(dz, 0 * mean, a, mean)
     dW, scale, count = of_distances * per_std, W * per_std, a.dtype.type(a.size // a.shape[1])
     da = np.empty(a.shape, a.dtype)
-    share(_normalize_backward, len(a), a[0].size if len(a) else 0, as_planes(a), as_planes(dz),
+    share(_normalize_backward, len(a), math.prod(a.shape[1:]), as_planes(a), as_planes(dz),
           mean.ravel(), (per_std * dW / count).ravel(), (db / count).ravel(), scale.ravel(),
           as_planes(da))
     return da, dW, db

@@ -176,20 +176,20 @@ def relu_backward(z: np.ndarray, da: np.ndarray) -> np.ndarray:
 # Normalization, of each feature of rows (N, D), or channel of images (N, C, H, W). What is said of
 # channels has the shape (D,), or (C, 1, 1).
 
-def channel_sums(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of x, and of x * y: sums over images and positions."""
-    shape = (x.shape[1], *(1,) * (x.ndim - 2))
-    x, y = (one.reshape(*one.shape[:2], -1) for one in (x, y))
-    return (x.sum(axis=2).sum(axis=0).reshape(shape),
-            np.einsum("ncp,ncp->nc", x, y).sum(axis=0).reshape(shape))
+def channel_sum(*factors: np.ndarray) -> np.ndarray:
+    """The sum over images and positions of one array, or of the product of two."""
+    shape = (factors[0].shape[1], *(1,) * (factors[0].ndim - 2))
+    flat = [one.reshape(*one.shape[:2], -1) for one in factors]
+    of_image = np.einsum("ncp,ncp->nc", *flat) if len(flat) == 2 else flat[0].sum(axis=2)
+    return of_image.sum(axis=0).reshape(shape)
 
 
 def moments(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The mean of each channel, and its variance mean((a - mean)^2)."""
     count = a.dtype.type(a.size // a.shape[1])
-    mean = channel_sums(a, a)[0] / count
+    mean = channel_sum(a) / count
     distance = a - mean
-    return mean, channel_sums(distance, distance)[1] / count
+    return mean, channel_sum(distance, distance) / count
 
 
 def normalize(a: np.ndarray, mean: np.ndarray, scale: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -208,7 +208,7 @@ def normalize_backward(a: np.ndarray, dz: np.ndarray, mean: np.ndarray, per_std:
     """
     n = a - mean
     n *= per_std
-    db, dW = channel_sums(dz, n)
+    db, dW = channel_sum(dz), channel_sum(dz, n)
     count = a.dtype.type(a.size // a.shape[1])
     n *= -dW / count
     n += dz

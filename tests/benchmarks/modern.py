@@ -112,14 +112,14 @@ def attention_text(digits, options):
             found.append(squares.backward(part, tokens.grad.numpy()))
         return np.concatenate(found)
 
-    jobs = {"lrp_numpy": ours, "our loops": lambda: ours("numba"),
-            "torch, the gradient trick": theirs} | ({"LXT": lxts} if lxt_reference else {})
+    peers = {"torch, the gradient trick": theirs} | ({"LXT": lxts} if lxt_reference else {})
     R = ours()
-    for name, job in list(jobs.items())[2:]:
-        S = job()
+    for name, peer in peers.items():
+        S = peer()
         far = np.abs(R - S).max(axis=1) > 1e-3 * np.abs(S).max(axis=1)
         assert far.mean() < 0.01, (name, far.mean())
-    times = compare(jobs, 1 if options.small else 7)
+    times = compare({"lrp_numpy": ours, "our loops": lambda: ours("numba")} | peers,
+                    1 if options.small else 7)
     return f"""## The transformer: AttnLRP of {len(x):,} digits
 
 torch gets batches of 500; LXT, where it is installed, gets a stabilizer of 1e-9 in place of 1e-6.
