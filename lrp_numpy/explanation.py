@@ -24,7 +24,7 @@ from lrp_numpy.utils.validation import (check_array, check_finite, check_integer
                                         check_start, native)
 
 BATCH_BYTES = 2**24     # rough size of the arrays of one batch: small enough for the caches
-SHARED = 8              # fast batches in one of explain_batches, for the equations
+SHARED = 8              # such batches in one of explain_batches: threads share them
 MANY = 10**12           # images: as many as an iterable of unknown length may have
 
 
@@ -131,7 +131,7 @@ def explain(net: Network, x: np.ndarray, rule: Rule = "0", target: Target = None
         return a[-1], explained, of_layers[::-1]
 
     parts = _even_slices(len(x), _batch_size(net))
-    threads, results = None if _is_ours(net, rules, ops) else 1, []
+    threads, results = None if _is_ours(net, rules) else 1, []
     with _bar(len(x), progress) as bar:
         for result, part in zip(side_by_side(of_batch, parts, threads), parts):
             results.append(result)
@@ -173,8 +173,8 @@ def explain_batches(net: Network, x: np.ndarray | Iterable[np.ndarray], rule: Ru
             raise ValueError(f"{name} must be None or one {one} if x is not an array, got "
                              f"{np.shape(value)}")
     ops = net.choose_ops(engine, MANY if count is None else count)
-    if batch_size is None:      # for the equations, so many that threads can share them
-        batch_size = _batch_size(net) * (SHARED if ops is reference else 1)
+    if batch_size is None:
+        batch_size = _batch_size(net) * SHARED
     check_integer("batch_size", batch_size)
     engine = "numpy" if ops is reference else "numba"
     net = _remembering(net)
@@ -290,16 +290,19 @@ def _slices(N, size):
 
 
 def _even_slices(N, most):
-    """Slices of nearly the same size, so that threads that share them end at the same time."""
+    """Slices of nearly the same size, if several, then a multiple of four: so two or four threads
+    that share them end at the same time."""
     count = max(1, -(-N // most))
+    if count > 1:
+        count = min(N, -(-count // 4) * 4)
     return [slice(N * part // count, N * (part + 1) // count) for part in range(count)]
 
 
-def _is_ours(net, rules, ops):
-    """Whether threads may share the batches: the loops have threads of their own, and a rule or
-    layer of the user's might count on being called for one batch after another."""
+def _is_ours(net, rules):
+    """Whether threads may share the batches: a rule or layer of the user's might count on being
+    called for one batch after another."""
     named = [rule for rule in rules if rule is not None]
-    return ops is reference and all(isinstance(rule, partial) for rule in named) and all(
+    return all(isinstance(rule, partial) for rule in named) and all(
         one.__module__.startswith("lrp_numpy.")
         for one in [*(rule.func for rule in named), *map(type, net.layers)])
 

@@ -1,4 +1,4 @@
-"""Batches of the equations shared among threads: the same bits, whoever computes them, in order,
+"""Batches shared among threads: the same bits, whoever computes them, in order,
 and nothing said or raised out of turn."""
 import os
 import signal
@@ -11,7 +11,7 @@ import pytest
 
 import lrp_numpy as lrp
 from lrp_numpy import explanation
-from lrp_numpy.ops import blas, remembering, side_by_side as module
+from lrp_numpy.ops import blas, remembering, side_by_side as module, threads as module_of_threads
 from lrp_numpy.ops.side_by_side import side_by_side
 
 can_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -39,14 +39,15 @@ def names_of_threads(items, **how):
     (lambda: lrp.MLP.random([784, 30, 10], "tanh"), "gamma_generalized"),
     (lrp.lenet, "epsilon"), (lrp.resnet, "0"), (lrp.transformer, "0"),
     (lrp.transformer, "epsilon")])
-def test_any_number_of_threads_gives_the_same_bits(make, rule, threads, digits):
+@pytest.mark.parametrize("engine", ["numpy", "numba"])
+def test_any_number_of_threads_gives_the_same_bits(make, rule, engine, threads, digits):
     x, found = digits.test_images[:41], []
     net = make()
     for number in 1, 2, 3, 8:
         threads(number)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found.append(lrp.explain(net, x, rule))
+            found.append(lrp.explain(net, x, rule, engine=engine))
     for other in found[1:]:
         for R, S in zip(found[0].relevance, other.relevance, strict=True):
             assert R.tobytes() == S.tobytes()
@@ -54,6 +55,18 @@ def test_any_number_of_threads_gives_the_same_bits(make, rule, threads, digits):
             assert np.array_equal(row, same)
         assert np.array_equal(found[0].logits, other.logits)
         assert np.array_equal(found[0].target, other.target)
+
+
+def test_a_loop_in_one_of_the_threads_calls_no_helpers(threads, monkeypatch):
+    """The cores have enough to do; `share` alone would take one more thread for each."""
+    monkeypatch.setattr(module_of_threads._pool, "threads", 4)
+
+    def of_item(item):
+        taken = []
+        module_of_threads.share(lambda turns: taken.append(turns.numbers.size), 100, 1e9)
+        return taken
+    alone = 2 * module_of_threads.LINE      # a counter of helpers, and the part of one thread
+    assert list(side_by_side(of_item, range(4))) == [[alone]] * 4
 
 
 def test_several_threads_take_part_and_the_order_is_kept(threads):

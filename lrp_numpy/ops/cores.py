@@ -1,5 +1,9 @@
 """How many cores and threads this process may use."""
 import os
+from contextvars import ContextVar
+
+# True within a thread that shares the cores with others as busy: its loops call no helpers
+is_one_of_many: ContextVar[bool] = ContextVar("is_one_of_many", default=False)
 
 
 def core_count() -> int:

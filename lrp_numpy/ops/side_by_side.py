@@ -1,9 +1,9 @@
-"""`side_by_side`: several batches at once, for the equations in NumPy.
+"""`side_by_side`: several batches at once.
 
-NumPy lets go of Python's lock while it computes, so two threads with a batch each keep two cores
-busy, also where an equation is no matrix product. No thread waits for another before its batch is
-done, so it does no harm if another program needs a core. Any thread computes a batch in the same
-way: no result depends on their number.
+NumPy and the loops let go of Python's lock while they compute, so two threads with a batch each
+keep two cores busy, also between its matrix products and loops. No thread waits for another before
+its batch is done, so it does no harm if another program needs a core. Any thread computes a batch
+in the same way: no result depends on their number.
 """
 import os
 import sys
@@ -15,7 +15,7 @@ from contextvars import ContextVar, copy_context
 from typing import Any
 
 from lrp_numpy.ops.blas import one_core_free, one_thread
-from lrp_numpy.ops.cores import thread_count
+from lrp_numpy.ops.cores import is_one_of_many, thread_count
 
 _is_free = threading.Lock()     # taken by the call that has the threads
 _unsaid: ContextVar[list[str] | None] = ContextVar("_unsaid", default=None)
@@ -52,6 +52,7 @@ def _one(function, item):
     """The result, and what was said on the way."""
     said: list[str] = []
     _unsaid.set(said)
+    is_one_of_many.set(True)
     return function(item), said
 
 

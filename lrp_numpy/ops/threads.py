@@ -15,7 +15,8 @@ and `share` calls it in several threads at once. `dealt` deals out each n once:
   only half a core, finds less to do; the caller alone would do everything.
 - Who waits looks at a number in memory for a tenth of a millisecond, then sleeps.
 - If several threads of a program call `share` at once, the first gets help and the others work
-  alone. A forked process gets new threads.
+  alone; so do the threads of side_by_side.py, which are as many as the cores. A forked process
+  gets new threads.
 
 Row n is computed in the same way by any thread: no result depends on the number of threads.
 
@@ -33,7 +34,7 @@ import numpy as np
 
 from lrp_numpy.ops.atomics import add, now, rest
 from lrp_numpy.ops.compiled import compiled
-from lrp_numpy.ops.cores import thread_count
+from lrp_numpy.ops.cores import is_one_of_many, thread_count
 
 WORTH_SHARING = 2e5         # multiplications: less is done before a second thread has begun
 LOOKS = 4_000               # at a number in memory, before a thread goes to sleep
@@ -55,7 +56,7 @@ def share(kernel: Callable[..., None], count: int, work: float, *arguments: Any)
     kernel writes its results into its arguments. Returns when the whole loop is done. If the kernel
     raises anywhere, no further n is begun, and the error is raised here.
     """
-    helpers = min(_pool.threads, count) - 1
+    helpers = 0 if is_one_of_many.get() else min(_pool.threads, count) - 1
     if helpers < 1 or count * work < WORTH_SHARING or not _pool.is_free.acquire(blocking=False):
         kernel(_turns(count, 1, np.zeros(1, np.int64)), *arguments)
         return
