@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from types import ModuleType
 
 from lrp_numpy.ops import reference
+from lrp_numpy.ops.memory import keep_freed_memory
 from lrp_numpy.utils.validation import check_choice
 
 ENGINES = ("numpy", "numba")
@@ -27,6 +28,8 @@ LOOPS_FROM = 4.5e10         # multiplications: a few seconds in NumPy, less than
 
 on_compile: list[Callable[[], None]] = []   # called each time that a loop begins to compile
 _has_warned = False
+
+keep_freed_memory()
 
 
 @contextmanager
