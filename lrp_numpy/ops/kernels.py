@@ -42,6 +42,7 @@ SUMS = {"reassoc", "contract"}
 LONG = 32       # rows of W with at least this many numbers are worth looping along
 PARTS = 8       # of the images, summed apart, so that a sum does not depend on the threads
 LINE = 512      # numbers: images smaller than that lie several in a line
+LONG_LINE = 1024    # the same where a line is summed up, which takes time at its end
 VECTOR = 16     # a line of so many numbers, or a multiple, is added without a remainder
 DIVISION = 8    # multiplications that take as long as a division and its ledger
 
@@ -230,6 +231,56 @@ def dot_rows(c: np.ndarray, rows: np.ndarray, starts: np.ndarray, s: np.ndarray,
         for k in range(s.size):
             c0 += w0[k] * s[k]
         c[j] = c0
+
+
+@compiled(fastmath=SUMS)
+def add_dots(c: np.ndarray, s: np.ndarray, rows: np.ndarray, starts: np.ndarray) -> None:
+    """c_kj += sum_n s_kn w_jn, for four k; row j of W begins at rows[starts[j]].
+
+        for every k and j:  for every n:  c_kj += s_kn w_jn
+
+    Four j at a time: eight numbers are loaded for sixteen products.
+    """
+    zero = c.dtype.type(0)
+    s0, s1, s2, s3 = s[0], s[1], s[2], s[3]
+    for j in range(0, starts.size, 4):
+        w0, w1, w2, w3 = (rows[starts[j]:], rows[starts[j + 1]:], rows[starts[j + 2]:],
+                          rows[starts[j + 3]:])
+        c00 = c01 = c02 = c03 = c10 = c11 = c12 = c13 = zero
+        c20 = c21 = c22 = c23 = c30 = c31 = c32 = c33 = zero
+        for n in range(s.shape[1]):
+            c00 += s0[n] * w0[n]
+            c01 += s0[n] * w1[n]
+            c02 += s0[n] * w2[n]
+            c03 += s0[n] * w3[n]
+            c10 += s1[n] * w0[n]
+            c11 += s1[n] * w1[n]
+            c12 += s1[n] * w2[n]
+            c13 += s1[n] * w3[n]
+            c20 += s2[n] * w0[n]
+            c21 += s2[n] * w1[n]
+            c22 += s2[n] * w2[n]
+            c23 += s2[n] * w3[n]
+            c30 += s3[n] * w0[n]
+            c31 += s3[n] * w1[n]
+            c32 += s3[n] * w2[n]
+            c33 += s3[n] * w3[n]
+        c[0, j] += c00
+        c[0, j + 1] += c01
+        c[0, j + 2] += c02
+        c[0, j + 3] += c03
+        c[1, j] += c10
+        c[1, j + 1] += c11
+        c[1, j + 2] += c12
+        c[1, j + 3] += c13
+        c[2, j] += c20
+        c[2, j + 1] += c21
+        c[2, j + 2] += c22
+        c[2, j + 3] += c23
+        c[3, j] += c30
+        c[3, j + 1] += c31
+        c[3, j + 2] += c32
+        c[3, j + 3] += c33
 
 
 @compiled()
@@ -556,11 +607,11 @@ class Lines(NamedTuple):
     padding: int
 
 
-def lines_of(shape: Shape, stride: int, padding: int, images: int) -> Lines:
-    """For images (C, H, W), at most so many in a line."""
+def lines_of(shape: Shape, stride: int, padding: int, images: int, most: int = LINE) -> Lines:
+    """For images (C, H, W), at most so many in a line, and at most so many numbers."""
     last = padding if stride == 1 else 0        # zeros that nothing follows
     rows, columns = (-(-(side + 2 * padding - last) // stride) for side in shape[1:])
-    images = max(1, min(images, LINE // (rows * columns)))
+    images = max(1, min(images, most // (rows * columns)))
     return Lines(images, rows, columns, (images * rows + last) * columns + last + VECTOR, stride,
                  padding)
 
@@ -644,6 +695,12 @@ def _convolve(turns, a, W_T, b, starts, lay, z):
                         copy_row(z[first + place, k + 1, y], two[begin:])
 
 
+def has_few_zeros(s: np.ndarray) -> bool:
+    """Whether less than half of s is 0, in about eight of its images."""
+    some = np.ascontiguousarray(s[::max(1, len(s) // 8)])
+    return np.count_nonzero(some) > some.size / 2
+
+
 def convolve_transpose(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int = 1,
                        padding: int = 0) -> np.ndarray:
     """reference.convolve_transpose: to the pixels under the kernel, the sum over k of s_k W_k."""
@@ -653,7 +710,7 @@ def convolve_transpose(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int =
     few_pixels = C * h * w < 128            # of a patch: a row of W is short, a line of images long
     keeps_size = h == 2 * padding + 1       # then lines pay, too, unless many s can be skipped
     if stride == 1 and padding < h == w and (
-            few_pixels or keeps_size and np.count_nonzero(s) > s.size / 2):
+            few_pixels or keeps_size and has_few_zeros(s)):
         return convolve(s, W[:, :, ::-1, ::-1].swapaxes(0, 1), np.zeros((C, 1, 1), W.dtype),
                         padding=h - 1 - padding)
     W_k = np.ascontiguousarray(W.transpose(1, 2, 3, 0).reshape(K, -1))
@@ -702,42 +759,53 @@ def kernel_gradient(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: int =
                     padding: int = 0) -> np.ndarray:
     """reference.kernel_gradient: dW[:, k] = the sum of dz_k times the pixels under the kernel.
 
-    If these are few (one channel), the lines of `_convolve` are longer.
+    By the lines of `_convolve`, unless many dz are 0, as below a pooling, and can be skipped.
     """
     a, dz = as_contiguous_floats(a, dz)
     C, K = a.shape[1], dz.shape[1]
     check_shape("dz", dz, (len(a), K, *output_size(a.shape[2:], (h, w), stride, padding)))
     work = dz.size * C * h * w      # of all images
-    if C * h * w >= 64:
+    few_pixels = C * h * w < 64     # of a patch: its row is short, a line of images long
+    if not few_pixels and not has_few_zeros(dz):
         dW = np.zeros((PARTS, K + K % 2, h * w * C), dz.dtype)
         share(_kernel_gradient, PARTS, work / PARTS, a, dz, h, w, stride, padding, dW)
         return dW[:, :K].sum(axis=0).reshape(K, h, w, C).transpose(3, 0, 1, 2).copy()
-    lay, dW_T = lines_of(a.shape[1:], stride, padding, 1), np.zeros((PARTS, K, C * h * w), dz.dtype)
-    share(_kernel_gradient_lines, PARTS, work / PARTS, a, dz, tap_offsets(C, h, w, lay), lay, dW_T)
-    return dW_T.sum(axis=0).reshape(K, C, h, w).transpose(1, 0, 2, 3).copy()
+    images = max(1, -(-len(a) // PARTS))    # of a part, in lines of nearly the same length
+    lay = lines_of(a.shape[1:], stride, padding, images, LONG_LINE)
+    lay = lines_of(a.shape[1:], stride, padding, -(-images // -(-images // lay.images)), LONG_LINE)
+    starts = np.pad(tap_offsets(C, h, w, lay), (0, -(C * h * w) % 4), "edge")
+    dW_T = np.zeros((PARTS, K + -K % 4, starts.size), dz.dtype)
+    share(_kernel_gradient_lines, PARTS, work / PARTS, a, dz, starts, lay, dW_T)
+    dW_T = dW_T[:, :K, :C * h * w].sum(axis=0)
+    return dW_T.reshape(K, C, h, w).transpose(1, 0, 2, 3).copy()
 
 
 @compiled()
 def _kernel_gradient_lines(turns, a, dz, starts, lay, dW_T):
-    """For every image and channel k:  dW_T[k, j] += lines[starts[j]:] times the line dz_k.
+    """For every line of images and channel k:  dW_T[k, j] += lines[starts[j]:] times the line dz_k.
 
-    dW_T (PARTS, K, C h w): the sum over each part of the images.
+    dW_T (PARTS, K, C h w), both rounded up to a multiple of four: the sum over each part of the
+    images.
     """
     N, K, rows_out, columns_out = dz.shape
     lines = np.zeros((a.shape[1] * lay.stride**2, lay.length), a.dtype)
-    flat, every, of_one = lines.reshape(lines.size), count_up(len(starts)), np.empty(
-        starts.size, dz.dtype)
-    length = (rows_out - 1) * lay.columns + columns_out
-    line = np.zeros(length + -length % VECTOR, dz.dtype)
+    flat = lines.reshape(lines.size)
+    length = ((lay.images - 1) * lay.rows + rows_out - 1) * lay.columns + columns_out
+    of_dz = np.zeros((dW_T.shape[1], length + -length % VECTOR), dz.dtype)
     for part in dealt(turns):
-        for n in range(N * part // PARTS, N * (part + 1) // PARTS):
-            lay_out(lines, a[n], lay.images - 1, lay)      # 0, but numba would compile 0 anew
-            for k in range(K):
-                for y in range(rows_out):
-                    copy_row(line[y * lay.columns:], dz[n, k, y])
-                dot_rows(of_one, flat, starts, line, every, every.size)
-                for j in range(starts.size):
-                    dW_T[part, k, j] += of_one[j]
+        end = N * (part + 1) // PARTS
+        for first in range(N * part // PARTS, end, lay.images):
+            count = min(lay.images, end - first)
+            if count < lay.images:
+                fill(of_dz.reshape(of_dz.size), 0)
+            for place in range(count):
+                lay_out(lines, a[first + place], place, lay)
+                for k in range(K):
+                    for y in range(rows_out):
+                        begin = (place * lay.rows + y) * lay.columns
+                        copy_row(of_dz[k, begin:], dz[first + place, k, y])
+            for k in range(0, len(of_dz), 4):
+                add_dots(dW_T[part, k:k + 4], of_dz[k:k + 4], flat, starts)
 
 
 @compiled()
