@@ -75,7 +75,7 @@ class SelfAttention(Layer):
         S *= S.dtype.type(1 / math.sqrt(Q.shape[3]))
         if self.causal:
             S[..., ~np.tri(T, dtype=bool)] = -np.inf
-        A = np.exp(S - S.max(axis=3, keepdims=True))
+        A = np.exp(S - largest(S))
         A /= sums(A)
         if self.causal:
             S[..., ~np.tri(T, dtype=bool)] = 0      # takes no part, and 0 times A is 0
@@ -123,6 +123,13 @@ class SelfAttention(Layer):
         if ledger is not None:
             ledger.append(whole_row(R, R_inputs, rows))
         return R_inputs
+
+
+def largest(S: Array) -> Array:
+    """The largest over the last axis, (..., T) to (..., 1): as S.max(), but for short rows twice as
+    fast."""
+    T = S.shape[-1]
+    return np.maximum.reduceat(S.ravel(), np.arange(0, S.size, T)).reshape(*S.shape[:-1], 1)
 
 
 def joined(Q: Array, K: Array, V: Array) -> Array:

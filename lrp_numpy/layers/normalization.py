@@ -243,8 +243,9 @@ class LayerNorm(Layer):
         """By the epsilon rule, std being a constant; `rule` gives epsilon."""
         n, per_std = self.once("normalized", a, self.normalized)
         z = n * self.W + self.b if z is None else z
-        return propagate(a, self.W * per_std, self.b, R, epsilon_of(rule, z),
-                         LinearPart(self, reference, a, None), ledger)
+        form = replace(self, W=self.W * per_std)        # with std in W
+        return propagate(a, form.W, form.b, R, epsilon_of(rule, z),
+                         LinearPart(form, reference, a, z), ledger)
 
 
 def mean(*factors: Array) -> Array:
