@@ -1,5 +1,6 @@
 """The package runs without a writable home, from any folder, at any path, without numba's JIT."""
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -54,6 +55,30 @@ def by_the_loops(package, cwd, **environment):
                           timeout=600, env={**kept, "PYTHONPATH": str(package), **environment})
     assert done.returncode == 0, done.stderr
     return eval(done.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="about the C library of Linux")
+def test_freed_arrays_stay_with_the_process():
+    """Arrays of a megabyte, made and dropped one after another, take no new pages from the system:
+    250 for each otherwise."""
+    code = """
+import resource, sys
+import numpy as np
+if sys.argv[1] == "with":
+    import lrp_numpy.ops
+def pages():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for turn in range(2):
+    before = pages()
+    for n in range(50):
+        a = [np.ones(2**17 + 1000 * k) for k in range(3)]
+        del a
+print(pages() - before)
+"""
+    taken = {name: int(subprocess.run([sys.executable, "-c", code, name], cwd=ROOT, text=True,
+                                      capture_output=True, check=True).stdout)
+             for name in ("with", "without")}
+    assert taken["with"] < 1000 < taken["without"], taken
 
 
 @pytest.mark.parametrize("bad_home", ["under a file", "read-only"], indirect=True)

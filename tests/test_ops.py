@@ -211,6 +211,20 @@ def test_normalization_of_images(shape, real, offset):
             np.testing.assert_allclose(one / scale, other / scale, **tolerance)
 
 
+@pytest.mark.parametrize("density", [0.1, 1.0])     # position by position, or by lines
+@pytest.mark.parametrize("N", [0, 1, 29, 100])      # images: parts of the same size, and of others
+@pytest.mark.parametrize("C, K, size, kernel, stride, padding", [
+    (1, 3, (9, 8), (5, 5), 1, 2), (16, 5, (7, 7), (3, 3), 1, 1), (13, 4, (8, 9), (3, 2), 2, 1),
+    (65, 1, (3, 5), (1, 1), 1, 0), (8, 6, (30, 34), (3, 3), 1, 0)])
+def test_gradient_of_a_kernel(C, K, size, kernel, stride, padding, N, density):
+    """Of images that lie several in a line, alone, or, with over 1,024 numbers, in a longer one."""
+    rng = np.random.default_rng([C, K, N])
+    a, at = rng.normal(size=(N, C, *size)), (*kernel, stride, padding)
+    dz = rng.normal(size=(N, K, *reference.output_size(size, kernel, stride, padding)))
+    dz *= rng.random(dz.shape) < density
+    assert_equal(kernels.kernel_gradient(a, dz, *at), reference.kernel_gradient(a, dz, *at))
+
+
 @pytest.mark.parametrize("K", [7, 40])
 def test_what_does_not_fit_is_refused(K):
     """A loop does not see the end of an array."""

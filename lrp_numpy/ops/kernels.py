@@ -698,7 +698,7 @@ def _convolve(turns, a, W_T, b, starts, lay, z):
 def has_few_zeros(s: np.ndarray) -> bool:
     """Whether less than half of s is 0, in about eight of its images."""
     some = np.ascontiguousarray(s[::max(1, len(s) // 8)])
-    return np.count_nonzero(some) > some.size / 2
+    return bool(np.count_nonzero(some) > some.size / 2)
 
 
 def convolve_transpose(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int = 1,
