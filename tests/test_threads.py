@@ -293,3 +293,11 @@ def test_a_forked_process_has_the_user_s_limit(monkeypatch):
                 os._exit(0 if of_numpy() == before else 1)
             assert os.waitpid(child, 0)[1] == 0
         assert of_numpy() == before
+
+
+def test_plain_python_shares_no_loop():
+    """Without numba's compiler, two threads could take the same row, or none."""
+    code = "from lrp_numpy.ops.threads import _pool; print(_pool.threads)"
+    done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True,
+                          env={**os.environ, "NUMBA_DISABLE_JIT": "1", "NUMBA_NUM_THREADS": "4"})
+    assert done.stdout == "1\n"

@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
-from lrp_numpy.ops.atomics import add, now, rest
+from lrp_numpy.ops.atomics import add, is_python, now, rest
 from lrp_numpy.ops.compiled import compiled
 from lrp_numpy.ops.cores import is_one_of_many, thread_count
 
@@ -156,7 +156,7 @@ class _Pool:
     somebody rings their bell."""
 
     def __init__(self) -> None:
-        self.threads = thread_count()
+        self.threads = 1 if is_python else thread_count()
         self.is_free = threading.Lock()
         self.calls = np.zeros(LINE, np.int64)
         self.bells: list[Any] = []                  # locked while there is nothing to do
