@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Callable
 
 from lrp_numpy.dialects import DIALECTS
-from lrp_numpy.layers import Conv2D, Dense, Layer, Residual
+from lrp_numpy.layers import Conv2D, Dense, Layer
 from lrp_numpy.network import Network
 from lrp_numpy.rules import RULES
 from lrp_numpy.utils.doors import door
@@ -92,9 +92,8 @@ def _at_least(net, name, minimum):
 
 
 def _has(layer, kind):
-    """Whether a layer is of this kind, or a Residual that holds one."""
-    return isinstance(layer, kind) or isinstance(layer, Residual) and any(
-        _has(one, kind) for _, one in layer.inside())
+    """Whether a layer is of this kind, or holds one."""
+    return isinstance(layer, kind) or any(_has(one, kind) for _, one in layer.inside())
 
 
 def layers_with_rule(net: Network) -> list[Layer]:

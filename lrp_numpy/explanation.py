@@ -304,7 +304,14 @@ def _is_ours(net, rules):
     named = [rule for rule in rules if rule is not None]
     return all(isinstance(rule, partial) for rule in named) and all(
         one.__module__.startswith("lrp_numpy.")
-        for one in [*(rule.func for rule in named), *map(type, net.layers)])
+        for one in [*(rule.func for rule in named), *map(type, _with_inner(net.layers))])
+
+
+def _with_inner(layers):
+    """The layers, and those that they hold."""
+    for layer in layers:
+        yield layer
+        yield from _with_inner(one for _, one in layer.inside())
 
 
 def _bar(total, progress):

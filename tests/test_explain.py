@@ -197,6 +197,10 @@ def test_a_rule_must_return_the_shape_of_a(random_case, more):
 def test_no_images():
     e = lrp.explain(hand_network(), np.zeros((0, 2)), target=0)
     assert e.input.shape == (0, 2) and e.ledger[0].received.shape == (0,)
+    for make in lrp.lenet, lrp.resnet, lrp.transformer:
+        e = lrp.explain(make(), np.zeros((0, 784), np.float32))
+        assert e.input.shape == (0, 784) and e.logits.shape == (0, 10)
+        assert all(row.inputs.shape == (0,) for row in e.ledger)
 
 
 @pytest.mark.parametrize("arguments, message", [

@@ -140,7 +140,9 @@ def test_a_rule_or_layer_of_the_users_is_called_for_one_batch_after_another(thre
 
     lrp.explain(net, x, [mine, "0"])
     lrp.explain(net, x, lambda a, W, b, R: mine(a, W, b, R))
-    lrp.explain(lrp.Network([Mine(net.layers[0].W, net.layers[0].b, "relu"), net.layers[1]]), x)
+    own = Mine(net.layers[0].W, net.layers[0].b, "relu")
+    lrp.explain(lrp.Network([own, net.layers[1]]), x)
+    lrp.explain(lrp.Network([lrp.Residual([own], [net.layers[0]]), net.layers[1]]), x)
     assert {thread for thread, _ in seen} == {threading.current_thread()} and len(seen) > 8
 
 

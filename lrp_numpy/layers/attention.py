@@ -83,11 +83,11 @@ class SelfAttention(Layer):
 
     def split(self, a: Array) -> Array:
         """(N, T, D) -> (N, h, T, d)."""
-        return a.reshape(*a.shape[:2], self.heads, -1).swapaxes(1, 2)
+        return a.reshape(*a.shape[:2], self.heads, a.shape[2] // self.heads).swapaxes(1, 2)
 
     def preactivation(self, a: Array, ops: ModuleType = reference) -> Array:
         O = self.once("attend", a, self.attend).O       # noqa: E741
-        return O.swapaxes(1, 2).reshape(*a.shape[:2], -1)
+        return O.swapaxes(1, 2).reshape(*a.shape[:2], a.shape[2] // 3)
 
     def backward(self, a: Array, dz: Array, ops: ModuleType = reference) -> Array:
         """dA = dO V^T, dV = A^T dO; dS = A * (dA - sum_j A dA); dQ = dS K / sqrt(d), dK = dS^T Q /

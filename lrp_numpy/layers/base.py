@@ -92,6 +92,10 @@ class Layer:
         """The names of its activation functions: several if it holds other layers."""
         return {self.activation}
 
+    def inside(self) -> list[tuple[str, "Layer"]]:
+        """The layers that it holds, by their paths; most hold none."""
+        return []
+
     # What one pass keeps
 
     def keeping(self, trains: bool = False) -> "Layer":

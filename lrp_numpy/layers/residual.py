@@ -67,7 +67,6 @@ class Residual(Layer):
         raise AttributeError(f"Residual has no {name!r}")
 
     def inside(self) -> list[tuple[str, Layer]]:
-        """Its layers by their paths."""
         return [(f"{part}.{number}", layer) for part in self.PARTS
                 for number, layer in enumerate(getattr(self, part))]
 

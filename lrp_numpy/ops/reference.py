@@ -7,6 +7,7 @@ Rows of numbers are (N, D). Images are (N, C, H, W): N images of C channels, H r
 functions work on one shifted image at a time: `shifted` is the part of a that one weight of a
 kernel multiplies.
 """
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -179,7 +180,7 @@ def relu_backward(z: np.ndarray, da: np.ndarray) -> np.ndarray:
 def channel_sum(*factors: np.ndarray) -> np.ndarray:
     """The sum over images and positions of one array, or of the product of two."""
     shape = (factors[0].shape[1], *(1,) * (factors[0].ndim - 2))
-    flat = [one.reshape(*one.shape[:2], -1) for one in factors]
+    flat = [one.reshape(*one.shape[:2], math.prod(one.shape[2:])) for one in factors]
     of_image = np.einsum("ncp,ncp->nc", *flat) if len(flat) == 2 else flat[0].sum(axis=2)
     return of_image.sum(axis=0).reshape(shape)
 
