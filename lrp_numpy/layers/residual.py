@@ -160,7 +160,7 @@ class Residual(Layer):
         """In proportion to F and G; then each by `rule`."""
         ways, rows = self.ways(a, ops), list[LedgerRow]()
         F, G = (end(way, a) for way in ways)
-        z = F + G
+        z = F + G if z is None else z
         epsilon = epsilon_of(rule, z)
         s = per_unit(z, R, epsilon, rows)
         R_inputs = (down(ways[0], rule, F * s, ops, rows)

@@ -1,11 +1,12 @@
 """Time and memory of ours against the number of images, hidden neurons, layers and threads."""
 import time
+from unittest.mock import patch
 
 import numpy as np
 from matplotlib.figure import Figure
 
 import lrp_numpy as lrp
-from lrp_numpy.ops import threads as our_threads
+from lrp_numpy.ops import side_by_side, threads as our_threads
 from measuring import alone, seconds_of
 
 
@@ -45,9 +46,9 @@ def measure_scaling(digits, small, data):
         for size in sizes:
             lines = {}
             for threads in sorted({1, many}):
-                our_threads._pool.threads = threads
-                lines |= _times(size, few, x, f"{threads} thread{'s' * (threads > 1)}")
-            our_threads._pool.threads = many
+                with patch.object(our_threads._pool, "threads", threads), \
+                        patch.object(side_by_side, "thread_count", lambda: threads):
+                    lines |= _times(size, few, x, f"{threads} thread{'s' * (threads > 1)}")
             panels[name].append((size[1] if "neurons" in name else len(size) - 2, lines))
     return panels
 
