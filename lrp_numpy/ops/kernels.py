@@ -587,9 +587,9 @@ def _sum_kernel_shares(turns, a, u, weights, is_intersection, R):
 
 # Convolution and pooling. An image is one line of numbers, row after row. A shifted image is the
 # same line from a later start: each weight of a convolution multiplies one line; `add_rows_to_two`
-# adds them up. Pixels shifted past the end of a row land in columns beyond the output's and are
-# dropped. The transpose goes position by position, so that it can skip outputs that are 0: below a
-# max pooling of 2 x 2, three of four.
+# adds them up, and for the gradient `add_dots` sums up the products of two. Pixels shifted past the
+# end of a row land in columns beyond the output's and are dropped. The transpose goes position by
+# position, so that it can skip outputs that are 0: below a max pooling of 2 x 2, three of four.
 
 class Lines(NamedTuple):
     """How some images lie one after another in lines, one line for each channel.

@@ -11,5 +11,5 @@ LARGEST = 2**25 - 2**13     # bytes: glibc learns nothing from a block of 2**25 
 
 
 def keep_freed_memory() -> None:
-    """Training by the equations takes up to half the time; elsewhere than with glibc, nothing."""
+    """Training by the equations then takes up to half the time. Without glibc, nothing changes."""
     np.empty(LARGEST, np.uint8)
