@@ -616,7 +616,7 @@ def test_progress_is_shown_if_asked_for(random_case, small_batches, capfd):
 
 @pytest.mark.long
 def test_memory_does_not_grow_with_the_images():
-    """What a stream of 40,000 images needs at its peak, and what one of 10,000 does."""
+    """What a stream of 80,000 images needs at its peak, and what one of 20,000 does."""
     net, x = lrp.MLP.random([784, 50, 10], "relu"), np.zeros((10_000, 784), np.uint8)
     x[:, ::5] = 200
 
@@ -625,10 +625,11 @@ def test_memory_does_not_grow_with_the_images():
             pass
 
     explain_all([x])        # what is imported and compiled stays
-    few, many = (most_memory(lambda: explain_all([x] * times)) for times in (1, 4))
+    few, many = (most_memory(lambda: explain_all([x] * times)) for times in (2, 8))
     # Two threads may or may not be at their peaks together; kept results would take 4 times as much
     of_one = 784 * 4 * explanation.SHARED * explanation._batch_size(net)    # the relevance of one
-    assert few < 1.5 * of_one and many < 1.3 * few
+    # The caller has one while the next is computed
+    assert few < 2.5 * of_one and many < 1.3 * few
 
 
 @pytest.mark.parametrize("rule", rules.RULES)
