@@ -10,6 +10,7 @@ from typing import Any, Callable
 
 from lrp_numpy.dialects import DIALECTS
 from lrp_numpy.layers import Conv2D, Dense, Layer
+from lrp_numpy.layers.base import with_inner
 from lrp_numpy.network import Network
 from lrp_numpy.rules import RULES
 from lrp_numpy.utils.doors import door
@@ -93,7 +94,7 @@ def _at_least(net, name, minimum):
 
 def _has(layer, kind):
     """Whether a layer is of this kind, or holds one."""
-    return isinstance(layer, kind) or any(_has(one, kind) for _, one in layer.inside())
+    return any(isinstance(one, kind) for one in with_inner([layer]))
 
 
 def layers_with_rule(net: Network) -> list[Layer]:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from lrp_numpy.composites import rules_of_layers
 from lrp_numpy.layers.activations import at_zero
+from lrp_numpy.layers.base import with_inner
 from lrp_numpy.network import Network, run
 from lrp_numpy.ops import reference
 from lrp_numpy.ops.remembering import Remembering, remember
@@ -304,14 +305,7 @@ def _is_ours(net, rules):
     named = [rule for rule in rules if rule is not None]
     return all(isinstance(rule, partial) for rule in named) and all(
         one.__module__.startswith("lrp_numpy.")
-        for one in [*(rule.func for rule in named), *map(type, _with_inner(net.layers))])
-
-
-def _with_inner(layers):
-    """The layers, and those that they hold."""
-    for layer in layers:
-        yield layer
-        yield from _with_inner(one for _, one in layer.inside())
+        for one in [*(rule.func for rule in named), *map(type, with_inner(net.layers))])
 
 
 def _bar(total, progress):

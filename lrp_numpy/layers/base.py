@@ -7,7 +7,7 @@ equations in NumPy, or `ops.kernels` for the same equations as loops.
 """
 import inspect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from threading import get_ident
 from types import ModuleType
@@ -182,6 +182,13 @@ class Layer:
             raise ValueError(f"{type(self).__name__} has no bias that could collect f(0) of the "
                              "layer before it")
         return self, at_zero(self.activation)
+
+
+def with_inner(layers: Iterable[Layer]) -> Iterator[Layer]:
+    """The layers, and those that they hold."""
+    for layer in layers:
+        yield layer
+        yield from with_inner(one for _, one in layer.inside())
 
 
 class LinearPart(NamedTuple):
