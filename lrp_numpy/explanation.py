@@ -24,7 +24,7 @@ from lrp_numpy.utils.types import Rule, Target
 from lrp_numpy.utils.validation import (check_array, check_finite, check_integer, check_overflow,
                                         check_start, native)
 
-BATCH_BYTES = 2**24     # rough size of the arrays of one batch: small enough for the caches
+BATCH_BYTES = 2**25     # rough size of the arrays of one batch: more would not be faster
 SHARED = 8              # such batches in one of explain_batches: threads share them
 MANY = 10**12           # images: as many as an iterable of unknown length may have
 

@@ -125,10 +125,8 @@ class Network:
                    for layer, *shapes in zip(self.layers, self.shapes, self.shapes[1:]))
 
     def choose_ops(self, engine: str | None, images: int) -> ModuleType:
-        """The engine for a forward pass of that many images: see `ops.choose`. A network with
-        attention has no zeros that the loops could skip, and stays with the equations."""
-        has_zeros = all(layer.skips_zeros for layer in self.layers)
-        return choose(engine, images * self.multiplications if has_zeros else 0)
+        """The engine for a forward pass of that many images: see `ops.choose`."""
+        return choose(engine, images * self.multiplications)
 
     @one_core_free()
     def forward_pass(self, x: np.ndarray, engine: str | None = None) -> Pass:

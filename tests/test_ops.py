@@ -211,6 +211,68 @@ def test_normalization_of_images(shape, real, offset):
             np.testing.assert_allclose(one / scale, other / scale, **tolerance)
 
 
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+@pytest.mark.parametrize("N, h, T, D", [(0, 1, 2, 3), (1, 1, 1, 1), (7, 2, 5, 12), (33, 4, 16, 48),
+                                        (3, 3, 20, 129)])
+def test_tokens_and_attention(N, h, T, D, real):
+    """Rows shorter and longer than a vector, far from mean 0; scores that differ by hundreds."""
+    rng = np.random.default_rng([N, D])
+    a, dz = (rng.normal(size=(2, N, T, D)) + 3).astype(real)
+    z = (4 * rng.normal(size=(N, T, D))).astype(real)
+    W, b = rng.normal(size=(2, D)).astype(real)
+    S, c = rng.normal(size=(2, N, h, T, T)).astype(real)
+    S[:, 0] *= 200
+    A, (_, *of_tokens) = reference.softmax(S.copy()), reference.normalize_tokens(a, W, b, 1e-2)
+    for name, arguments in (
+            ("gelu", (z,)), ("gelu_backward", (z, reference.gelu(z), dz)),
+            ("normalize_tokens", (a, W, b, 1e-2)), ("normalize_tokens", (a[:, 0], W, b, 1e-2)),
+            ("normalize_tokens_backward", (a, dz, *of_tokens, W)),
+            ("softmax", (S,)), ("softmax", (S, True)), ("softmax_backward", (A, c)),
+            ("softmax_relevance", (S, A, c))):
+        ours, equation = (flat([getattr(engine, name)(*copies), copies]) for engine, copies in (
+            (engine, [np.copy(one) if np.ndim(one) else one for one in arguments])
+            for engine in (kernels, reference)))
+        for one, other in zip(ours, equation, strict=True):
+            if np.size(other):
+                assert_equal(np.asarray(one, real), np.asarray(other, real))
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 0.3, "of each image"])
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+def test_relevance_of_normalized_tokens(real, epsilon):
+    """By the four lines, and with outputs whose denominator is 0."""
+    rng = np.random.default_rng(0)
+    a, R = rng.normal(size=(2, 6, 5, 7)).astype(real)
+    W, b = rng.normal(size=(2, 7)).astype(real)
+    W[2] = b[2] = 0
+    epsilon = rng.random((6, 1, 1)).astype(real) if isinstance(epsilon, str) else epsilon
+    z, _, per_std = reference.normalize_tokens(a, W, b, 1e-2)
+    layer, rows = lrp.LayerNorm((W * per_std).astype(real), b), []
+    equation = rules.propagate(a, layer.W, b, R, epsilon, LinearPart(layer, reference, a, z), rows)
+    ours, ledger = kernels.propagate_normalized(a, W, b, R, epsilon, z, per_std)
+    assert_equal(ours, equation)
+    for one, other in zip(ledger.T, rows[0], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3 if real == np.float32 else 1e-10,
+                                   atol=1e-4 if real == np.float32 else 1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_loops_of_tokens_keep_what_is_not_finite(bad):
+    """In the row where it is, and only there."""
+    S = np.random.default_rng(0).normal(size=(2, 3, 4, 4)).astype(np.float32)
+    S[1, 2, 3, 1] = bad
+    rows = np.ones((2, 3, 4), bool)
+    rows[1, 2, 3] = False
+    assert (np.isfinite(kernels.softmax(S.copy())).all(axis=3) == rows).all()
+    for found in (kernels.gelu(S), kernels.gelu_backward(S, S, S)):
+        assert (np.isfinite(found) == np.isfinite(S)).all()
+    z, mean, per_std = kernels.normalize_tokens(S[:, 0], *np.ones((2, 4), np.float32), 1e-5)
+    assert np.isfinite(z).all()
+    for found in kernels.normalize_tokens(S[:, 2], *np.ones((2, 4), np.float32), 1e-5)[:2]:
+        assert (np.isfinite(found).all(axis=2) == rows[:, 2]).all()
+
+
 @pytest.mark.parametrize("density", [0.1, 1.0])     # position by position, or by lines
 @pytest.mark.parametrize("N", [0, 1, 29, 100])      # images: parts of the same size, and of others
 @pytest.mark.parametrize("C, K, size, kernel, stride, padding", [
@@ -241,6 +303,18 @@ def test_what_does_not_fit_is_refused(K):
             (lambda: kernels.normalize(*np.ones((4, 2, 3, 1, 1))), "mean must have shape"),
             (lambda: kernels.channel_sum(np.ones((2, 3, 4, 4)), np.ones((2, 3, 4, 5))),
              "y must have shape"),
+            (lambda: kernels.gelu_backward(*np.ones((2, 2, 3)), np.ones((2, 4))),
+             "da must have shape"),
+            (lambda: kernels.normalize_tokens(np.ones((2, 3, 4)), *np.ones((2, 3)), 1e-5),
+             "W must have shape"),
+            (lambda: kernels.normalize_tokens_backward(*np.ones((2, 2, 3, 4)),
+                                                       *np.ones((2, 2, 3, 4)), np.ones(4)),
+             "mean must have shape"),
+            (lambda: kernels.softmax_backward(np.ones((2, 3, 4, 4)), np.ones((2, 3, 4, 5))),
+             "dA must have shape"),
+            (lambda: kernels.softmax_relevance(*np.ones((2, 2, 3, 4, 4)), np.ones((2, 3, 4, 5))),
+             "c must have shape"),
+            (lambda: kernels.propagate_normalized(a, W[0], b, a, 0.1, a, a), "per_std must have"),
             (lambda: kernels.transpose(R[:, 1:], W), "s must have shape"),
             (lambda: kernels.gradients(a, R[:2]), "dz must have shape"),
             (lambda: kernels.propagate_dense(a, W, b, R[:, 1:], 0.1), "R must have shape"),
@@ -332,7 +406,9 @@ def arguments_of(name):
     rng = np.random.default_rng(1)
     triples = [[rng.random((4, 5)) for _ in range(4)], [rng.random((23, 33)) for _ in range(3)],
                [rng.random(33) for _ in range(3)]]
-    channels = rng.random((4, 2, 1, 1))
+    channels, scores = rng.random((4, 2, 1, 1)), rng.normal(size=(2, 3, 5, 5))
+    tokens, of_tokens, of_features = (rng.normal(size=size) for size in (
+        (3, 5, 7), (2, 3, 5, 1), (2, 7)))
     numbers = (3, 0.01, 0.8, 0.95, 1e-3)
     return {
         "linear": (a, W, b), "transpose": (R, W), "gradients": (a, R),
@@ -344,6 +420,11 @@ def arguments_of(name):
         "convolve_transpose": (rng.normal(size=(3, 4, 4, 4)), kernel, images.shape, 2, 1),
         "kernel_gradient": (images, rng.normal(size=(3, 4, 4, 4)), 3, 2, 2, 1),
         "relu": (images,), "relu_backward": (images, images[::-1].copy()),
+        "gelu": (images,), "gelu_backward": (images, reference.gelu(images), images[::-1] + 1),
+        "normalize_tokens": (tokens, *of_features, 1e-3),
+        "normalize_tokens_backward": (tokens, tokens[::-1] + 1, *of_tokens, of_features[0]),
+        "softmax": (scores, True), "softmax_backward": (scores, scores[::-1] + 1),
+        "softmax_relevance": (scores, reference.softmax(scores.copy()), scores[::-1] + 1),
         "channel_sum": (images, images[::-1] + 1), "moments": (images + 2,),
         "normalize": (images, *channels[:3]),
         "normalize_backward": (images, rng.normal(size=images.shape), *channels[1:]),
@@ -412,8 +493,7 @@ def test_the_work_of_a_network():
     assert net.choose_ops(None, int(ops.LOOPS_FROM / net.multiplications)) is reference
     assert net.choose_ops(None, int(ops.LOOPS_FROM / net.multiplications) + 1) is kernels
     assert net.choose_ops("numba", 1) is kernels
-    assert lrp.transformer().choose_ops(None, 10**9) is reference      # attention: no zeros
-    assert lrp.transformer().choose_ops("numba", 1) is kernels
+    assert lrp.transformer().choose_ops(None, 10**9) is kernels
     assert lrp.resnet().choose_ops(None, 10**9) is kernels
     assert lrp.lenet().multiplications == (
         8 * 25 * 28 * 28 + 8 * 16 * 25 * 10 * 10 + 400 * 120 + 120 * 10)

@@ -137,6 +137,21 @@ def test_the_ledger_closes_in_every_layer(rule, attention, engine):
             1 + np.abs(row).max()))
 
 
+@pytest.mark.parametrize("attention", ["attnlrp", "cp"])
+@pytest.mark.parametrize("rule", [*RULES, "epsilon, relative"])
+def test_both_engines_explain_alike(rule, attention):
+    """Relevance and ledger; a stabilizer of each token, too."""
+    net = attention_net(T=4, D=6, heads=2, causal=True, activation="gelu")
+    x, (name, *relative) = images(net), rule.split(", ")
+    how = {"z_box": {"low": -9.0, "high": 9.0}}.get(name, dict.fromkeys(relative, True))
+    ours, equations = (lrp.explain(net, x, name, attention=attention, engine=engine, **how)
+                       for engine in ENGINES)
+    for one, other in zip([*ours.relevance, *map(np.array, ours.ledger)],
+                          [*equations.relevance, *map(np.array, equations.ledger)], strict=True):
+        scale = 1 + np.abs(other).max()
+        np.testing.assert_allclose(one / scale, other / scale, rtol=0, atol=1e-10)
+
+
 def test_without_biases_all_relevance_reaches_the_input():
     """With attention weights that are constant. The softmax of AttnLRP keeps some, as a bias."""
     net = attention_net(biases=0.0)

@@ -10,6 +10,7 @@ from lrp_numpy.datasets.mnist import Digits
 from lrp_numpy.explanation import explain
 from lrp_numpy.models.lenet import lenet
 from lrp_numpy.models.resnet import resnet
+from lrp_numpy.models.transformer import transformer
 from lrp_numpy.network import MLP, Network
 from lrp_numpy.ops import when_compiling
 from lrp_numpy.rules import RULES
@@ -47,4 +48,5 @@ JOBS: dict[str, Callable[[], None]] = {
     "dense layers": lambda: _train_and_explain(MLP.random([784, 64, 40, 10], "relu")),
     "convolutions": lambda: _train_and_explain(lenet()),
     "batch normalization": lambda: _train_and_explain(resnet()),
+    "tokens and attention": lambda: _train_and_explain(transformer()),
     "distances and histograms": _distances_and_histograms}

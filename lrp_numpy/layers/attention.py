@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lrp_numpy.layers.base import Layer, epsilon_of, per_unit, step_row, sums, whole_row
+from lrp_numpy.layers.base import Layer, epsilon_of, per_unit, step_row, whole_row
 from lrp_numpy.ops import reference
-from lrp_numpy.rules import LedgerRow, total
+from lrp_numpy.rules import LedgerRow
 from lrp_numpy.utils.types import Array, Shape
 from lrp_numpy.utils.validation import check_choice, check_integer
 
@@ -51,7 +51,6 @@ class SelfAttention(Layer):
     causal: bool = False
     attention: str = "attnlrp"      # the rule: a name in ATTENTION
     options = ("attention",)
-    skips_zeros = False             # tokens have none
 
     def out_shape(self, shape: Shape) -> Shape:
         check_integer("heads", self.heads)
@@ -68,74 +67,73 @@ class SelfAttention(Layer):
     def multiplications(self, shape: Shape, out_shape: Shape) -> int:
         return 2 * shape[0] * math.prod(out_shape)
 
-    def attend(self, a: Array) -> Heads:
-        N, T, D3 = a.shape
-        Q, K, V = a.reshape(N, T, 3, self.heads, D3 // 3 // self.heads).transpose(2, 0, 3, 1, 4)
-        S = np.matmul(Q, K.swapaxes(2, 3))
-        S *= S.dtype.type(1 / math.sqrt(Q.shape[3]))
-        if self.causal:
-            S[..., ~np.tri(T, dtype=bool)] = -np.inf
-        A = np.exp(S - largest(S))
-        A /= sums(A)
-        if self.causal:
-            S[..., ~np.tri(T, dtype=bool)] = 0      # takes no part, and 0 times A is 0
-        return Heads(Q, K, V, S, A, np.matmul(A, V))
+    def attend(self, a: Array, ops: ModuleType = reference) -> Heads:
+        """Kept, if this is a twin made by `keeping`."""
+        def of(a):
+            Q, K, V = self.split(a, 3)
+            S = np.matmul(Q, upright(K))
+            S *= S.dtype.type(1 / math.sqrt(Q.shape[3]))
+            A = ops.softmax(S, self.causal)
+            O, = self.split(np.empty((*a.shape[:2], a.shape[2] // 3), a.dtype))  # noqa: E741
+            return Heads(Q, K, V, S, A, np.matmul(A, V, out=O))
+        return self.once("attend", a, of)
 
-    def split(self, a: Array) -> Array:
-        """(N, T, D) -> (N, h, T, d)."""
-        return a.reshape(*a.shape[:2], self.heads, a.shape[2] // self.heads).swapaxes(1, 2)
+    def split(self, a: Array, parts: int = 1) -> Array:
+        """(N, T, parts D) -> (parts, N, h, T, d), a view."""
+        N, T, width = a.shape
+        return a.reshape(N, T, parts, self.heads, width // parts // self.heads).transpose(
+            2, 0, 3, 1, 4)
 
     def preactivation(self, a: Array, ops: ModuleType = reference) -> Array:
-        O = self.once("attend", a, self.attend).O       # noqa: E741
+        """O, its heads side by side."""
+        O = self.attend(a, ops).O       # noqa: E741
         return O.swapaxes(1, 2).reshape(*a.shape[:2], a.shape[2] // 3)
+
+    def back(self, heads: Heads, of_S: Array | None, of_O: Array) -> Array:
+        """What comes back to queries, keys and values from S (None: nothing) and O (N, T, 3 D):
+
+            of_S K / sqrt(d),    of_S^T Q / sqrt(d),    A^T of_O
+        """
+        Q, K, _, _, A, _ = heads
+        N, h, T, d = Q.shape
+        c = (np.zeros if of_S is None else np.empty)((N, T, 3 * h * d), A.dtype)
+        of_Q, of_K, of_V = self.split(c, 3)
+        np.matmul(A.swapaxes(2, 3), of_O, out=of_V)
+        if of_S is not None:
+            of_S *= of_S.dtype.type(1 / math.sqrt(d))
+            np.matmul(of_S, K, out=of_Q)
+            np.matmul(of_S.swapaxes(2, 3), Q, out=of_K)
+        return c
 
     def backward(self, a: Array, dz: Array, ops: ModuleType = reference) -> Array:
         """dA = dO V^T, dV = A^T dO; dS = A * (dA - sum_j A dA); dQ = dS K / sqrt(d), dK = dS^T Q /
         sqrt(d)."""
-        Q, K, V, _, A, _ = self.once("attend", a, self.attend)
-        dO = self.split(dz)
-        dS = np.matmul(dO, V.swapaxes(2, 3))
-        dS -= sums(A, dS)
-        dS *= A
-        dS *= dS.dtype.type(1 / math.sqrt(Q.shape[3]))
-        return joined(np.matmul(dS, K), np.matmul(dS.swapaxes(2, 3), Q),
-                      np.matmul(A.swapaxes(2, 3), dO))
+        heads, (dO,) = self.attend(a, ops), self.split(dz)
+        dA = np.matmul(dO, upright(heads.V))
+        return self.back(heads, ops.softmax_backward(heads.A, dA), dO)
 
     def relevance(self, rule: Any, a: Array, z: Array | None, R: Array,
                   ops: ModuleType = reference, ledger: list | None = None,
                   out: Array | None = None) -> Array:
         """By AttnLRP, or with attention weights that are constant; `rule` gives epsilon."""
-        Q, K, V, S, A, O = self.once("attend", a, self.attend)      # noqa: E741
-        R, rows = self.split(R), list[LedgerRow]()
-        if self.attention == "cp":
-            s = per_unit(O, R, epsilon_of(rule, O), rows)
-            R_Q, R_K, R_V = np.zeros_like(Q), np.zeros_like(K), V * np.matmul(A.swapaxes(2, 3), s)
-        else:
-            s = per_unit(O, R, epsilon_of(rule, O), rows) / 2
-            R_V = V * np.matmul(A.swapaxes(2, 3), s)
-            R_A = A * np.matmul(s, V.swapaxes(2, 3))
-            R_S = S * (R_A - A * sums(R_A))
-            tangent = total(R_A * (1 - S + sums(A, S)))
-            s = per_unit(S, R_S, epsilon_of(rule, S), rows) / (2 * math.sqrt(Q.shape[3]))
-            R_Q, R_K = Q * np.matmul(s, K), K * np.matmul(s.swapaxes(2, 3), Q)
-            rows.append(step_row(len(R), bias=tangent))
-        R_inputs = joined(R_Q, R_K, R_V)
+        heads, rows = self.attend(a, ops), list[LedgerRow]()
+        z = self.preactivation(a, ops) if z is None else z
+        s, of_S = per_unit(z, R, epsilon_of(rule, z), rows, ops), None
+        if self.attention == "attnlrp":
+            s /= 2
+            c_A = np.matmul(self.split(s)[0], upright(heads.V))
+            R_S, of_constant = ops.softmax_relevance(heads.S, heads.A, c_A)
+            of_S = per_unit(heads.S, R_S, epsilon_of(rule, heads.S), rows, ops)
+            of_S /= 2
+            rows.append(step_row(len(R), bias=of_constant))
+        R_inputs = self.back(heads, of_S, self.split(s)[0])
+        R_inputs *= a
         if ledger is not None:
-            ledger.append(whole_row(R, R_inputs, rows))
+            ledger.append(whole_row(R_inputs, rows))
         return R_inputs
 
 
-def largest(S: Array) -> Array:
-    """The largest over the last axis, (..., T) to (..., 1): as S.max(), but for short rows twice as
-    fast."""
-    T = S.shape[-1]
-    return np.maximum.reduceat(S.ravel(), np.arange(0, S.size, T)).reshape(*S.shape[:-1], 1)
-
-
-def joined(Q: Array, K: Array, V: Array) -> Array:
-    """Three (N, h, T, d), side by side: (N, T, 3 D)."""
-    N, h, T, d = Q.shape
-    a = np.empty((N, T, 3, h, d), V.dtype)
-    for number, one in enumerate((Q, K, V)):
-        a[:, :, number] = one.swapaxes(1, 2)
-    return a.reshape(N, T, 3 * h * d)
+def upright(K: Array) -> Array:
+    """K^T of each head, (N, h, T, d) to (N, h, d, T): copied, which makes NumPy's small products
+    twice as fast."""
+    return np.ascontiguousarray(K.swapaxes(2, 3))

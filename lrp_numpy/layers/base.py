@@ -47,7 +47,6 @@ class Layer:
     options: tuple[str, ...] = ()       # the fields that `explain` can set, such as ("beta",)
     activation: str = "identity"        # a name in ACTIVATIONS
     takes_rule = True                   # whether `explain` chooses its rule
-    skips_zeros = True                  # whether the loops gain by zeros: pixels, ReLU
     is_dense = False                    # whether linear is exactly a @ W + b, which has a loop
     in_shape: Shape | None = None       # of one input; the first layer of a network must know it
     loops, is_checked = None, False     # see rules.propagate
@@ -123,8 +122,8 @@ class Layer:
 
     def activate(self, z: np.ndarray, ops: ModuleType = reference) -> np.ndarray:
         """f(z), element by element."""
-        if self.activation == "relu":
-            return ops.relu(z)
+        if self.activation in ("relu", "gelu"):     # which have loops
+            return getattr(ops, self.activation)(z)
         return ACTIVATIONS[self.activation].f(z)
 
     def forward(self, a: np.ndarray, ops: ModuleType = reference) -> np.ndarray:
@@ -140,6 +139,8 @@ class Layer:
             return da_next
         if self.activation == "relu":
             return ops.relu_backward(z, da_next)
+        if self.activation == "gelu":
+            return ops.gelu_backward(z, a_next, da_next)
         return da_next * ACTIVATIONS[self.activation].derivative(z, a_next)
 
     def backward(self, a: np.ndarray, dz: np.ndarray, ops: ModuleType = reference) -> np.ndarray:
@@ -201,6 +202,7 @@ class LinearPart(NamedTuple):
     a: np.ndarray
     z: np.ndarray | None
     room: list[np.ndarray] = []     # an array for the first result; a second one gets its own
+    tokens: int = 1                 # rows of a, for each image
 
     @property
     def loops(self) -> Callable | None:
@@ -212,7 +214,7 @@ class LinearPart(NamedTuple):
 
     @property
     def is_dense(self) -> bool:
-        return self.layer.is_dense
+        return self.layer.is_dense and self.tokens == 1
 
     def known(self, a: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray | None:
         """z, if these are the same array objects as in the forward pass, else None."""
@@ -221,10 +223,15 @@ class LinearPart(NamedTuple):
 
     def linear(self, a: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
         z = self.known(a, W, b)
-        return self.layer.linear(a, W, b, self.ops) if z is None else z
+        return self.layer.linear(a, W, b, self.products) if z is None else z
 
     def transpose(self, s: np.ndarray, W: np.ndarray, shape: Shape) -> np.ndarray:
-        return self.layer.transpose(s, W, shape, self.ops)
+        return self.layer.transpose(s, W, shape, self.products)
+
+    @property
+    def products(self) -> ModuleType:
+        """The engine of matrix products: tokens have no zeros that the loops could skip."""
+        return self.ops if self.tokens == 1 else reference
 
     def empty(self, shape: Shape, dtype: np.dtype) -> np.ndarray:
         """An array for a result: `room` for the first that fits, else a new one."""
@@ -242,11 +249,11 @@ def noted(R: np.ndarray, R_inputs: np.ndarray, ledger: list | None, bias: np.nda
     return R_inputs
 
 
-def whole_row(R: Array, R_inputs: Array, rows: Sequence[Sequence[Array]]) -> LedgerRow:
-    """The row of several steps, one after another: R came in, R_inputs goes out, and what their
-    `rows` lost on the way adds up."""
+def whole_row(R_inputs: Array, rows: Sequence[LedgerRow]) -> LedgerRow:
+    """The row of several steps, one after another: the first received what came in, R_inputs goes
+    out, and what their `rows` lost on the way adds up."""
     of_steps: list[Any] = [sum(parts) for parts in zip(*rows)][2:]      # bias, epsilon, dropped
-    return LedgerRow(total(R), total(R_inputs), *of_steps)
+    return LedgerRow(rows[0].received, total(R_inputs), *of_steps)
 
 
 def step_row(N: int, **parts: Array) -> LedgerRow:
@@ -254,18 +261,18 @@ def step_row(N: int, **parts: Array) -> LedgerRow:
     return LedgerRow(**{name: parts.get(name, np.zeros(N)) for name in LedgerRow._fields})
 
 
-def per_unit(z: Array, R: Array, epsilon: float | Array, rows: list[LedgerRow]) -> Array:
-    """s = R / (z + epsilon sign(z)), and a row of what is lost: to the stabilizer, or where the
-    denominator is 0."""
+def per_unit(z: Array, R: Array, epsilon: float | Array, rows: list[LedgerRow],
+             ops: ModuleType = reference) -> Array:
+    """s = R / (z + epsilon sign(z)), and a row of what was received, and lost: to the stabilizer,
+    or where the denominator is 0."""
+    if ops.loops is not None:
+        s, row = ops.divide(R, z, np.zeros(1, z.dtype), epsilon)
+        rows.append(LedgerRow(*row.T))
+        return s
     s = divide(R, stabilize(z, epsilon))
     absorbed, dropped = lost(z, s, R, epsilon)
-    rows.append(step_row(len(R), epsilon=absorbed, dropped=dropped))
+    rows.append(step_row(len(R), received=total(R), epsilon=absorbed, dropped=dropped))
     return s
-
-
-def sums(*factors: Array) -> Array:
-    """The sum of an array, or of the product of two, over the last axis: (..., D) to (..., 1)."""
-    return np.einsum(",".join(["...d"] * len(factors)) + "->...", *factors)[..., None]
 
 
 def epsilon_of(rule: Rule | None, z: Array) -> float | Array:

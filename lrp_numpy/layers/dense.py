@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from lrp_numpy.layers.activations import at_zero, check_activation
-from lrp_numpy.layers.base import Layer, uniform
+from lrp_numpy.layers.base import Layer, LinearPart, uniform
 from lrp_numpy.ops import reference
 from lrp_numpy.rules import LedgerRow
 from lrp_numpy.utils.types import Seed, Shape
@@ -21,6 +21,7 @@ class Dense(Layer):
     """a -> f(z) with z = a @ W + b: every input leads to every output.
 
     Tokens (N, T, D) -> (N, T, K): each token is a row of its own, and all have the same weights.
+    They have no zeros that the loops could skip: their matrix products are NumPy's.
     """
     W: np.ndarray       # (D, K): W[j, k] leads from lower neuron j to upper neuron k
     b: np.ndarray       # (K,)
@@ -62,22 +63,24 @@ class Dense(Layer):
     def linear(self, a: np.ndarray, W: np.ndarray, b: np.ndarray,
                ops: ModuleType = reference) -> np.ndarray:
         """z = a @ W + b (N, K)."""
-        return like(ops.linear(rows_of(a), W, b), a)
+        return like(products(a, ops).linear(rows_of(a), W, b), a)
 
     def transpose(self, s: np.ndarray, W: np.ndarray, shape: Shape | None = None,
                   ops: ModuleType = reference) -> np.ndarray:
         """c = s @ W.T (N, D)."""
-        return like(ops.transpose(rows_of(s), W), s)
+        return like(products(s, ops).transpose(rows_of(s), W), s)
 
     def gradients(self, a: np.ndarray, dz: np.ndarray,
                   ops: ModuleType = reference) -> tuple[np.ndarray, ...]:
         """dW = a.T @ dz (D, K) and db = sum of dz over the batch (K,)."""
-        return ops.gradients(rows_of(a), rows_of(dz))
+        return products(a, ops).gradients(rows_of(a), rows_of(dz))
 
     def adam_step(self, a: np.ndarray, dz: np.ndarray, state: Sequence[tuple], adam: tuple,
                   ops: ModuleType = reference) -> None:
-        W, b = state
-        ops.dense_adam_step(rows_of(a), rows_of(dz), W, b, *adam)
+        if a.ndim == 3:
+            super().adam_step(a, dz, state, adam, ops)
+        else:
+            ops.dense_adam_step(a, dz, *state, *adam)
 
     def relevance(self, rule: Any, a: np.ndarray, z: np.ndarray | None, R: np.ndarray,
                   ops: ModuleType = reference, ledger: list | None = None,
@@ -85,17 +88,23 @@ class Dense(Layer):
         """By `rule`, which gets one row a token; the ledger has one row an image."""
         if a.ndim == 2:
             return super().relevance(rule, a, z, R, ops, ledger, out)
-        of_tokens: list = []
-        z = None if z is None else rows_of(z)
-        R = super().relevance(rule, rows_of(a), z, rows_of(R), ops, of_tokens)
-        if ledger is not None:
-            ledger += [LedgerRow(*[np.reshape(part, a.shape[:2]).sum(axis=1) for part in row])
-                       for row in of_tokens]
+        rows, z_rows, of_rule = rows_of(a), None if z is None else rows_of(z), list[Any]()
+        R = rule(rows, self.W, self.b, rows_of(R), ledger=of_rule,
+                 layer=LinearPart(self, ops, rows, z_rows, tokens=a.shape[1]))
+        if ledger is not None:      # the equations append numbers for each token
+            ledger += [row if len(row[0]) == len(a) else
+                       LedgerRow(*[np.reshape(part, a.shape[:2]).sum(axis=1) for part in row])
+                       for row in of_rule]
         return R.reshape(a.shape)
 
     def fold_into_bias(self, shift: float | np.ndarray) -> tuple[Layer, float | np.ndarray]:
         b = self.b + shift * self.W.sum(axis=0)
         return replace(self, b=b.astype(self.b.dtype)), at_zero(self.activation)
+
+
+def products(a: np.ndarray, ops: ModuleType) -> ModuleType:
+    """The engine for the matrix products of a."""
+    return ops if a.ndim == 2 else reference
 
 
 def rows_of(a: np.ndarray) -> np.ndarray:

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from lrp_numpy.layers.activations import at_zero, check_activation
-from lrp_numpy.layers.base import Layer, LinearPart, epsilon_of, sums
+from lrp_numpy.layers.base import Layer, LinearPart, epsilon_of
 from lrp_numpy.ops import reference
+from lrp_numpy.ops.last_axis import means
 from lrp_numpy.rules import propagate
 from lrp_numpy.utils.types import Array, Shape
 from lrp_numpy.utils.validation import as_float, check_integer, check_shape
@@ -206,48 +207,49 @@ class LayerNorm(Layer):
     def multiplications(self, shape: Shape, out_shape: Shape) -> int:
         return 0        # next to nothing, beside a Dense layer's
 
-    def normalized(self, a: Array) -> tuple[Array, Array]:
-        """n, and 1 / std (N, T, 1)."""
-        n = a - mean(a)
-        variance = mean(n, n)
-        per_std = 1 / np.sqrt(variance + a.dtype.type(self.epsilon))
-        n *= per_std
-        return n, per_std
+    def normalized(self, a: Array, ops: ModuleType) -> tuple[Array, Array, Array]:
+        """z, and mean(a) and 1 / std (N, T, 1)."""
+        return self.once("normalized", a, lambda a: ops.normalize_tokens(a, self.W, self.b,
+                                                                         self.epsilon))
 
     def preactivation(self, a: Array, ops: ModuleType = reference) -> Array:
-        return self.once("normalized", a, self.normalized)[0] * self.W + self.b
+        return self.normalized(a, ops)[0]
 
     def linear(self, a: Array, W: Array, b: Array, ops: ModuleType = reference) -> Array:
         """z for a constant std, with W / std (N, T, D)."""
-        return (a - mean(a)) * W + b
+        return (a - means(a)) * W + b
 
     def transpose(self, s: Array, W: Array, shape: Shape, ops: ModuleType = reference) -> Array:
         c = s * W
-        return c - mean(c)
+        c -= means(c)
+        return c
+
+    def derivatives(self, a: Array, dz: Array, ops: ModuleType) -> tuple[Array, Array, Array]:
+        """da, dW and db: see `reference.normalize_tokens_backward`."""
+        _, mean, per_std = self.normalized(a, ops)
+        return self.once("derivatives", dz, lambda dz: ops.normalize_tokens_backward(
+            a, dz, mean, per_std, self.W))
 
     def backward(self, a: Array, dz: Array, ops: ModuleType = reference) -> Array:
         """da = (dn - mean(dn) - n mean(dn n)) / std, dn = dz W."""
-        n, per_std = self.once("normalized", a, self.normalized)
-        dn = dz * self.W
-        return (dn - mean(dn) - n * mean(dn, n)) * per_std
+        return self.derivatives(a, dz, ops)[0]
 
     def gradients(self, a: Array, dz: Array, ops: ModuleType = reference) -> tuple[Array, ...]:
         """dW = sum of dz n, db = sum of dz, over all tokens (D,)."""
-        n, _ = self.once("normalized", a, self.normalized)
-        others = tuple(range(a.ndim - 1))
-        return (dz * n).sum(axis=others), dz.sum(axis=others)
+        return self.derivatives(a, dz, ops)[1:]
 
     def relevance(self, rule: Any, a: Array, z: Array | None, R: Array,
                   ops: ModuleType = reference, ledger: list | None = None,
                   out: Array | None = None) -> Array:
         """By the epsilon rule, std being a constant; `rule` gives epsilon."""
-        n, per_std = self.once("normalized", a, self.normalized)
-        z = n * self.W + self.b if z is None else z
+        own_z, _, per_std = self.normalized(a, ops)
+        z = own_z if z is None else z
+        if ops.loops is not None:
+            R_inputs, row = ops.propagate_normalized(a, self.W, self.b, R, epsilon_of(rule, z), z,
+                                                     per_std)
+            if ledger is not None:
+                ledger.append(tuple(row.T))
+            return R_inputs
         form = replace(self, W=self.W * per_std)        # with std in W
         return propagate(a, form.W, form.b, R, epsilon_of(rule, z),
-                         LinearPart(form, reference, a, z), ledger)
-
-
-def mean(*factors: Array) -> Array:
-    """Of an array, or of the product of two, over the last axis: (..., D) to (..., 1)."""
-    return sums(*factors) / factors[0].dtype.type(factors[0].shape[-1])
+                         LinearPart(form, ops, a, z), ledger)

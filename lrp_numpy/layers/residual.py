@@ -87,10 +87,6 @@ class Residual(Layer):
         return {self.activation}.union(*(layer.activations for _, layer in self.inside()))
 
     @property
-    def skips_zeros(self) -> bool:      # type: ignore[override]
-        return all(layer.skips_zeros for _, layer in self.inside())
-
-    @property
     def in_shape(self) -> Shape | None:
         return self.layers[0].in_shape
 
@@ -162,11 +158,11 @@ class Residual(Layer):
         F, G = (end(way, a) for way in ways)
         z = F + G if z is None else z
         epsilon = epsilon_of(rule, z)
-        s = per_unit(z, R, epsilon, rows)
+        s = per_unit(z, R, epsilon, rows, ops)
         R_inputs = (down(ways[0], rule, F * s, ops, rows)
                     + down(ways[1], rule, G * s, ops, rows))
         if ledger is not None:
-            ledger.append(whole_row(R, R_inputs, rows))
+            ledger.append(whole_row(R_inputs, rows))
         return R_inputs
 
 

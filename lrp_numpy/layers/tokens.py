@@ -110,7 +110,7 @@ class Positions(Layer):
                   out: Array | None = None) -> Array:
         z = a + self.b if z is None else z
         return propagate(a, self.W, self.b, R, epsilon_of(rule, z),
-                         LinearPart(self, reference, a, z), ledger)
+                         LinearPart(self, ops, a, z), ledger)
 
     def fold_into_bias(self, shift: float | Array) -> tuple[Layer, float | Array]:
         return Positions((self.b + shift).astype(self.b.dtype)), 0.0
@@ -148,7 +148,7 @@ class MeanOverTokens(Layer):
                   out: Array | None = None) -> Array:
         z = a.mean(axis=1) if z is None else z
         return propagate(a, self.W, self.b, R, epsilon_of(rule, z),
-                         LinearPart(self, reference, a, z), ledger)
+                         LinearPart(self, ops, a, z), ledger)
 
     def fold_into_bias(self, shift: float | Array) -> tuple[Layer, float | Array]:
         return self, shift

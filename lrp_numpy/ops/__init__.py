@@ -8,7 +8,6 @@ one of the modules as `ops`. It is chosen here, once for each public call, by th
                 disk
     None        the equations below LOOPS_FROM multiplications, the loops from there on
 
-A network with attention has no zeros to skip: without `engine` it stays with the equations.
 The work is counted as (images) x (epochs) x (multiplications of one forward pass). It never depends
 on what is already compiled, so results are the same to the bit on every run. With 784-500-10,
 LOOPS_FROM is reached at 113,000 images: training on the shipped digits runs the equations (some

@@ -6,6 +6,10 @@ from numba.core import event
 
 from lrp_numpy.ops import on_compile
 
+# Sums may be taken in any order, and a * w + z rounded once. Nothing else is relaxed: NaN and
+# infinity are kept.
+SUMS = {"reassoc", "contract"}
+
 
 def compiled(**options: Any) -> Callable[[Callable], Callable]:
     """A decorator: the function compiled at its first call, and kept on disk where that works.

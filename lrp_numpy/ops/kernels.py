@@ -21,49 +21,33 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lrp_numpy.ops import reference
-from lrp_numpy.ops.compiled import compiled
+from lrp_numpy.ops.compiled import SUMS, compiled
+from lrp_numpy.ops.layout import as_contiguous_floats, as_planes, as_rows, filled
 from lrp_numpy.ops.reference import (average_pool, average_pool_transpose, log_softmax,
                                      output_size, shifted, terms, zero_pad)
 from lrp_numpy.ops.remembering import Remembering, once
 from lrp_numpy.ops.threads import dealt, share
+from lrp_numpy.ops.token_kernels import (gelu, gelu_backward, normalize_tokens,
+                                         normalize_tokens_backward, softmax, softmax_backward,
+                                         softmax_relevance)
 from lrp_numpy.utils.types import Shape
 from lrp_numpy.utils.validation import check_shape
 
 __all__ = ["adam_step", "average_pool", "average_pool_transpose", "channel_sum", "convolve",
-           "convolve_transpose", "cross_entropy", "dense_adam_step", "gradients",
-           "kernel_gradient", "linear", "log_softmax", "loops", "max_pool", "max_pool_backward",
-           "moments", "normalize", "normalize_backward", "output_size", "relu", "relu_backward",
-           "shares_of_distances", "shifted", "sum_kernel", "sum_kernel_shares", "terms",
-           "transpose", "zero_pad"]
+           "convolve_transpose", "cross_entropy", "dense_adam_step", "gelu", "gelu_backward",
+           "gradients", "kernel_gradient", "linear", "log_softmax", "loops", "max_pool",
+           "max_pool_backward", "moments", "normalize", "normalize_backward", "normalize_tokens",
+           "normalize_tokens_backward", "output_size", "relu", "relu_backward",
+           "shares_of_distances", "shifted", "softmax", "softmax_backward", "softmax_relevance",
+           "sum_kernel", "sum_kernel_shares", "terms", "transpose", "zero_pad"]
 
-# Sums may be taken in any order, and a * w + z rounded once. Nothing else is relaxed: NaN and
-# infinity are kept.
-SUMS = {"reassoc", "contract"}
 LONG = 32       # rows of W with at least this many numbers are worth looping along
 PARTS = 8       # of the images, summed apart, so that a sum does not depend on the threads
 LINE = 512      # numbers: images smaller than that lie several in a line
 LONG_LINE = 1024    # the same where a line is summed up, which takes time at its end
 VECTOR = 16     # a line of so many numbers, or a multiple, is added without a remainder
+BLOCK = 1024    # numbers whose sum is taken in their own type; sums of blocks, in float64
 DIVISION = 8    # multiplications that take as long as a division and its ledger
-
-
-def as_contiguous_floats(*arrays: np.ndarray) -> list[np.ndarray]:
-    """The arrays as the kernels take them, copied if necessary: C-contiguous, writeable, and all
-    float32 or all float64. So each kernel is compiled in two versions, not dozens."""
-    real = np.dtype(np.float32 if all(array.dtype == np.float32 for array in arrays)
-                    else np.float64)
-    return [array if type(array) is np.ndarray and array.dtype == real and array.flags.carray
-            else np.array(array, real, order="C") for array in arrays]
-
-
-def as_planes(a: np.ndarray) -> np.ndarray:
-    """(N, C, H, W) as (N, C, H W): a view if a is C-contiguous."""
-    return a.reshape(*a.shape[:2], math.prod(a.shape[2:]))
-
-
-def as_rows(a: np.ndarray) -> np.ndarray:
-    """(N, ...) as (N, D): a view if a is C-contiguous."""
-    return a.reshape(len(a), math.prod(a.shape[1:]))
 
 
 def check_fit(a: np.ndarray, W: np.ndarray, b: np.ndarray) -> None:
@@ -364,16 +348,24 @@ def loops(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray, epsilon: f
     `ledger`. Where a_j is 0, R_j is 0, or NaN if an s_k is not finite; an overflow of c_j goes
     unnoticed there. Raises ValueError for shapes that do not fit.
     """
-    out = layer.empty(a.shape, np.result_type(a, W, R))
+    out = layer.empty(a.shape, np.result_type(a.dtype, W.dtype, R.dtype))
     if layer.is_dense:      # several terms (N, T, D), (T, D, K) are one layer of T D inputs
         _, rows = propagate_dense(as_rows(a), once(pad_rows, W), b, R, epsilon,
                                   layer.known(a, W, b), as_rows(out))
     else:
-        s, rows = divide(R, layer.linear(a, W, b), b, epsilon)
-        rows[:, 1] = times_input(a, layer.transpose(s, W, a.shape), out)
+        T = layer.tokens
+        s, rows = divide(of_images(R, T), of_images(layer.linear(a, W, b), T), b,
+                         of_images(epsilon, T))
+        c = layer.transpose(s.reshape(R.shape), W, a.shape)
+        rows[:, 1] = times_input(of_images(a, T), of_images(c, T), of_images(out, T))
     if ledger is not None:
         ledger.append(tuple(rows.T))
     return out
+
+
+def of_images(rows: Any, T: int) -> Any:
+    """Rows (N T, ...), one for each token, as (N, T, ...); what has none as it is."""
+    return rows if T == 1 or np.ndim(rows) == 0 else rows.reshape(-1, T, *rows.shape[1:])
 
 
 def propagate_dense(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
@@ -402,6 +394,8 @@ def propagate_dense(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
 
 def stabilizers(epsilon: float | np.ndarray, R: np.ndarray) -> np.ndarray:
     """epsilon for each output (N or 1, K), of R's type; R is (N, ...)."""
+    if np.ndim(epsilon) == 0:
+        return np.full((1, math.prod(R.shape[1:])), epsilon, R.dtype)
     epsilon = np.asarray(epsilon, R.dtype)
     rows = len(R) if epsilon.ndim == R.ndim and len(epsilon) != 1 else 1
     return np.array(np.broadcast_to(epsilon, (rows, *R.shape[1:])).reshape(
@@ -426,38 +420,43 @@ def _propagate_dots(turns, a, W, b, epsilon, R, z, out, ledger):
         else:
             copy_row(z_n, b)
             add_rows(z_n, a[n], rows, starts, places, count)
-        epsilon_n = epsilon[n % len(epsilon)]
-        divide_row(s, R[n], z_n, epsilon_n)
-        fill(c, ledger_row(ledger[n], s, b, R[n], z_n, epsilon_n))
+        fill(c, divide_row(ledger[n], s, R[n], z_n, b, epsilon[n % len(epsilon)]))
         dot_rows(c, rows, starts, s, places, count)
         ledger[n, 1] = times_input_row(out[n], a[n], c)
 
 
-@compiled()
-def divide_row(s: np.ndarray, R: np.ndarray, z: np.ndarray, epsilon: np.ndarray) -> None:
-    """s_k = R_k / (z_k + epsilon sign(z_k)); 0 where that would divide by 0, and NaN where it would
-    divide by infinity, so that no R_k is lost silently."""
-    zero = s.dtype.type(0)
-    for k in range(R.size):
-        denominator = z[k] + (epsilon[k] if z[k] >= 0 else -epsilon[k])
-        s[k] = zero if denominator == 0 else R[k] / denominator + 0 * denominator
-
-
 @compiled(fastmath=SUMS)
-def ledger_row(ledger: np.ndarray, s: np.ndarray, b: np.ndarray, R: np.ndarray, z: np.ndarray,
+def divide_row(ledger: np.ndarray, s: np.ndarray, R: np.ndarray, z: np.ndarray, b: np.ndarray,
                epsilon: np.ndarray) -> float:
-    """Writes what was received and where it went; returns c_j where a_j = 0: 0, or NaN if an s_k is
-    not finite."""
-    received = of_bias = of_epsilon = dropped = 0.0
-    nothing = s.dtype.type(0)
-    for k in range(R.size):
-        stabilizer = epsilon[k] if z[k] >= 0 else -epsilon[k]
-        received += R[k]
-        of_bias += b[k] * s[k]
-        of_epsilon += stabilizer * s[k]
-        dropped += R[k] if z[k] + stabilizer == 0 else s.dtype.type(0)
-        nothing += 0 * s[k]
-    ledger[0], ledger[2], ledger[3], ledger[4] = received, of_bias, of_epsilon, dropped
+    """s_k = R_k / (z_k + epsilon sign(z_k)); 0 where that would divide by 0, and NaN where it would
+    divide by infinity, so that no R_k is lost silently.
+
+    Writes what was received and where it went into `ledger`, all but what the inputs get. Returns
+    c_j where a_j = 0: 0, or NaN if an s_k is not finite.
+    """
+    zero, one = s.dtype.type(0), s.dtype.type(1)
+    nothing = zero
+    ledger[0] = ledger[2] = ledger[3] = ledger[4] = 0
+    for first in range(0, R.size, BLOCK):
+        s_k, R_k, z_k = s[first:first + BLOCK], R[first:first + BLOCK], z[first:first + BLOCK]
+        b_k, epsilon_k = b[first:first + BLOCK], epsilon[first:first + BLOCK]
+        received = of_bias = of_epsilon = dropped = zero
+        for k in range(R_k.size):
+            stabilizer = epsilon_k[k] if z_k[k] >= 0 else -epsilon_k[k]
+            denominator = z_k[k] + stabilizer
+            is_0 = denominator == 0     # without a branch, so many at a time
+            each = (zero if is_0 else R_k[k]) / (one if is_0 else denominator)
+            each += zero * denominator
+            s_k[k] = each
+            received += R_k[k]
+            of_bias += b_k[k] * each
+            of_epsilon += stabilizer * each
+            dropped += R_k[k] if is_0 else zero
+            nothing += zero * each
+        ledger[0] += received
+        ledger[2] += of_bias
+        ledger[3] += of_epsilon
+        ledger[4] += dropped
     return nothing
 
 
@@ -465,9 +464,13 @@ def ledger_row(ledger: np.ndarray, s: np.ndarray, b: np.ndarray, R: np.ndarray, 
 def times_input_row(R: np.ndarray, a: np.ndarray, c: np.ndarray) -> float:
     """R_j = a_j c_j; returns their sum."""
     total = 0.0
-    for j in range(a.size):
-        R[j] = a[j] * c[j]
-        total += R[j]
+    for first in range(0, a.size, BLOCK):
+        R_j, a_j, c_j = R[first:first + BLOCK], a[first:first + BLOCK], c[first:first + BLOCK]
+        of_block = R.dtype.type(0)
+        for j in range(R_j.size):
+            R_j[j] = a_j[j] * c_j[j]
+            of_block += R_j[j]
+        total += of_block
     return total
 
 
@@ -479,8 +482,7 @@ def divide(R: np.ndarray, z: np.ndarray, b: np.ndarray,
     and the ledger (N, 5), whose column for the inputs is not filled yet.
     """
     check_shape("R", R, z.shape)
-    b = np.broadcast_to(b, z.shape[1:]).ravel()
-    R_rows, z_rows, b = as_contiguous_floats(as_rows(R), as_rows(z), b)
+    R_rows, z_rows, b = as_contiguous_floats(as_rows(R), as_rows(z), filled(z.shape[1:], b))
     s, ledger = np.empty_like(R_rows), np.zeros((len(R), 5))
     share(_divide, len(R), DIVISION * b.size, R_rows, z_rows, b,
           stabilizers(epsilon, R_rows.reshape(R.shape)), s, ledger)
@@ -490,9 +492,7 @@ def divide(R: np.ndarray, z: np.ndarray, b: np.ndarray,
 @compiled()
 def _divide(turns, R, z, b, epsilon, s, ledger):
     for n in dealt(turns):
-        epsilon_n = epsilon[n % len(epsilon)]
-        divide_row(s[n], R[n], z[n], epsilon_n)
-        ledger_row(ledger[n], s[n], b, R[n], z[n], epsilon_n)
+        divide_row(ledger[n], s[n], R[n], z[n], b, epsilon[n % len(epsilon)])
 
 
 def times_input(a: np.ndarray, c: np.ndarray, out: np.ndarray) -> np.ndarray:
@@ -507,6 +507,43 @@ def times_input(a: np.ndarray, c: np.ndarray, out: np.ndarray) -> np.ndarray:
 def _times_input(turns, a, c, R, totals):
     for n in dealt(turns):
         totals[n] = times_input_row(R[n], a[n], c[n])
+
+
+def propagate_normalized(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
+                         epsilon: float | np.ndarray, z: np.ndarray,
+                         per_std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The four lines for a LayerNorm whose 1 / std (..., 1) is constant: R of a, and the ledger.
+
+        R_j = a_j / std (W_j s_j - mean(W s)),    s = R / (z + epsilon sign(z))
+    """
+    check_shape("R", R, a.shape)
+    check_shape("z", z, a.shape)
+    check_shape("per_std", per_std, (*a.shape[:-1], 1))
+    check_shape("W", W, a.shape[-1:])
+    a, W, each, R, z, per_std = as_contiguous_floats(a, W, filled(a.shape[1:], b), R, z, per_std)
+    out, ledger = np.empty_like(a), np.empty((len(a), 5))
+    share(_propagate_normalized, len(a), DIVISION * each.size, as_rows(a), W, each,
+          stabilizers(epsilon, R), as_rows(R), as_rows(z), as_rows(per_std), as_rows(out), ledger)
+    return out, ledger
+
+
+@compiled(fastmath=SUMS)
+def _propagate_normalized(turns, a, W, b, epsilon, R, z, per_std, out, ledger):
+    D, s = W.size, np.empty(a.shape[1], a.dtype)
+    for n in dealt(turns):
+        divide_row(ledger[n], s, R[n], z[n], b, epsilon[n % len(epsilon)])
+        ledger[n, 1] = 0
+        for t in range(per_std.shape[1]):
+            s_t, a_t, R_t = s[t * D:(t + 1) * D], a[n, t * D:(t + 1) * D], out[n, t * D:(t + 1) * D]
+            total = received = a.dtype.type(0)
+            for j in range(s_t.size):
+                s_t[j] *= W[j]
+                total += s_t[j]
+            mean, scale = total / a.dtype.type(D), per_std[n, t]
+            for j in range(s_t.size):
+                R_t[j] = a_t[j] * scale * (s_t[j] - mean)
+                received += R_t[j]
+            ledger[n, 1] += received
 
 
 # Distances

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from lrp_numpy.ops.gelu import gelu_derivative, normal_cdf
+from lrp_numpy.ops.last_axis import largest, means, sums
 from lrp_numpy.utils.types import Shape
 from lrp_numpy.utils.validation import check_shape
 
@@ -27,7 +29,8 @@ def linear(a: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
     """z = a @ W + b: from (N, D) to (N, K). Raises ValueError for shapes that do not fit."""
     check_shape("a", a, (len(a), len(W)))
     check_shape("b", b, W.shape[1:])
-    return a @ W + b
+    z = a @ W
+    return np.add(z, b, out=z) if z.dtype == np.result_type(z, b) else z + b
 
 
 def transpose(s: np.ndarray, W: np.ndarray, shape: Shape | None = None) -> np.ndarray:
@@ -162,7 +165,7 @@ def max_pool_backward(a: np.ndarray, dz: np.ndarray, size: int, stride: int) -> 
     return da
 
 
-# The activation that has loops; all are in layers/activations.py
+# The activations that have loops; all are in layers/activations.py
 
 def relu(z: np.ndarray) -> np.ndarray:
     """f(z) = max(z, 0)"""
@@ -172,6 +175,16 @@ def relu(z: np.ndarray) -> np.ndarray:
 def relu_backward(z: np.ndarray, da: np.ndarray) -> np.ndarray:
     """dz = da where z > 0, else 0 times da."""
     return da * (z > 0).astype(z.dtype)
+
+
+def gelu(z: np.ndarray) -> np.ndarray:
+    """f(z) = z Phi(z), exact, not the tanh approximation. Source: Hendrycks and Gimpel 2016."""
+    return z * normal_cdf(z)
+
+
+def gelu_backward(z: np.ndarray, a: np.ndarray, da: np.ndarray) -> np.ndarray:
+    """dz = da * f'(z), where a = f(z)."""
+    return da * gelu_derivative(z, a)
 
 
 # Normalization, of each feature of rows (N, D), or channel of images (N, C, H, W). What is said of
@@ -216,6 +229,67 @@ def normalize_backward(a: np.ndarray, dz: np.ndarray, mean: np.ndarray, per_std:
     n -= db / count
     n *= W * per_std
     return n, dW, db
+
+
+# Tokens (N, T, D), or rows (N, D): each sum goes over the D numbers of a token
+
+def normalize_tokens(a: np.ndarray, W: np.ndarray, b: np.ndarray,
+                     epsilon: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """z = n * W + b, n = (a - mean(a)) / std, std = sqrt(mean((a - mean(a))^2) + epsilon).
+
+    W and b (D,). Returns z, and mean(a) and 1 / std (..., 1).
+    """
+    mean = means(a)
+    z = a - mean
+    per_std = 1 / np.sqrt(means(z, z) + a.dtype.type(epsilon))
+    z *= per_std
+    z *= W
+    z += b
+    return z, mean, per_std
+
+
+def normalize_tokens_backward(
+        a: np.ndarray, dz: np.ndarray, mean: np.ndarray, per_std: np.ndarray,
+        W: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The derivatives: dW = sum dz n and db = sum dz over all tokens, and, with dn = dz W,
+
+        da = (dn - mean(dn) - n mean(dn n)) / std
+    """
+    n, dn, others = (a - mean) * per_std, dz * W, tuple(range(a.ndim - 1))
+    da = (dn - means(dn) - n * means(dn, n)) * per_std
+    return da, (dz * n).sum(axis=others), dz.sum(axis=others)
+
+
+# Attention: scores S (N, h, T, T) and weights A of the same shape, each row j over a token's view
+
+def softmax(S: np.ndarray, causal: bool = False) -> np.ndarray:
+    """A = exp(S) / sum_j exp(S), row by row. causal: A[i, j] = 0 for j > i, and S[i, j] becomes 0
+    there, so that it takes no part in what follows."""
+    hidden = ~np.tri(S.shape[2], dtype=bool)
+    if causal:
+        S[..., hidden] = -np.inf
+    A = np.exp(S - largest(S))
+    A /= sums(A)
+    if causal:
+        S[..., hidden] = 0
+    return A
+
+
+def softmax_backward(A: np.ndarray, dA: np.ndarray) -> np.ndarray:
+    """dS = A * (dA - sum_j A dA)."""
+    return A * (dA - sums(A, dA))
+
+
+def softmax_relevance(S: np.ndarray, A: np.ndarray,
+                      c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """R_S of the scores, where the relevance of the weights is R_A = A * c: by the softmax's
+    tangent. And the share of that tangent's constant (N,), which no score gets.
+
+        R_S = S * (R_A - A sum_j R_A),    constant_j = A_j (1 - S_j + sum_i A_i S_i)
+    """
+    R_A = A * c
+    of_constant = R_A * (1 - S + sums(A, S))
+    return S * (R_A - A * sums(R_A)), sums(of_constant).sum(axis=(1, 2, 3), dtype=np.float64)
 
 
 def zero_pad(a: np.ndarray, padding: int) -> np.ndarray:

@@ -48,9 +48,9 @@ def once(function: Callable, array: np.ndarray) -> Any:
 
 
 def _recall(function, inputs, options):
+    if any(type(one) is np.ndarray for one in inputs) or "out" in options:
+        return _computed(function, inputs, options)     # with other arrays, or into one
     try:
-        if "out" in options:
-            raise TypeError
         memos: list[dict] = []
         key = function, _key(inputs, memos), _key(tuple(options.items()), memos)
         memo = memos[0]

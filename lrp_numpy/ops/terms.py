@@ -18,6 +18,10 @@ class Terms(NamedTuple):
         return self.layer.loops
 
     @property
+    def tokens(self) -> int:
+        return self.layer.tokens
+
+    @property
     def is_checked(self) -> bool:
         return self.layer.is_checked
 
