@@ -27,7 +27,7 @@ Q = tuple(map(SINGLE, ERF_Q))
 PER_LOG_2, LOG_2, LOG_2_REST = map(SINGLE, (1.4426950408889634, 0.693359375, -2.12194440e-4))
 EXP = tuple(map(SINGLE, (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2,
                          1.6666665459e-1, 5.0000001201e-1)))
-LEAST = SINGLE(-87)         # exp of less than that is a denormal number: as 0
+LEAST = SINGLE(-87)         # exp of less than that is denormal: it counts as that
 
 
 @compiled(fastmath=SUMS)
@@ -53,8 +53,8 @@ def _exp(x):
 def _Phi(z):
     """Phi(z) = (1 + erf(z / sqrt 2)) / 2 of a float32 z: see ops/gelu.py."""
     x = min(max(z * SINGLE(math.sqrt(0.5)), SINGLE(-4)), SINGLE(4))
-    square = x * x
-    return SINGLE(0.5) + SINGLE(0.5) * x * _polynomial(P, square) / _polynomial(Q, square) + z * SINGLE(0)
+    erf = x * _polynomial(P, x * x) / _polynomial(Q, x * x)
+    return SINGLE(0.5) + SINGLE(0.5) * erf + z * SINGLE(0)      # NaN for NaN and infinity
 
 
 # GELU
