@@ -16,6 +16,7 @@ kernel compiles it, in a second or two, and keeps it on disk. All kernels are in
 because numba's cache does not notice changes in other files.
 """
 import math
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -653,35 +654,42 @@ def lines_of(shape: Shape, stride: int, padding: int, images: int, most: int = L
                  padding)
 
 
-def tap_offsets(C: int, h: int, w: int, lay: Lines) -> np.ndarray:
-    """Where the line of each weight (c, i, j) begins, all lines one after another."""
+def offsets(y: np.ndarray, x: np.ndarray, lay: Lines) -> np.ndarray:
+    """Where row y and column x of a padded image lie, all lines of a channel one after another."""
+    s = lay.stride
+    return (y % s * s + x % s) * lay.length + y // s * lay.columns + x // s
+
+
+@cache
+def tap_offsets(C: int, h: int, w: int, lay: Lines, multiple: int = 1) -> np.ndarray:
+    """Where the line of each weight (c, i, j) begins, all lines one after another; the last as
+    often as makes their number a multiple."""
     c, i, j = (index.ravel() for index in np.indices((C, h, w)))
-    line = (c * lay.stride + i % lay.stride) * lay.stride + j % lay.stride
-    return line * lay.length + i // lay.stride * lay.columns + j // lay.stride
+    starts = c * lay.stride**2 * lay.length + offsets(i, j, lay)
+    return np.pad(starts, (0, -starts.size % multiple), "edge")
+
+
+@cache
+def pixel_offsets(H: int, W: int, lay: Lines) -> np.ndarray:
+    """Where each pixel of a channel lies, in its lines."""
+    y, x = np.indices((H, W))
+    return offsets(y + lay.padding, x + lay.padding, lay)
 
 
 @compiled()
-def lay_out(lines: np.ndarray, a: np.ndarray, place: int, lay: Lines) -> None:
-    """Writes an image a (C, H, W) into `lines` (C s s, length), as number `place`."""
+def lay_out(lines: np.ndarray, a: np.ndarray, places: np.ndarray, place: int, lay: Lines) -> None:
+    """Writes an image a (C, H, W) into `lines` (C, s s length), as number `place`; places (H, W):
+    `pixel_offsets`."""
     C, H, W = a.shape
-    first_row = place * lay.rows
-    if lay.stride == 1:
-        for c in range(C):
-            for y in range(H):
-                n = (first_row + y + lay.padding) * lay.columns + lay.padding
-                copy_row(lines[c, n:], a[c, y])
-        return
-    for y in range(H):
-        row = y + lay.padding
-        for q in range(lay.stride):
-            first = (q - lay.padding) % lay.stride      # pixel of this row that lies in line q
-            n = ((first_row + row // lay.stride) * lay.columns
-                 + (first + lay.padding) // lay.stride)
-            count = (W - first + lay.stride - 1) // lay.stride
-            for c in range(C):
-                part = lines[(c * lay.stride + row % lay.stride) * lay.stride + q, n:n + count]
-                for k in range(count):
-                    part[k] = a[c, y, first + k * lay.stride]
+    first = place * lay.rows * lay.columns
+    for c in range(C):
+        line = lines[c, first:]
+        for y in range(H):
+            if lay.stride == 1:
+                copy_row(line[places[y, 0]:], a[c, y])
+            else:
+                for x in range(W):
+                    line[places[y, x]] = a[c, y, x]
 
 
 def convolve(a: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int = 1,
@@ -692,22 +700,24 @@ def convolve(a: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int = 1,
     check_shape("a", a, (len(a), C, *a.shape[2:]))
     check_shape("b", b, (K, 1, 1))
     size = output_size(a.shape[2:], (h, w), stride, padding)
+    if h == w == 1 and stride > 1 and padding == 0:     # most pixels take no part
+        a, stride = np.ascontiguousarray(a[:, :, ::stride, ::stride]), 1
     lay = lines_of(a.shape[1:], stride, padding, len(a))
     W_T = np.ascontiguousarray(W.transpose(1, 0, 2, 3).reshape(K, -1))
     z = np.empty((len(a), K, *size), a.dtype)
     share(_convolve, -(-len(a) // lay.images), lay.images * W.size * math.prod(size), a, W_T,
-          b.ravel(), tap_offsets(C, h, w, lay), lay, z)
+          b.ravel(), tap_offsets(C, h, w, lay), pixel_offsets(*a.shape[2:], lay), lay, z)
     return z
 
 
 @compiled()
-def _convolve(turns, a, W_T, b, starts, lay, z):
+def _convolve(turns, a, W_T, b, starts, pixels, lay, z):
     """For every line of images and channel k:  z_k = b_k + sum_j W_T[k, j] lines[starts[j]:].
 
     Two channels at a time; if their number is odd, the last alone.
     """
     N, K, rows_out, columns_out = z.shape
-    lines = np.zeros((a.shape[1] * lay.stride**2, lay.length), a.dtype)
+    lines = np.zeros((a.shape[1], lay.stride**2 * lay.length), a.dtype)
     flat, every = lines.reshape(lines.size), count_up(len(starts))
     length = ((lay.images - 1) * lay.rows + rows_out - 1) * lay.columns + columns_out
     length += -length % VECTOR
@@ -716,7 +726,7 @@ def _convolve(turns, a, W_T, b, starts, lay, z):
         first = part * lay.images
         count = min(lay.images, N - first)
         for place in range(count):
-            lay_out(lines, a[first + place], place, lay)
+            lay_out(lines, a[first + place], pixels, place, lay)
         for k in range(0, K, 2):
             fill(one, b[k])
             if k + 1 < K:
@@ -744,6 +754,11 @@ def convolve_transpose(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int =
     s, W = as_contiguous_floats(s, W)
     C, K, h, w = W.shape
     check_shape("s", s, (len(s), K, *output_size(shape[2:], (h, w), stride, padding)))
+    if h == w == 1 and stride > 1 and padding == 0:
+        c = np.zeros((len(s), *shape[1:]), s.dtype)
+        every = c[:, :, ::stride, ::stride]
+        every[...] = convolve_transpose(s, W, every.shape)
+        return c
     few_pixels = C * h * w < 128            # of a patch: a row of W is short, a line of images long
     keeps_size = h == 2 * padding + 1       # then lines pay, too, unless many s can be skipped
     if stride == 1 and padding < h == w and (
@@ -801,6 +816,8 @@ def kernel_gradient(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: int =
     a, dz = as_contiguous_floats(a, dz)
     C, K = a.shape[1], dz.shape[1]
     check_shape("dz", dz, (len(a), K, *output_size(a.shape[2:], (h, w), stride, padding)))
+    if h == w == 1 and stride > 1 and padding == 0:
+        a, stride = np.ascontiguousarray(a[:, :, ::stride, ::stride]), 1
     work = dz.size * C * h * w      # of all images
     few_pixels = C * h * w < 64     # of a patch: its row is short, a line of images long
     if not few_pixels and not has_few_zeros(dz):
@@ -810,22 +827,23 @@ def kernel_gradient(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: int =
     images = max(1, -(-len(a) // PARTS))    # of a part, in lines of nearly the same length
     lay = lines_of(a.shape[1:], stride, padding, images, LONG_LINE)
     lay = lines_of(a.shape[1:], stride, padding, -(-images // -(-images // lay.images)), LONG_LINE)
-    starts = np.pad(tap_offsets(C, h, w, lay), (0, -(C * h * w) % 4), "edge")
+    starts = tap_offsets(C, h, w, lay, 4)
     dW_T = np.zeros((PARTS, K + -K % 4, starts.size), dz.dtype)
-    share(_kernel_gradient_lines, PARTS, work / PARTS, a, dz, starts, lay, dW_T)
+    share(_kernel_gradient_lines, PARTS, work / PARTS, a, dz, starts,
+          pixel_offsets(*a.shape[2:], lay), lay, dW_T)
     dW_T = dW_T[:, :K, :C * h * w].sum(axis=0)
     return dW_T.reshape(K, C, h, w).transpose(1, 0, 2, 3).copy()
 
 
 @compiled()
-def _kernel_gradient_lines(turns, a, dz, starts, lay, dW_T):
+def _kernel_gradient_lines(turns, a, dz, starts, pixels, lay, dW_T):
     """For every line of images and channel k:  dW_T[k, j] += lines[starts[j]:] times the line dz_k.
 
     dW_T (PARTS, K, C h w), both rounded up to a multiple of four: the sum over each part of the
     images.
     """
     N, K, rows_out, columns_out = dz.shape
-    lines = np.zeros((a.shape[1] * lay.stride**2, lay.length), a.dtype)
+    lines = np.zeros((a.shape[1], lay.stride**2 * lay.length), a.dtype)
     flat = lines.reshape(lines.size)
     length = ((lay.images - 1) * lay.rows + rows_out - 1) * lay.columns + columns_out
     of_dz = np.zeros((dW_T.shape[1], length + -length % VECTOR), dz.dtype)
@@ -836,7 +854,7 @@ def _kernel_gradient_lines(turns, a, dz, starts, lay, dW_T):
             if count < lay.images:
                 fill(of_dz.reshape(of_dz.size), 0)
             for place in range(count):
-                lay_out(lines, a[first + place], place, lay)
+                lay_out(lines, a[first + place], pixels, place, lay)
                 for k in range(K):
                     for y in range(rows_out):
                         begin = (place * lay.rows + y) * lay.columns
