@@ -60,10 +60,11 @@ def training_step(net: Network, adam: Adam, x: np.ndarray, labels: np.ndarray,
     a, z = run(layers, x, ops)
     loss, da = ops.cross_entropy(a[-1], labels)
     adam.t += 1
-    for number in reversed(range(net.first_trained, len(net.layers))):
+    first = net.first_trained
+    for number in reversed(range(first, len(net.layers))):
         layer = layers[number]
         dz = layer.delta(z[number], a[number + 1], da, ops)
-        if number > net.first_trained:      # the derivatives below it are not needed
+        if number > first:      # the derivatives below it are not needed
             da = layer.backward(a[number], dz, ops)
         layer.adam_step(a[number], dz, adam.state[number], adam.numbers, ops)
     return loss
