@@ -11,16 +11,20 @@ from lrp_numpy.ops import on_compile
 SUMS = {"reassoc", "contract"}
 
 
-def compiled(**options: Any) -> Callable[[Callable], Callable]:
+def compiled(from_python: bool = True, **options: Any) -> Callable[[Callable], Callable]:
     """A decorator: the function compiled at its first call, and kept on disk where that works.
 
     It releases Python's lock while it runs, so that several threads can call it at once.
+    from_python=False: only other compiled functions call it, which takes less time to compile.
     """
+    options |= {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True,
+                "no_cpython_wrapper": not from_python}
+
     def later(kernel):
         try:
-            return numba.njit(kernel, cache=True, nogil=True, error_model="numpy", **options)
+            return numba.njit(kernel, cache=True, **options)
         except RuntimeError:        # numba found no folder for its cache
-            return numba.njit(kernel, nogil=True, error_model="numpy", **options)
+            return numba.njit(kernel, **options)
     return later
 
 

@@ -84,21 +84,21 @@ def pad_rows(W: np.ndarray) -> np.ndarray:
 # The two sums that all other kernels use, and what they need. (`fill` and `copy_row`, because numba
 # takes seconds to compile z[:] = b, with its error message for shapes that do not fit.)
 
-@compiled()
+@compiled(from_python=False)
 def fill(z: np.ndarray, value: float) -> None:
     """z_k = value."""
     for k in range(z.size):
         z[k] = value
 
 
-@compiled()
+@compiled(from_python=False)
 def copy_row(z: np.ndarray, b: np.ndarray) -> None:
     """z_k = b_k, for every k of the shorter of the two."""
     for k in range(min(z.size, b.size)):
         z[k] = b[k]
 
 
-@compiled()
+@compiled(from_python=False)
 def is_zero(R: np.ndarray) -> bool:
     """Whether every R_k is 0; NaN is not."""
     count = 0
@@ -107,7 +107,7 @@ def is_zero(R: np.ndarray) -> bool:
     return count == 0
 
 
-@compiled()
+@compiled(from_python=False)
 def nonzero_places(a: np.ndarray, places: np.ndarray) -> int:
     """Writes every j with a_j != 0 into `places`, which is longer than a; returns how many.
 
@@ -120,7 +120,7 @@ def nonzero_places(a: np.ndarray, places: np.ndarray) -> int:
     return count
 
 
-@compiled()
+@compiled(from_python=False)
 def places_of_either(a: np.ndarray, b: np.ndarray, places: np.ndarray) -> int:
     """The same for every j where a_j or b_j is not 0."""
     count = 0
@@ -130,7 +130,7 @@ def places_of_either(a: np.ndarray, b: np.ndarray, places: np.ndarray) -> int:
     return count
 
 
-@compiled(fastmath=SUMS)
+@compiled(from_python=False, fastmath=SUMS)
 def add_rows(z: np.ndarray, a: np.ndarray, rows: np.ndarray, starts: np.ndarray, places: np.ndarray,
              count: int) -> None:
     """z_k += sum_j a_j w_jk over the j in places[:count]; row j of W begins at rows[starts[j]].
@@ -155,7 +155,7 @@ def add_rows(z: np.ndarray, a: np.ndarray, rows: np.ndarray, starts: np.ndarray,
             z[k] += a0 * w0[k]
 
 
-@compiled(fastmath=SUMS)
+@compiled(from_python=False, fastmath=SUMS)
 def add_rows_to_two(y: np.ndarray, z: np.ndarray, a: np.ndarray, b: np.ndarray, rows: np.ndarray,
                     starts: np.ndarray, places: np.ndarray, count: int) -> None:
     """`add_rows` of a to y, and of b to z: each w_jk is loaded once for both.
@@ -182,7 +182,7 @@ def add_rows_to_two(y: np.ndarray, z: np.ndarray, a: np.ndarray, b: np.ndarray, 
             z[k] += b0 * r0[k]
 
 
-@compiled(fastmath=SUMS)
+@compiled(from_python=False, fastmath=SUMS)
 def dot_rows(c: np.ndarray, rows: np.ndarray, starts: np.ndarray, s: np.ndarray, places: np.ndarray,
              count: int) -> None:
     """c_j = sum_k w_jk s_k for the j in places[:count]; row j of W begins at rows[starts[j]].
@@ -218,7 +218,7 @@ def dot_rows(c: np.ndarray, rows: np.ndarray, starts: np.ndarray, s: np.ndarray,
         c[j] = c0
 
 
-@compiled(fastmath=SUMS)
+@compiled(from_python=False, fastmath=SUMS)
 def add_dots(c: np.ndarray, s: np.ndarray, rows: np.ndarray, starts: np.ndarray) -> None:
     """c_kj += sum_n s_kn w_jn, for four k; row j of W begins at rows[starts[j]].
 
@@ -268,7 +268,7 @@ def add_dots(c: np.ndarray, s: np.ndarray, rows: np.ndarray, starts: np.ndarray)
         c[3, j + 3] += c33
 
 
-@compiled()
+@compiled(from_python=False)
 def count_up(count: int) -> np.ndarray:
     """0, 1, 2, ..., count - 1."""
     every = np.empty(count, np.int64)
@@ -277,7 +277,7 @@ def count_up(count: int) -> np.ndarray:
     return every
 
 
-@compiled()
+@compiled(from_python=False)
 def as_line(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """W (D, K), C-contiguous, as one line of numbers, and where each row begins in it."""
     starts = np.empty(len(W), np.int64)
@@ -426,7 +426,7 @@ def _propagate_dots(turns, a, W, b, epsilon, R, z, out, ledger):
         ledger[n, 1] = times_input_row(out[n], a[n], c)
 
 
-@compiled(fastmath=SUMS)
+@compiled(from_python=False, fastmath=SUMS)
 def divide_row(ledger: np.ndarray, s: np.ndarray, R: np.ndarray, z: np.ndarray, b: np.ndarray,
                epsilon: np.ndarray) -> float:
     """s_k = R_k / (z_k + epsilon sign(z_k)); 0 where that would divide by 0, and NaN where it would
@@ -461,7 +461,7 @@ def divide_row(ledger: np.ndarray, s: np.ndarray, R: np.ndarray, z: np.ndarray, 
     return nothing
 
 
-@compiled(fastmath=SUMS)
+@compiled(from_python=False, fastmath=SUMS)
 def times_input_row(R: np.ndarray, a: np.ndarray, c: np.ndarray) -> float:
     """R_j = a_j c_j; returns their sum."""
     total = 0.0
@@ -676,7 +676,7 @@ def pixel_offsets(H: int, W: int, lay: Lines) -> np.ndarray:
     return offsets(y + lay.padding, x + lay.padding, lay)
 
 
-@compiled()
+@compiled(from_python=False)
 def lay_out(lines: np.ndarray, a: np.ndarray, places: np.ndarray, place: int, lay: Lines) -> None:
     """Writes an image a (C, H, W) into `lines` (C, s s length), as number `place`; places (H, W):
     `pixel_offsets`."""

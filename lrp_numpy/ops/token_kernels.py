@@ -30,7 +30,7 @@ EXP = tuple(map(SINGLE, (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.16
 LEAST = SINGLE(-87)         # exp of less than that is denormal: it counts as that
 
 
-@compiled(fastmath=SUMS)
+@compiled(from_python=False, fastmath=SUMS)
 def _polynomial(numbers, x):
     """p_0 x^n + p_1 x^(n - 1) + ... + p_n."""
     total = numbers[0]
@@ -39,7 +39,7 @@ def _polynomial(numbers, x):
     return total
 
 
-@compiled(fastmath=SUMS)
+@compiled(from_python=False, fastmath=SUMS)
 def _exp(x):
     """exp(x) of a float32 x <= 0, to 1e-7 of it; NaN for NaN and -infinity."""
     y = max(LEAST, x)
@@ -49,7 +49,7 @@ def _exp(x):
     return (_polynomial(EXP, r) * r * r + r + SINGLE(1)) * power + x * SINGLE(0)
 
 
-@compiled(fastmath=SUMS)
+@compiled(from_python=False, fastmath=SUMS)
 def _Phi(z):
     """Phi(z) = (1 + erf(z / sqrt 2)) / 2 of a float32 z: see ops/gelu.py."""
     x = min(max(z * SINGLE(math.sqrt(0.5)), SINGLE(-4)), SINGLE(4))
