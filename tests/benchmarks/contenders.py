@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 import lrp_numpy as lrp
+from lrp_numpy.ops.blas import one_core_free
 from lrp_numpy.training import Adam, training_step
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -25,6 +26,7 @@ def copy_of(net):
 
 # Training: functions return the loss of every step
 
+@one_core_free()        # as `train` does
 def our_steps(net, images, labels, batches, engine="numba", learning_rate=1e-3):
     adam, chosen = Adam(net, learning_rate), net.choose_ops(engine, len(images))
     return [float(training_step(net, adam, images[batch], labels[batch], chosen))

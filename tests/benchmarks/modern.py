@@ -34,7 +34,7 @@ def training_text(name, digits, options):
     images, labels = digits.train_images, digits.train_labels.astype(np.int64)
     batches = batches_of(len(images), epochs=1, rng=0)
 
-    def ours(engine=None, batches=batches):
+    def ours(engine="numba", batches=batches):
         return our_steps(make(rng=0), images, labels, batches, engine, learning_rate)
 
     def theirs(batches=batches, **how):
@@ -55,8 +55,8 @@ def training_text(name, digits, options):
 
     difference = np.max(np.abs(np.array(ours(batches=batches[:20])) / theirs(batches[:20]) - 1))
     assert difference < 1e-2, difference
-    times = compare({"lrp_numpy": ours, "our loops": lambda: ours("numba"),
-                     "our NumPy equations": lambda: ours("numpy"), "torch, Adam": theirs,
+    times = compare({"lrp_numpy": ours, "our NumPy equations": lambda: ours("numpy"),
+                     "torch, Adam": theirs,
                      "torch, Adam(fused=True)": lambda: theirs(fused=True)},
                     1 if options.small else 3)
     text = f"""## The {name}: one epoch of {len(images):,} digits
@@ -90,7 +90,7 @@ def attention_text(digits, options):
     lrp.train(net, digits.train_images[:8000], digits.train_labels[:8000], epochs=1,
               learning_rate=2e-3, progress=False)
 
-    def ours(engine=None):
+    def ours(engine="numba"):
         return lrp.explain(net, x, "0", intermediate=False, engine=engine).input
 
     def theirs():
@@ -118,7 +118,7 @@ def attention_text(digits, options):
         S = peer()
         far = np.abs(R - S).max(axis=1) > 1e-3 * np.abs(S).max(axis=1)
         assert far.mean() < 0.01, (name, far.mean())
-    times = compare({"lrp_numpy": ours, "our loops": lambda: ours("numba")} | peers,
+    times = compare({"lrp_numpy": ours, "our NumPy equations": lambda: ours("numpy")} | peers,
                     1 if options.small else 7)
     return f"""## The transformer: AttnLRP of {len(x):,} digits
 
