@@ -68,7 +68,7 @@ class SelfAttention(Layer):
         return 2 * shape[0] * math.prod(out_shape)
 
     def attend(self, a: Array, ops: ModuleType = reference) -> Heads:
-        """Kept, if this is a twin made by `keeping`."""
+        """All of it; kept, if this is a twin made by `keeping`."""
         def of(a):
             Q, K, V = self.split(a, 3)
             S = np.matmul(Q, upright(K))
@@ -118,14 +118,14 @@ class SelfAttention(Layer):
         """By AttnLRP, or with attention weights that are constant; `rule` gives epsilon."""
         heads, rows = self.attend(a, ops), list[LedgerRow]()
         z = self.preactivation(a, ops) if z is None else z
-        s, of_S = per_unit(z, R, epsilon_of(rule, z), rows, ops), None
+        s, of_S = per_unit(z, R, epsilon_of(rule, z), rows, ops), None      # R / O
         if self.attention == "attnlrp":
-            s /= 2
-            c_A = np.matmul(self.split(s)[0], upright(heads.V))
+            s /= 2                                                          # half of it to V, and
+            c_A = np.matmul(self.split(s)[0], upright(heads.V))             # half to A = softmax(S)
             R_S, of_constant = ops.softmax_relevance(heads.S, heads.A, c_A)
-            of_S = per_unit(heads.S, R_S, epsilon_of(rule, heads.S), rows, ops)
-            of_S /= 2
             rows.append(step_row(len(R), bias=of_constant))
+            of_S = per_unit(heads.S, R_S, epsilon_of(rule, heads.S), rows, ops)
+            of_S /= 2                                                       # half to Q, half to K
         R_inputs = self.back(heads, of_S, self.split(s)[0])
         R_inputs *= a
         if ledger is not None:

@@ -257,7 +257,7 @@ def whole_row(R_inputs: Array, rows: Sequence[LedgerRow]) -> LedgerRow:
 
 
 def step_row(N: int, **parts: Array) -> LedgerRow:
-    """The row of a step within a layer, for `whole_row`: only what is lost in it, 0 elsewhere."""
+    """The row of a step within a layer, for `whole_row`: 0 where nothing is named."""
     return LedgerRow(**{name: parts.get(name, np.zeros(N)) for name in LedgerRow._fields})
 
 

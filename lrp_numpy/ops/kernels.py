@@ -12,8 +12,9 @@ numbers, W.T has rows of D. If K is below 32 (the ten logits), the kernels there
 rows of W.T, over all j, or over the k that are not 0.
 
 No kernel calls a BLAS: its threads would compete with ours for the cores. The first call of a
-kernel compiles it, in a second or two, and keeps it on disk. All kernels are in this one file,
-because numba's cache does not notice changes in other files.
+kernel compiles it, in a second or two, and keeps it on disk. The kernels of tokens and attention
+are in token_kernels.py, all others in this one file, because numba's cache does not notice changes
+in other files. (After one in layout.py, gelu.py or threads.py, delete `__pycache__` beside it.)
 """
 import math
 from functools import cache
@@ -23,7 +24,7 @@ import numpy as np
 
 from lrp_numpy.ops import reference
 from lrp_numpy.ops.compiled import SUMS, compiled
-from lrp_numpy.ops.layout import as_contiguous_floats, as_planes, as_rows, filled
+from lrp_numpy.ops.layout import PARTS, as_contiguous_floats, as_planes, as_rows, filled
 from lrp_numpy.ops.reference import (average_pool, average_pool_transpose, log_softmax,
                                      output_size, shifted, terms, zero_pad)
 from lrp_numpy.ops.remembering import Remembering, once
@@ -43,7 +44,6 @@ __all__ = ["adam_step", "average_pool", "average_pool_transpose", "channel_sum",
            "sum_kernel", "sum_kernel_shares", "terms", "transpose", "zero_pad"]
 
 LONG = 32       # rows of W with at least this many numbers are worth looping along
-PARTS = 8       # of the images, summed apart, so that a sum does not depend on the threads
 LINE = 512      # numbers: images smaller than that lie several in a line
 LONG_LINE = 1024    # the same where a line is summed up, which takes time at its end
 VECTOR = 16     # a line of so many numbers, or a multiple, is added without a remainder
@@ -700,7 +700,7 @@ def convolve(a: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int = 1,
     check_shape("a", a, (len(a), C, *a.shape[2:]))
     check_shape("b", b, (K, 1, 1))
     size = output_size(a.shape[2:], (h, w), stride, padding)
-    if h == w == 1 and stride > 1 and padding == 0:     # most pixels take no part
+    if leaves_out_pixels(h, w, stride, padding):
         a, stride = np.ascontiguousarray(a[:, :, ::stride, ::stride]), 1
     lay = lines_of(a.shape[1:], stride, padding, len(a))
     W_T = np.ascontiguousarray(W.transpose(1, 0, 2, 3).reshape(K, -1))
@@ -742,6 +742,11 @@ def _convolve(turns, a, W_T, b, starts, pixels, lay, z):
                         copy_row(z[first + place, k + 1, y], two[begin:])
 
 
+def leaves_out_pixels(h: int, w: int, stride: int, padding: int) -> bool:
+    """Whether a kernel is one pixel, and steps over others."""
+    return h == w == 1 < stride and padding == 0
+
+
 def has_few_zeros(s: np.ndarray) -> bool:
     """Whether less than half of s is 0, in about eight of its images."""
     some = np.ascontiguousarray(s[::max(1, len(s) // 8)])
@@ -754,7 +759,7 @@ def convolve_transpose(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int =
     s, W = as_contiguous_floats(s, W)
     C, K, h, w = W.shape
     check_shape("s", s, (len(s), K, *output_size(shape[2:], (h, w), stride, padding)))
-    if h == w == 1 and stride > 1 and padding == 0:
+    if leaves_out_pixels(h, w, stride, padding):
         c = np.zeros((len(s), *shape[1:]), s.dtype)
         every = c[:, :, ::stride, ::stride]
         every[...] = convolve_transpose(s, W, every.shape)
@@ -816,7 +821,7 @@ def kernel_gradient(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: int =
     a, dz = as_contiguous_floats(a, dz)
     C, K = a.shape[1], dz.shape[1]
     check_shape("dz", dz, (len(a), K, *output_size(a.shape[2:], (h, w), stride, padding)))
-    if h == w == 1 and stride > 1 and padding == 0:
+    if leaves_out_pixels(h, w, stride, padding):
         a, stride = np.ascontiguousarray(a[:, :, ::stride, ::stride]), 1
     work = dz.size * C * h * w      # of all images
     few_pixels = C * h * w < 64     # of a patch: its row is short, a line of images long

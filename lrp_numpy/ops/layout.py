@@ -1,9 +1,11 @@
-"""Arrays as the kernels take them."""
+"""Arrays as the kernels take them: those of kernels.py and of token_kernels.py."""
 import math
 
 import numpy as np
 
 from lrp_numpy.utils.types import Shape
+
+PARTS = 8       # of the images, summed apart, so that a sum does not depend on the threads
 
 
 def as_contiguous_floats(*arrays: np.ndarray) -> list[np.ndarray]:

@@ -20,8 +20,7 @@ and `share` calls it in several threads at once. `dealt` deals out each n once:
 
 Row n is computed in the same way by any thread: no result depends on the number of threads.
 
-(numba's cache of the kernels does not notice a change in this file: delete the `__pycache__` folder
-beside it after one.)
+(numba's cache of the kernels does not notice a change in this file: see kernels.py.)
 """
 import os
 import threading

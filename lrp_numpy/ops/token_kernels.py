@@ -12,11 +12,10 @@ import numpy as np
 from lrp_numpy.ops import reference
 from lrp_numpy.ops.compiled import SUMS, compiled
 from lrp_numpy.ops.gelu import ERF_P, ERF_Q
-from lrp_numpy.ops.layout import as_contiguous_floats, as_rows
+from lrp_numpy.ops.layout import PARTS, as_contiguous_floats, as_rows
 from lrp_numpy.ops.threads import dealt, share
 from lrp_numpy.utils.validation import check_shape
 
-PARTS = 8           # of the images, summed apart, so that a sum does not depend on the threads
 FUNCTION = 4        # multiplications that take as long as one exp or erf, many at a time
 SINGLE = np.float32
 P = tuple(map(SINGLE, ERF_P))
