@@ -44,8 +44,7 @@ __all__ = ["adam_step", "average_pool", "average_pool_transpose", "channel_sum",
            "sum_kernel", "sum_kernel_shares", "terms", "transpose", "zero_pad"]
 
 LONG = 32       # rows of W with at least this many numbers are worth looping along
-LINE = 512      # numbers: images smaller than that lie several in a line
-LONG_LINE = 1024    # the same where a line is summed up, which takes time at its end
+LINE = 1200     # numbers: images smaller than that lie several in a line
 VECTOR = 16     # a line of so many numbers, or a multiple, is added without a remainder
 BLOCK = 1024    # numbers whose sum is taken in their own type; sums of blocks, in float64
 DIVISION = 8    # multiplications that take as long as a division and its ledger
@@ -645,11 +644,14 @@ class Lines(NamedTuple):
     padding: int
 
 
-def lines_of(shape: Shape, stride: int, padding: int, images: int, most: int = LINE) -> Lines:
-    """For images (C, H, W), at most so many in a line, and at most so many numbers."""
+def lines_of(shape: Shape, stride: int, padding: int, images: int, multiple: int = 1) -> Lines:
+    """For so many images (C, H, W), in groups of nearly the same size, one in a line. If there are
+    several, their number is a multiple: of four, two or four threads end at the same time."""
     last = padding if stride == 1 else 0        # zeros that nothing follows
     rows, columns = (-(-(side + 2 * padding - last) // stride) for side in shape[1:])
-    images = max(1, min(images, most // (rows * columns)))
+    groups = max(1, -(-images // max(1, LINE // (rows * columns))))
+    groups = groups if groups == 1 else -(-groups // multiple) * multiple
+    images = max(1, -(-images // groups))
     return Lines(images, rows, columns, (images * rows + last) * columns + last + VECTOR, stride,
                  padding)
 
@@ -700,9 +702,11 @@ def convolve(a: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int = 1,
     check_shape("a", a, (len(a), C, *a.shape[2:]))
     check_shape("b", b, (K, 1, 1))
     size = output_size(a.shape[2:], (h, w), stride, padding)
-    if leaves_out_pixels(h, w, stride, padding):
-        a, stride = np.ascontiguousarray(a[:, :, ::stride, ::stride]), 1
-    lay = lines_of(a.shape[1:], stride, padding, len(a))
+    if h == w == 1 and padding == 0:
+        z = np.matmul(W[:, :, 0, 0].T, every_pixel(a, stride))
+        z += b[..., 0]
+        return z.reshape(len(a), K, *size)
+    lay = lines_of(a.shape[1:], stride, padding, len(a), 4)
     W_T = np.ascontiguousarray(W.transpose(1, 0, 2, 3).reshape(K, -1))
     z = np.empty((len(a), K, *size), a.dtype)
     share(_convolve, -(-len(a) // lay.images), lay.images * W.size * math.prod(size), a, W_T,
@@ -742,9 +746,10 @@ def _convolve(turns, a, W_T, b, starts, pixels, lay, z):
                         copy_row(z[first + place, k + 1, y], two[begin:])
 
 
-def leaves_out_pixels(h: int, w: int, stride: int, padding: int) -> bool:
-    """Whether a kernel is one pixel, and steps over others."""
-    return h == w == 1 < stride and padding == 0
+def every_pixel(a: np.ndarray, stride: int) -> np.ndarray:
+    """What a kernel of one pixel reads, as (N, C, H' W'): then a convolution is a matrix product of
+    the channels, NumPy's."""
+    return as_planes(np.ascontiguousarray(a[:, :, ::stride, ::stride]))
 
 
 def has_few_zeros(s: np.ndarray) -> bool:
@@ -759,10 +764,10 @@ def convolve_transpose(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int =
     s, W = as_contiguous_floats(s, W)
     C, K, h, w = W.shape
     check_shape("s", s, (len(s), K, *output_size(shape[2:], (h, w), stride, padding)))
-    if leaves_out_pixels(h, w, stride, padding):
+    if h == w == 1 and padding == 0:
         c = np.zeros((len(s), *shape[1:]), s.dtype)
         every = c[:, :, ::stride, ::stride]
-        every[...] = convolve_transpose(s, W, every.shape)
+        every[...] = np.matmul(W[:, :, 0, 0], as_planes(s)).reshape(every.shape)
         return c
     few_pixels = C * h * w < 128            # of a patch: a row of W is short, a line of images long
     keeps_size = h == 2 * padding + 1       # then lines pay, too, unless many s can be skipped
@@ -821,17 +826,16 @@ def kernel_gradient(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: int =
     a, dz = as_contiguous_floats(a, dz)
     C, K = a.shape[1], dz.shape[1]
     check_shape("dz", dz, (len(a), K, *output_size(a.shape[2:], (h, w), stride, padding)))
-    if leaves_out_pixels(h, w, stride, padding):
-        a, stride = np.ascontiguousarray(a[:, :, ::stride, ::stride]), 1
+    if h == w == 1 and padding == 0:
+        of_images = np.matmul(every_pixel(a, stride), as_planes(dz).swapaxes(1, 2))
+        return of_images.sum(axis=0)[..., None, None]
     work = dz.size * C * h * w      # of all images
     few_pixels = C * h * w < 64     # of a patch: its row is short, a line of images long
     if not few_pixels and not has_few_zeros(dz):
         dW = np.zeros((PARTS, K + K % 2, h * w * C), dz.dtype)
         share(_kernel_gradient, PARTS, work / PARTS, a, dz, h, w, stride, padding, dW)
         return dW[:, :K].sum(axis=0).reshape(K, h, w, C).transpose(3, 0, 1, 2).copy()
-    images = max(1, -(-len(a) // PARTS))    # of a part, in lines of nearly the same length
-    lay = lines_of(a.shape[1:], stride, padding, images, LONG_LINE)
-    lay = lines_of(a.shape[1:], stride, padding, -(-images // -(-images // lay.images)), LONG_LINE)
+    lay = lines_of(a.shape[1:], stride, padding, -(-len(a) // PARTS))
     starts = tap_offsets(C, h, w, lay, 4)
     dW_T = np.zeros((PARTS, K + -K % 4, starts.size), dz.dtype)
     share(_kernel_gradient_lines, PARTS, work / PARTS, a, dz, starts,
