@@ -1,5 +1,7 @@
 """Time and memory of ours against the number of images, hidden neurons, layers and threads."""
 import time
+from contextlib import contextmanager
+from functools import partial
 from unittest.mock import patch
 
 import numpy as np
@@ -7,7 +9,7 @@ from matplotlib.figure import Figure
 
 import lrp_numpy as lrp
 from lrp_numpy.ops import side_by_side, threads as our_threads
-from measuring import alone, seconds_of
+from measuring import alone, compare, seconds_of
 
 
 def stream(net, digits, images):
@@ -44,30 +46,44 @@ def measure_scaling(digits, small, data):
              [[784, *[500] * depth, 10] for depth in ((1, 2) if small else (1, 2, 3, 5, 7, 10))])):
         panels[name] = []
         for size in sizes:
-            lines = {}
-            for threads in sorted({1, many}):
-                with patch.object(our_threads._pool, "threads", threads), \
-                        patch.object(side_by_side, "thread_count", lambda: threads):
-                    lines |= _times(size, few, x, f"{threads} thread{'s' * (threads > 1)}")
+            lines = _times(size, few, x, sorted({1, many}))
             panels[name].append((size[1] if "neurons" in name else len(size) - 2, lines))
     return panels
 
 
 def _times(size, few, x, threads):
-    """Microseconds an image, to explain and to train once."""
+    """Microseconds an image, to explain and to train once, with so many threads: in turns."""
     net = lrp.MLP.random(size, "relu", rng=0)
-    explain = seconds_of(lambda: lrp.explain(net, x, "epsilon", intermediate=False, engine="numba"))
-    train = seconds_of(lambda: lrp.train(net, few, epochs=1, progress=False, engine="numba"))
-    return {f"explain, {threads}": 1e6 * explain / len(x),
-            f"train, {threads}": 1e6 * train / len(few.train_images)}
+
+    def explain(number):
+        with threads_at_most(number):
+            lrp.explain(net, x, "epsilon", intermediate=False, engine="numba")
+
+    def train(number):
+        with threads_at_most(number):
+            lrp.train(net, few, epochs=1, progress=False, engine="numba")
+
+    jobs = {f"{job.__name__}, {number} thread{'s' * (number > 1)}": partial(job, number)
+            for number in threads for job in (explain, train)}
+    images = {"explain": len(x), "train": len(few.train_images)}
+    return {name: 1e6 * np.median(seconds) / images[name.split(",")[0]]
+            for name, seconds in compare(jobs, 5).items()}
+
+
+@contextmanager
+def threads_at_most(number):
+    with patch.object(our_threads._pool, "threads", number), \
+            patch.object(side_by_side, "thread_count", lambda: number):
+        yield
 
 
 def large_rows(digits, small):
     """784-4000-4000-10, and pictures of 28 x 28 to 224 x 224 pixels through a small CNN: the time
     and the memory of a few."""
     few = lrp.Digits(*(array[:count] for array, count in zip(digits, (2000, 2000, 100, 100))))
-    times = _times([784, *[40 if small else 4000] * 2, 10], few, digits.test_images[:1000], "")
-    table = [{"": "784-4000-4000-10", "job": job.strip(", "), "milliseconds an image":
+    times = _times([784, *[40 if small else 4000] * 2, 10], few, digits.test_images[:1000],
+                   [our_threads.thread_count()])
+    table = [{"": "784-4000-4000-10", "job": job.split(",")[0], "milliseconds an image":
               f"{value / 1e3:.3g}"} for job, value in times.items()]
     for side in (28, 56) if small else (28, 56, 112, 224):
         x = np.repeat(np.repeat(digits.test_images[:20].reshape(-1, 28, 28), side // 28, axis=1),
