@@ -167,7 +167,7 @@ x, labels = rng.random((300, 784), np.float32), rng.integers(0, 10, 300)
 digits = lrp.Digits(x, labels, x[:50], labels[:50])
 ops.on_compile.append(lambda: compiled.append(1))
 for net in (lrp.MLP.random([784, 500, 10]), lrp.MLP.random([784, 300, 100, 10], "relu"),
-            lrp.lenet(), lrp.resnet()):
+            lrp.lenet(), lrp.resnet(), lrp.transformer()):
     lrp.train(net, digits, 1, progress=False, engine="numba")
     for rule in [*lrp.rules.RULES, "zennit.epsilon"]:
         lrp.explain(net, x[:20], rule, engine="numba")
@@ -190,8 +190,8 @@ def test_after_warmup_nothing_is_compiled(tmp_path):
 
     said, compiled = warmup()
     assert said.count("\n") == 1 and said.startswith("compiling the loops")
-    assert len(compiled) == 4 and "0" not in compiled
-    assert warmup() == ("", ["0"] * 4)
+    assert len(compiled) == 5 and "0" not in compiled
+    assert warmup() == ("", ["0"] * 5)
     done = subprocess.run([sys.executable, "-c", AFTER_WARMUP], cwd=tmp_path, text=True,
                           capture_output=True, timeout=600,
                           env={**os.environ, "PYTHONPATH": str(package), "NUMBA_CACHE_DIR": cache})
