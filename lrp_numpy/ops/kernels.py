@@ -435,6 +435,7 @@ def divide_row(ledger: np.ndarray, s: np.ndarray, R: np.ndarray, z: np.ndarray, 
     c_j where a_j = 0: 0, or NaN if an s_k is not finite.
     """
     zero, one = s.dtype.type(0), s.dtype.type(1)
+    infinity, nan = s.dtype.type(np.inf), s.dtype.type(np.nan)
     nothing = zero
     ledger[0] = ledger[2] = ledger[3] = ledger[4] = 0
     for first in range(0, R.size, BLOCK):
@@ -446,7 +447,7 @@ def divide_row(ledger: np.ndarray, s: np.ndarray, R: np.ndarray, z: np.ndarray, 
             denominator = z_k[k] + stabilizer
             is_0 = denominator == 0     # without a branch, so many at a time
             each = (zero if is_0 else R_k[k]) / (one if is_0 else denominator)
-            each += zero * denominator
+            each = each if abs(denominator) < infinity else nan
             s_k[k] = each
             received += R_k[k]
             of_bias += b_k[k] * each

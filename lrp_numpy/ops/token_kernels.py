@@ -40,12 +40,13 @@ def _polynomial(numbers, x):
 
 @compiled(from_python=False, fastmath=SUMS)
 def _exp(x):
-    """exp(x) of a float32 x <= 0, to 1e-7 of it; NaN for NaN and -infinity."""
+    """exp(x) of a float32 x <= 0, to 1e-7 of it; NaN for NaN."""
     y = max(LEAST, x)
     k = np.floor(y * PER_LOG_2 + SINGLE(0.5))
     r = y - k * LOG_2 - k * LOG_2_REST
     power = np.int32((np.int32(k) + 127) << 23).view(np.float32)     # 2^k: k, as a float keeps it
-    return (_polynomial(EXP, r) * r * r + r + SINGLE(1)) * power + x * SINGLE(0)
+    found = (_polynomial(EXP, r) * r * r + r + SINGLE(1)) * power
+    return found if x <= 0 else x
 
 
 @compiled(from_python=False, fastmath=SUMS)
