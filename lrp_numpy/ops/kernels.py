@@ -394,12 +394,9 @@ def propagate_dense(a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
 
 def stabilizers(epsilon: float | np.ndarray, R: np.ndarray) -> np.ndarray:
     """epsilon for each output (N or 1, K), of R's type; R is (N, ...)."""
-    if np.ndim(epsilon) == 0:
-        return np.full((1, math.prod(R.shape[1:])), epsilon, R.dtype)
     epsilon = np.asarray(epsilon, R.dtype)
     rows = len(R) if epsilon.ndim == R.ndim and len(epsilon) != 1 else 1
-    return np.array(np.broadcast_to(epsilon, (rows, *R.shape[1:])).reshape(
-        rows, math.prod(R.shape[1:])))
+    return filled((rows, *R.shape[1:]), epsilon).reshape(rows, math.prod(R.shape[1:]))
 
 
 @compiled()

@@ -29,8 +29,7 @@ def linear(a: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
     """z = a @ W + b: from (N, D) to (N, K). Raises ValueError for shapes that do not fit."""
     check_shape("a", a, (len(a), len(W)))
     check_shape("b", b, W.shape[1:])
-    z = a @ W
-    return np.add(z, b, out=z) if z.dtype == np.result_type(z, b) else z + b
+    return a @ W + b
 
 
 def transpose(s: np.ndarray, W: np.ndarray, shape: Shape | None = None) -> np.ndarray:
@@ -265,8 +264,8 @@ def normalize_tokens_backward(
 def softmax(S: np.ndarray, causal: bool = False) -> np.ndarray:
     """A = exp(S) / sum_j exp(S), row by row. causal: A[i, j] = 0 for j > i, and S[i, j] becomes 0
     there, so that it takes no part in what follows."""
-    hidden = ~np.tri(S.shape[2], dtype=bool)
     if causal:
+        hidden = ~np.tri(S.shape[2], dtype=bool)
         S[..., hidden] = -np.inf
     A = np.exp(S - largest(S))
     A /= sums(A)
