@@ -554,7 +554,7 @@ def test_kernels_refuse_what_does_not_fit():
             (lambda: kernels.convolve(a[:, :1], layer.W, layer.b), "a must have shape"),
             (lambda: kernels.convolve(a, layer.W, layer.b.ravel()), "b must have shape"),
             (lambda: kernels.convolve_transpose(s, layer.W, a.shape), "s must have shape"),
-            (lambda: kernels.kernel_gradient(a, s, 3, 2), "dz must have shape"),
+            (lambda: kernels.convolve_gradients(a, s, 3, 2), "dz must have shape"),
             (lambda: layer.preactivation(a[:, :1]), "a must have shape"),
             (lambda: replace(layer, b=layer.b.ravel()).preactivation(a), "b must have shape"),
             (lambda: lrp.MaxPool2D(2).backward(a, s, kernels), "dz must have shape"),

@@ -278,13 +278,15 @@ def test_loops_of_tokens_keep_what_is_not_finite(bad):
 @pytest.mark.parametrize("C, K, size, kernel, stride, padding", [
     (1, 3, (9, 8), (5, 5), 1, 2), (16, 5, (7, 7), (3, 3), 1, 1), (13, 4, (8, 9), (3, 2), 2, 1),
     (65, 1, (3, 5), (1, 1), 1, 0), (8, 6, (30, 34), (3, 3), 1, 0)])
-def test_gradient_of_a_kernel(C, K, size, kernel, stride, padding, N, density):
+def test_gradients_of_a_convolution(C, K, size, kernel, stride, padding, N, density):
     """Of images that lie several in a line, alone, or, with over 1,024 numbers, in a longer one."""
     rng = np.random.default_rng([C, K, N])
     a, at = rng.normal(size=(N, C, *size)), (*kernel, stride, padding)
     dz = rng.normal(size=(N, K, *reference.output_size(size, kernel, stride, padding)))
     dz *= rng.random(dz.shape) < density
-    assert_equal(kernels.kernel_gradient(a, dz, *at), reference.kernel_gradient(a, dz, *at))
+    for ours, equation in zip(kernels.convolve_gradients(a, dz, *at),
+                              reference.convolve_gradients(a, dz, *at), strict=True):
+        assert_equal(ours, equation)
 
 
 @pytest.mark.parametrize("K", [7, 40])
@@ -418,7 +420,7 @@ def arguments_of(name):
         "sum_kernel_shares": (np.abs(a), np.abs(W), R, "intersection"),
         "convolve": (images, kernel, bias, 2, 1),
         "convolve_transpose": (rng.normal(size=(3, 4, 4, 4)), kernel, images.shape, 2, 1),
-        "kernel_gradient": (images, rng.normal(size=(3, 4, 4, 4)), 3, 2, 2, 1),
+        "convolve_gradients": (images, rng.normal(size=(3, 4, 4, 4)), 3, 2, 2, 1),
         "relu": (images,), "relu_backward": (images, images[::-1].copy()),
         "gelu": (images,), "gelu_backward": (images, reference.gelu(images), images[::-1] + 1),
         "normalize_tokens": (tokens, *of_features, 1e-3),

@@ -64,11 +64,8 @@ class Conv2D(Layer):
 
     def gradients(self, a: np.ndarray, dz: np.ndarray,
                   ops: ModuleType = reference) -> tuple[np.ndarray, ...]:
-        """dW (C, K, h, w) as in `reference.kernel_gradient`; db (K, 1, 1): dz summed over the rest.
-        """
-        h, w = self.W.shape[2:]
-        dW = ops.kernel_gradient(a, dz, h, w, self.stride, self.padding)
-        return dW, ops.channel_sum(dz).reshape(self.b.shape)
+        """dW (C, K, h, w) and db (K, 1, 1) as in `reference.convolve_gradients`."""
+        return ops.convolve_gradients(a, dz, *self.W.shape[2:], self.stride, self.padding)
 
     def fold_into_bias(self, shift: float | np.ndarray) -> tuple[Layer, float | np.ndarray]:
         if shift != 0 and self.padding:

@@ -36,8 +36,8 @@ from lrp_numpy.utils.types import Shape
 from lrp_numpy.utils.validation import check_shape
 
 __all__ = ["adam_step", "average_pool", "average_pool_transpose", "channel_sum", "convolve",
-           "convolve_transpose", "cross_entropy", "dense_adam_step", "gelu", "gelu_backward",
-           "gradients", "kernel_gradient", "linear", "log_softmax", "loops", "max_pool",
+           "convolve_gradients", "convolve_transpose", "cross_entropy", "dense_adam_step", "gelu", "gelu_backward",
+           "gradients", "linear", "log_softmax", "loops", "max_pool",
            "max_pool_backward", "moments", "normalize", "normalize_backward", "normalize_tokens",
            "normalize_tokens_backward", "output_size", "relu", "relu_backward",
            "shares_of_distances", "shifted", "softmax", "softmax_backward", "softmax_relevance",
@@ -218,8 +218,9 @@ def dot_rows(c: np.ndarray, rows: np.ndarray, starts: np.ndarray, s: np.ndarray,
 
 
 @compiled(from_python=False, fastmath=SUMS)
-def add_dots(c: np.ndarray, s: np.ndarray, rows: np.ndarray, starts: np.ndarray) -> None:
-    """c_kj += sum_n s_kn w_jn, for four k; row j of W begins at rows[starts[j]].
+def add_dots(c: np.ndarray, s: np.ndarray, rows: np.ndarray, starts: np.ndarray,
+             length: int) -> None:
+    """c_kj += sum_n s_kn w_jn, for four k, n < length; row j of W begins at rows[starts[j]].
 
         for every k and j:  for every n:  c_kj += s_kn w_jn
 
@@ -232,7 +233,7 @@ def add_dots(c: np.ndarray, s: np.ndarray, rows: np.ndarray, starts: np.ndarray)
                           rows[starts[j + 3]:])
         c00 = c01 = c02 = c03 = c10 = c11 = c12 = c13 = zero
         c20 = c21 = c22 = c23 = c30 = c31 = c32 = c33 = zero
-        for n in range(s.shape[1]):
+        for n in range(length):
             c00 += s0[n] * w0[n]
             c01 += s0[n] * w1[n]
             c02 += s0[n] * w2[n]
@@ -677,6 +678,13 @@ def pixel_offsets(H: int, W: int, lay: Lines) -> np.ndarray:
 
 
 @compiled(from_python=False)
+def length_of(lay: Lines, images: int, rows_out: int, columns_out: int) -> int:
+    """From the first output of so many images to their last, rounded up to whole vectors."""
+    length = ((images - 1) * lay.rows + rows_out - 1) * lay.columns + columns_out
+    return length + -length % VECTOR
+
+
+@compiled(from_python=False)
 def lay_out(lines: np.ndarray, a: np.ndarray, places: np.ndarray, place: int, lay: Lines) -> None:
     """Writes an image a (C, H, W) into `lines` (C, s s length), as number `place`; places (H, W):
     `pixel_offsets`."""
@@ -721,8 +729,7 @@ def _convolve(turns, a, W_T, b, starts, pixels, lay, z):
     N, K, rows_out, columns_out = z.shape
     lines = np.zeros((a.shape[1], lay.stride**2 * lay.length), a.dtype)
     flat, every = lines.reshape(lines.size), count_up(len(starts))
-    length = ((lay.images - 1) * lay.rows + rows_out - 1) * lay.columns + columns_out
-    length += -length % VECTOR
+    length = length_of(lay, lay.images, rows_out, columns_out)
     one, two = np.empty(length, a.dtype), np.empty(length, a.dtype)
     for part in dealt(turns):
         first = part * lay.images
@@ -751,9 +758,9 @@ def every_pixel(a: np.ndarray, stride: int) -> np.ndarray:
 
 
 def has_few_zeros(s: np.ndarray) -> bool:
-    """Whether less than half of s is 0, in about eight of its images."""
-    some = np.ascontiguousarray(s[::max(1, len(s) // 8)])
-    return bool(np.count_nonzero(some) > some.size / 2)
+    """Whether less than half of s is 0, in about four of its images."""
+    some = s[::max(1, len(s) // 4)]
+    return sum(map(np.count_nonzero, some)) > some.size / 2
 
 
 def convolve_transpose(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int = 1,
@@ -815,9 +822,10 @@ def _convolve_transpose(turns, s, W, h, w, stride, padding, c):
                     c[n, channel, y, x] = padded[y + padding, (x + padding) * C + channel]
 
 
-def kernel_gradient(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: int = 1,
-                    padding: int = 0) -> np.ndarray:
-    """reference.kernel_gradient: dW[:, k] = the sum of dz_k times the pixels under the kernel.
+def convolve_gradients(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: int = 1,
+                       padding: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """reference.convolve_gradients: dW[:, k] = the sum of dz_k times the pixels under the kernel,
+    db_k = the sum of dz_k.
 
     By the lines of `_convolve`, unless many dz are 0, as below a pooling, and can be skipped.
     """
@@ -826,25 +834,38 @@ def kernel_gradient(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: int =
     check_shape("dz", dz, (len(a), K, *output_size(a.shape[2:], (h, w), stride, padding)))
     if h == w == 1 and padding == 0:
         of_images = np.matmul(every_pixel(a, stride), as_planes(dz).swapaxes(1, 2))
-        return of_images.sum(axis=0)[..., None, None]
+        return of_images.sum(axis=0)[..., None, None], channel_sum(dz)
     work = dz.size * C * h * w      # of all images
     few_pixels = C * h * w < 64     # of a patch: its row is short, a line of images long
+    db = np.zeros((PARTS, K, 1, 1), dz.dtype)
     if not few_pixels and not has_few_zeros(dz):
         dW = np.zeros((PARTS, K + K % 2, h * w * C), dz.dtype)
-        share(_kernel_gradient, PARTS, work / PARTS, a, dz, h, w, stride, padding, dW)
-        return dW[:, :K].sum(axis=0).reshape(K, h, w, C).transpose(3, 0, 1, 2).copy()
+        share(_convolve_gradients, PARTS, work / PARTS, a, dz, h, w, stride, padding, dW, db)
+        dW = dW[:, :K].sum(axis=0).reshape(K, h, w, C).transpose(3, 0, 1, 2).copy()
+        return dW, db.sum(axis=0)
     lay = lines_of(a.shape[1:], stride, padding, -(-len(a) // PARTS))
     starts = tap_offsets(C, h, w, lay, 4)
     dW_T = np.zeros((PARTS, K + -K % 4, starts.size), dz.dtype)
-    share(_kernel_gradient_lines, PARTS, work / PARTS, a, dz, starts,
-          pixel_offsets(*a.shape[2:], lay), lay, dW_T)
+    share(_convolve_gradients_lines, PARTS, work / PARTS, a, dz, starts,
+          pixel_offsets(*a.shape[2:], lay), lay, dW_T, db)
     dW_T = dW_T[:, :K, :C * h * w].sum(axis=0)
-    return dW_T.reshape(K, C, h, w).transpose(1, 0, 2, 3).copy()
+    return dW_T.reshape(K, C, h, w).transpose(1, 0, 2, 3).copy(), db.sum(axis=0)
+
+
+@compiled(from_python=False, fastmath=SUMS)
+def sum_of(row: np.ndarray) -> float:
+    """sum_k row_k."""
+    total = row.dtype.type(0)
+    for k in range(row.size):
+        total += row[k]
+    return total
 
 
 @compiled()
-def _kernel_gradient_lines(turns, a, dz, starts, pixels, lay, dW_T):
-    """For every line of images and channel k:  dW_T[k, j] += lines[starts[j]:] times the line dz_k.
+def _convolve_gradients_lines(turns, a, dz, starts, pixels, lay, dW_T, db):
+    """For every line of images and channel k:
+
+        dW_T[k, j] += lines[starts[j]:] times the line dz_k;   db_k += sum of the line dz_k
 
     dW_T (PARTS, K, C h w), both rounded up to a multiple of four: the sum over each part of the
     images.
@@ -852,8 +873,8 @@ def _kernel_gradient_lines(turns, a, dz, starts, pixels, lay, dW_T):
     N, K, rows_out, columns_out = dz.shape
     lines = np.zeros((a.shape[1], lay.stride**2 * lay.length), a.dtype)
     flat = lines.reshape(lines.size)
-    length = ((lay.images - 1) * lay.rows + rows_out - 1) * lay.columns + columns_out
-    of_dz = np.zeros((dW_T.shape[1], length + -length % VECTOR), dz.dtype)
+    longest = length_of(lay, lay.images, rows_out, columns_out)
+    of_dz = np.zeros((dW_T.shape[1], longest), dz.dtype)
     for part in dealt(turns):
         end = N * (part + 1) // PARTS
         for first in range(N * part // PARTS, end, lay.images):
@@ -866,15 +887,19 @@ def _kernel_gradient_lines(turns, a, dz, starts, pixels, lay, dW_T):
                     for y in range(rows_out):
                         begin = (place * lay.rows + y) * lay.columns
                         copy_row(of_dz[k, begin:], dz[first + place, k, y])
+            length = length_of(lay, count, rows_out, columns_out)
             for k in range(0, len(of_dz), 4):
-                add_dots(dW_T[part, k:k + 4], of_dz[k:k + 4], flat, starts)
+                add_dots(dW_T[part, k:k + 4], of_dz[k:k + 4], flat, starts, length)
+            for k in range(K):
+                db[part, k, 0, 0] += sum_of(of_dz[k])
 
 
 @compiled()
-def _kernel_gradient(turns, a, dz, h, w, stride, padding, dW):
+def _convolve_gradients(turns, a, dz, h, w, stride, padding, dW, db):
     """For every image n and channel k, over the positions y, x of the kernel where dz_k is not 0:
 
         dW_k += sum_yx dz_kyx patch_yx,   patch_yx: the pixels under the kernel, as one line
+        db_k += sum_yx dz_kyx
 
     a row of the kernel after the other, the C channels of a pixel adjacent. Two channels at a time:
     dW (PARTS, K or K + 1, h w C), an even number of them; the sum over each part of the images.
@@ -906,6 +931,9 @@ def _kernel_gradient(turns, a, dz, h, w, stride, padding, dW):
                         copy_row(of_m[y * columns_out:], dz[n, k + 1, y])
                 add_rows_to_two(dW[part, k], dW[part, k + 1], of_k, of_m, rows, starts, places,
                                 places_of_either(of_k, of_m, places))
+                db[part, k, 0, 0] += sum_of(of_k)
+                if k + 1 < K:
+                    db[part, k + 1, 0, 0] += sum_of(of_m)
 
 
 def max_pool(a: np.ndarray, size: int, stride: int) -> np.ndarray:
@@ -1057,12 +1085,18 @@ def _channel_sums(turns, x, s, y, t, sums):
 
 
 def moments(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """reference.moments: mean and variance of each channel (C, 1, 1)."""
+    """reference.moments: mean and variance of each channel (C, 1, 1), in one pass.
+
+        mean = s + mean(a - s);   variance = mean((a - s)^2) - mean(a - s)^2
+
+    s is the mean of the first image: its square is at most N times the variance from the mean, so
+    that the difference loses no more digits than N has.
+    """
     if a.ndim == 2:
         return reference.moments(a)
-    count = a.dtype.type(a.size // a.shape[1])
-    mean = channel_sum(a) / count
-    return mean, _sums_from(a, mean, a, mean)[1] / count
+    s, count = a[0].mean(axis=(1, 2), keepdims=True), a.dtype.type(a.size // a.shape[1])
+    distance, square = (sums / count for sums in _sums_from(a, s, a, s))
+    return s + distance, square - distance**2
 
 
 def normalize(a: np.ndarray, mean: np.ndarray, scale: np.ndarray, b: np.ndarray) -> np.ndarray:

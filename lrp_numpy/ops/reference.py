@@ -117,18 +117,20 @@ def convolve_transpose(s: np.ndarray, W: np.ndarray, shape: Shape, stride: int =
     return c[:, :, padding:padding + shape[2], padding:padding + shape[3]]
 
 
-def kernel_gradient(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: int = 1,
-                    padding: int = 0) -> np.ndarray:
-    """dW (C, K, h, w) of a convolution: for each weight, the sum of its inputs times dz.
+def convolve_gradients(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: int = 1,
+                       padding: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """dW (C, K, h, w) and db (K, 1, 1) of a convolution: for each weight, the sum of its inputs
+    times dz.
 
         dW[c, k, i, j] = sum_{n, y, x} a[n, c, s y + i - p, s x + j - p] dz[n, k, y, x]
+        db[k] = sum_{n, y, x} dz[n, k, y, x]
     """
     a, dW = zero_pad(a, padding), np.empty((a.shape[1], dz.shape[1], h, w), dz.dtype)
     for i in range(h):
         for j in range(w):
             part = shifted(a, i, j, (h, w), stride)
             dW[:, :, i, j] = np.einsum("ncyx,nkyx->ck", part, dz, optimize=True)
-    return dW
+    return dW, channel_sum(dz)
 
 
 # Pooling

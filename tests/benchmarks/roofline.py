@@ -72,7 +72,7 @@ def jobs_of(digits):
         "convolution": (lambda: kernels.convolve(a, kernel, bias, 1, 1), work, 2 * a.nbytes),
         "its transpose": (lambda: kernels.convolve_transpose(s, kernel, a.shape, 1, 1), work,
                           2 * a.nbytes),
-        "its kernel gradient": (lambda: kernels.kernel_gradient(a, s, size, size, 1, 1), work,
+        "its gradients": (lambda: kernels.convolve_gradients(a, s, size, size, 1, 1), work,
                                 2 * a.nbytes)}
 
 
