@@ -277,7 +277,8 @@ def test_loops_of_tokens_keep_what_is_not_finite(bad):
 @pytest.mark.parametrize("N", [0, 1, 29, 100])      # images: parts of the same size, and of others
 @pytest.mark.parametrize("C, K, size, kernel, stride, padding", [
     (1, 3, (9, 8), (5, 5), 1, 2), (16, 5, (7, 7), (3, 3), 1, 1), (13, 4, (8, 9), (3, 2), 2, 1),
-    (65, 1, (3, 5), (1, 1), 1, 0), (8, 6, (30, 34), (3, 3), 1, 0)])
+    (65, 1, (3, 5), (1, 1), 1, 0), (8, 6, (30, 34), (3, 3), 1, 0), (16, 29, (7, 7), (3, 3), 1, 1),
+    (65, 22, (4, 5), (3, 2), 2, 1)])
 def test_gradients_of_a_convolution(C, K, size, kernel, stride, padding, N, density):
     """Of images that lie several in a line, alone, or, with over 1,024 numbers, in a longer one."""
     rng = np.random.default_rng([C, K, N])

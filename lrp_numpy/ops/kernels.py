@@ -47,6 +47,7 @@ LONG = 32       # rows of W with at least this many numbers are worth looping al
 LINE = 1200     # numbers: images smaller than that lie several in a line
 VECTOR = 16     # a line of so many numbers, or a multiple, is added without a remainder
 BLOCK = 1024    # numbers whose sum is taken in their own type; sums of blocks, in float64
+MANY_WEIGHTS = 4096     # of a convolution
 DIVISION = 8    # multiplications that take as long as a division and its ledger
 
 
@@ -827,7 +828,8 @@ def convolve_gradients(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: in
     """reference.convolve_gradients: dW[:, k] = the sum of dz_k times the pixels under the kernel,
     db_k = the sum of dz_k.
 
-    By the lines of `_convolve`, unless many dz are 0, as below a pooling, and can be skipped.
+    By the lines of `_convolve`, unless many dz are 0, as below a pooling, and can be skipped: for a
+    kernel of many weights, where it is worth the second that the compiler takes.
     """
     a, dz = as_contiguous_floats(a, dz)
     C, K = a.shape[1], dz.shape[1]
@@ -836,9 +838,8 @@ def convolve_gradients(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: in
         of_images = np.matmul(every_pixel(a, stride), as_planes(dz).swapaxes(1, 2))
         return of_images.sum(axis=0)[..., None, None], channel_sum(dz)
     work = dz.size * C * h * w      # of all images
-    few_pixels = C * h * w < 64     # of a patch: its row is short, a line of images long
     db = np.zeros((PARTS, K, 1, 1), dz.dtype)
-    if not few_pixels and not has_few_zeros(dz):
+    if C * K * h * w > MANY_WEIGHTS and not has_few_zeros(dz):
         dW = np.zeros((PARTS, K + K % 2, h * w * C), dz.dtype)
         share(_convolve_gradients, PARTS, work / PARTS, a, dz, h, w, stride, padding, dW, db)
         dW = dW[:, :K].sum(axis=0).reshape(K, h, w, C).transpose(3, 0, 1, 2).copy()
