@@ -8,7 +8,6 @@ equations in NumPy, or `ops.kernels` for the same equations as loops.
 import inspect
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from copy import copy
 from threading import get_ident
 from types import ModuleType
 from typing import Any, Callable, ClassVar, NamedTuple
@@ -100,8 +99,8 @@ class Layer:
     def keeping(self, trains: bool = False) -> "Layer":
         """A twin with the same arrays, for one pass forward and back: what its forward pass
         computes is there for what follows. trains: it computes as in training."""
-        twin = copy(self)
-        twin.__dict__.update(kept={}, trains=trains)
+        twin = object.__new__(type(self))       # sooner than by `copy`, for every batch
+        twin.__dict__.update(self.__dict__, kept={}, trains=trains)
         return twin
 
     def once(self, name: str, array: Array, compute: Callable[[Array], Any]) -> Any:

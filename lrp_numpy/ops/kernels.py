@@ -36,8 +36,8 @@ from lrp_numpy.utils.types import Shape
 from lrp_numpy.utils.validation import check_shape
 
 __all__ = ["adam_step", "average_pool", "average_pool_transpose", "channel_sum", "convolve",
-           "convolve_gradients", "convolve_transpose", "cross_entropy", "dense_adam_step", "gelu", "gelu_backward",
-           "gradients", "linear", "log_softmax", "loops", "max_pool",
+           "convolve_gradients", "convolve_transpose", "cross_entropy", "dense_adam_step", "gelu",
+           "gelu_backward", "gradients", "linear", "log_softmax", "loops", "max_pool",
            "max_pool_backward", "moments", "normalize", "normalize_backward", "normalize_tokens",
            "normalize_tokens_backward", "output_size", "relu", "relu_backward",
            "shares_of_distances", "shifted", "softmax", "softmax_backward", "softmax_relevance",

@@ -73,7 +73,7 @@ def jobs_of(digits):
         "its transpose": (lambda: kernels.convolve_transpose(s, kernel, a.shape, 1, 1), work,
                           2 * a.nbytes),
         "its gradients": (lambda: kernels.convolve_gradients(a, s, size, size, 1, 1), work,
-                                2 * a.nbytes)}
+                          2 * a.nbytes)}
 
 
 def measure(digits, turns):
