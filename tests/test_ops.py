@@ -211,6 +211,19 @@ def test_normalization_of_images(shape, real, offset):
             np.testing.assert_allclose(one / scale, other / scale, **tolerance)
 
 
+def test_moments_in_one_pass_lose_few_digits():
+    """Where the first image is unlike all others; far from 0; where nothing varies."""
+    a = np.random.default_rng(0).normal(size=(50, 3, 6, 7))
+    a[0, 0] += 1e3
+    a[:, 1] = 1e4 + a[:, 1] / 10
+    a[:, 2] = 0.1
+    a = a.astype(np.float32)
+    mean, variance = kernels.moments(a)
+    np.testing.assert_allclose(mean.ravel(), a.mean(axis=(0, 2, 3), dtype=float), rtol=1e-6)
+    np.testing.assert_allclose(variance.ravel()[:2], a.var(axis=(0, 2, 3), dtype=float)[:2], 1e-4)
+    assert 0 <= variance[2, 0, 0] < 1e-12
+
+
 @pytest.mark.parametrize("real", [np.float32, np.float64])
 @pytest.mark.parametrize("N, h, T, D", [(0, 1, 2, 3), (1, 1, 1, 1), (7, 2, 5, 12), (33, 4, 16, 48),
                                         (3, 3, 20, 129)])

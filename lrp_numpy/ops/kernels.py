@@ -47,7 +47,7 @@ LONG = 32       # rows of W with at least this many numbers are worth looping al
 LINE = 1200     # numbers: images smaller than that lie several in a line
 VECTOR = 16     # a line of so many numbers, or a multiple, is added without a remainder
 BLOCK = 1024    # numbers whose sum is taken in their own type; sums of blocks, in float64
-MANY_WEIGHTS = 4096     # of a convolution
+MANY_WEIGHTS = 4096     # of a convolution: see `convolve_gradients`
 DIVISION = 8    # multiplications that take as long as a division and its ledger
 
 
@@ -828,8 +828,8 @@ def convolve_gradients(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: in
     """reference.convolve_gradients: dW[:, k] = the sum of dz_k times the pixels under the kernel,
     db_k = the sum of dz_k.
 
-    By the lines of `_convolve`, unless many dz are 0, as below a pooling, and can be skipped: for a
-    kernel of many weights, where it is worth the second that the compiler takes.
+    By the lines of `_convolve`. If many dz are 0, as below a pooling, position by position, which
+    skips them: for kernels of many weights, where that is worth the second that it takes to compile.
     """
     a, dz = as_contiguous_floats(a, dz)
     C, K = a.shape[1], dz.shape[1]
@@ -1090,14 +1090,14 @@ def moments(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
         mean = s + mean(a - s);   variance = mean((a - s)^2) - mean(a - s)^2
 
-    s is the mean of the first image: its square is at most N times the variance from the mean, so
-    that the difference loses no more digits than N has.
+    s is the mean of the first image. (s - mean)^2 is at most N times the variance, so the difference
+    loses no more digits than N has.
     """
     if a.ndim == 2:
         return reference.moments(a)
-    s, count = a[0].mean(axis=(1, 2), keepdims=True), a.dtype.type(a.size // a.shape[1])
+    s, count = a[:1].mean(axis=(0, 2, 3))[:, None, None], a.dtype.type(a.size // a.shape[1])
     distance, square = (sums / count for sums in _sums_from(a, s, a, s))
-    return s + distance, square - distance**2
+    return s + distance, np.maximum(square - distance**2, 0)
 
 
 def normalize(a: np.ndarray, mean: np.ndarray, scale: np.ndarray, b: np.ndarray) -> np.ndarray:
