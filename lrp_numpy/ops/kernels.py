@@ -14,7 +14,8 @@ rows of W.T, over all j, or over the k that are not 0.
 No kernel calls a BLAS: its threads would compete with ours for the cores. The first call of a
 kernel compiles it, in a second or two, and keeps it on disk. The kernels of tokens and attention
 are in token_kernels.py, all others in this one file, because numba's cache does not notice changes
-in other files. (After one in layout.py, gelu.py or threads.py, delete `__pycache__` beside it.)
+in other files. (After one in compiled.py, layout.py, gelu.py or threads.py, delete `__pycache__`
+beside it.)
 """
 import math
 from functools import cache
@@ -91,11 +92,18 @@ def fill(z: np.ndarray, value: float) -> None:
         z[k] = value
 
 
-@compiled(from_python=False)
+@compiled(from_python=False, apart=True)
 def copy_row(z: np.ndarray, b: np.ndarray) -> None:
     """z_k = b_k, for every k of the shorter of the two."""
     for k in range(min(z.size, b.size)):
         z[k] = b[k]
+
+
+@compiled(from_python=False, apart=True)
+def add_row(z: np.ndarray, b: np.ndarray) -> None:
+    """z_k += b_k."""
+    for k in range(z.size):
+        z[k] += b[k]
 
 
 @compiled(from_python=False)
@@ -130,7 +138,7 @@ def places_of_either(a: np.ndarray, b: np.ndarray, places: np.ndarray) -> int:
     return count
 
 
-@compiled(from_python=False, fastmath=SUMS)
+@compiled(from_python=False, apart=True, fastmath=SUMS)
 def add_rows(z: np.ndarray, a: np.ndarray, rows: np.ndarray, starts: np.ndarray, places: np.ndarray,
              count: int) -> None:
     """z_k += sum_j a_j w_jk over the j in places[:count]; row j of W begins at rows[starts[j]].
@@ -155,7 +163,7 @@ def add_rows(z: np.ndarray, a: np.ndarray, rows: np.ndarray, starts: np.ndarray,
             z[k] += a0 * w0[k]
 
 
-@compiled(from_python=False, fastmath=SUMS)
+@compiled(from_python=False, apart=True, fastmath=SUMS)
 def add_rows_to_two(y: np.ndarray, z: np.ndarray, a: np.ndarray, b: np.ndarray, rows: np.ndarray,
                     starts: np.ndarray, places: np.ndarray, count: int) -> None:
     """`add_rows` of a to y, and of b to z: each w_jk is loaded once for both.
@@ -813,10 +821,8 @@ def _convolve_transpose(turns, s, W, h, w, stride, padding, c):
                     fill(patch, 0)
                     add_rows(patch, of_place, rows, starts, places, count)
                     for i in range(h):
-                        line = padded[y * stride + i, x * stride * C:(x * stride + w) * C]
-                        part = patch[i * w * C:(i + 1) * w * C]
-                        for m in range(line.size):
-                            line[m] += part[m]
+                        add_row(padded[y * stride + i, x * stride * C:(x * stride + w) * C],
+                                patch[i * w * C:(i + 1) * w * C])
         for y in range(H):
             for x in range(width):
                 for channel in range(C):
@@ -829,7 +835,7 @@ def convolve_gradients(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: in
     db_k = the sum of dz_k.
 
     By the lines of `_convolve`. If many dz are 0, as below a pooling, position by position, which
-    skips them: for kernels of many weights, where that is worth the second that it takes to compile.
+    skips them: for kernels of many weights, where that is worth a second of compiling.
     """
     a, dz = as_contiguous_floats(a, dz)
     C, K = a.shape[1], dz.shape[1]
@@ -1090,8 +1096,8 @@ def moments(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
         mean = s + mean(a - s);   variance = mean((a - s)^2) - mean(a - s)^2
 
-    s is the mean of the first image. (s - mean)^2 is at most N times the variance, so the difference
-    loses no more digits than N has.
+    s is the mean of the first image. (s - mean)^2 is at most N times the variance, so that the
+    difference loses no more digits than N has.
     """
     if a.ndim == 2:
         return reference.moments(a)
