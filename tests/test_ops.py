@@ -303,6 +303,18 @@ def test_gradients_of_a_convolution(C, K, size, kernel, stride, padding, N, dens
         assert_equal(ours, equation)
 
 
+@pytest.mark.parametrize("C, K, density", [(2, 3, 1.0), (16, 30, 1.0), (16, 30, 0.2)])
+def test_the_gradient_of_a_bias_that_is_nearly_0(C, K, density):
+    """As before a BatchNorm: Adam would divide by the rounding errors. 2e-8 of what is added up."""
+    rng = np.random.default_rng(C)
+    dz = rng.normal(size=(800, K, 14, 14)) + np.sign(np.arange(800) - 399.5)[:, None, None, None]
+    dz = (dz * (rng.random(dz.shape) < density)).astype(np.float32)
+    a = np.ones((800, C, 14, 14), np.float32)
+    db = kernels.convolve_gradients(a, dz, 3, 3, 1, 1)[1]
+    exact, added = (x.sum(axis=(0, 2, 3), dtype=float) for x in (dz, np.abs(dz)))
+    assert db.dtype == np.float32 and np.all(np.abs(db.ravel() - exact) < 2e-8 * added)
+
+
 @pytest.mark.parametrize("K", [7, 40])
 def test_what_does_not_fit_is_refused(K):
     """A loop does not see the end of an array."""

@@ -844,19 +844,20 @@ def convolve_gradients(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: in
         of_images = np.matmul(every_pixel(a, stride), as_planes(dz).swapaxes(1, 2))
         return of_images.sum(axis=0)[..., None, None], channel_sum(dz)
     work = dz.size * C * h * w      # of all images
-    db = np.zeros((PARTS, K, 1, 1), dz.dtype)
+    db = np.zeros((PARTS, K, 1, 1))
     if C * K * h * w > MANY_WEIGHTS and not has_few_zeros(dz):
         dW = np.zeros((PARTS, K + K % 2, h * w * C), dz.dtype)
         share(_convolve_gradients, PARTS, work / PARTS, a, dz, h, w, stride, padding, dW, db)
         dW = dW[:, :K].sum(axis=0).reshape(K, h, w, C).transpose(3, 0, 1, 2).copy()
-        return dW, db.sum(axis=0)
+        return dW, db.sum(axis=0).astype(dz.dtype)
     lay = lines_of(a.shape[1:], stride, padding, -(-len(a) // PARTS))
     starts = tap_offsets(C, h, w, lay, 4)
     dW_T = np.zeros((PARTS, K + -K % 4, starts.size), dz.dtype)
     share(_convolve_gradients_lines, PARTS, work / PARTS, a, dz, starts,
           pixel_offsets(*a.shape[2:], lay), lay, dW_T, db)
     dW_T = dW_T[:, :K, :C * h * w].sum(axis=0)
-    return dW_T.reshape(K, C, h, w).transpose(1, 0, 2, 3).copy(), db.sum(axis=0)
+    dW = dW_T.reshape(K, C, h, w).transpose(1, 0, 2, 3).copy()
+    return dW, db.sum(axis=0).astype(dz.dtype)
 
 
 @compiled(from_python=False, fastmath=SUMS)
