@@ -219,7 +219,7 @@ def test_moments_in_one_pass_lose_few_digits():
     a[:, 2] = 0.1
     a = a.astype(np.float32)
     mean, variance = kernels.moments(a)
-    np.testing.assert_allclose(mean.ravel(), a.mean(axis=(0, 2, 3), dtype=float), rtol=1e-6)
+    np.testing.assert_allclose(mean.ravel(), a.mean(axis=(0, 2, 3), dtype=float), rtol=1e-5)
     np.testing.assert_allclose(variance.ravel()[:2], a.var(axis=(0, 2, 3), dtype=float)[:2], 1e-4)
     assert 0 <= variance[2, 0, 0] < 1e-12
 
@@ -291,7 +291,8 @@ def test_loops_of_tokens_keep_what_is_not_finite(bad):
 @pytest.mark.parametrize("C, K, size, kernel, stride, padding", [
     (1, 3, (9, 8), (5, 5), 1, 2), (16, 5, (7, 7), (3, 3), 1, 1), (13, 4, (8, 9), (3, 2), 2, 1),
     (65, 1, (3, 5), (1, 1), 1, 0), (8, 6, (30, 34), (3, 3), 1, 0), (16, 29, (7, 7), (3, 3), 1, 1),
-    (65, 22, (4, 5), (3, 2), 2, 1)])
+    (65, 22, (4, 5), (3, 2), 2, 1), (2, 2, (5, 5), (1, 1), 1, 1), (2, 3, (5, 5), (1, 3), 1, 1),
+    (2, 3, (5, 6), (2, 2), 1, 2)])      # padding as wide as the kernel: the output is longer
 def test_gradients_of_a_convolution(C, K, size, kernel, stride, padding, N, density):
     """Of images that lie several in a line, alone, or, with over 1,024 numbers, in a longer one."""
     rng = np.random.default_rng([C, K, N])
@@ -303,13 +304,13 @@ def test_gradients_of_a_convolution(C, K, size, kernel, stride, padding, N, dens
         assert_equal(ours, equation)
 
 
-@pytest.mark.parametrize("C, K, density", [(2, 3, 1.0), (16, 30, 1.0), (16, 30, 0.2)])
+@pytest.mark.parametrize("C, K, density", [(2, 3, 1.0), (8, 58, 1.0), (8, 58, 0.2)])
 def test_the_gradient_of_a_bias_that_is_nearly_0(C, K, density):
     """As before a BatchNorm: Adam would divide by the rounding errors. 2e-8 of what is added up."""
     rng = np.random.default_rng(C)
-    dz = rng.normal(size=(800, K, 14, 14)) + np.sign(np.arange(800) - 399.5)[:, None, None, None]
+    dz = rng.normal(size=(400, K, 4, 4)) + np.sign(np.arange(400) - 199.5)[:, None, None, None]
     dz = (dz * (rng.random(dz.shape) < density)).astype(np.float32)
-    a = np.ones((800, C, 14, 14), np.float32)
+    a = np.ones((400, C, 4, 4), np.float32)
     db = kernels.convolve_gradients(a, dz, 3, 3, 1, 1)[1]
     exact, added = (x.sum(axis=(0, 2, 3), dtype=float) for x in (dz, np.abs(dz)))
     assert db.dtype == np.float32 and np.all(np.abs(db.ravel() - exact) < 2e-8 * added)

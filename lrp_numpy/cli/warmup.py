@@ -46,7 +46,8 @@ def _distances_and_histograms() -> None:
 
 JOBS: dict[str, Callable[[], None]] = {
     "dense layers": lambda: _train_and_explain(MLP.random([784, 64, 40, 10], "relu")),
-    "convolutions": lambda: _train_and_explain(lenet(channels=(8, 32))),     # few weights, and many
+    # of few weights, and of many: their gradients have a loop each
+    "convolutions": lambda: _train_and_explain(lenet(channels=(8, 32))),
     "batch normalization": lambda: _train_and_explain(resnet()),
     "tokens and attention": lambda: _train_and_explain(transformer()),
     "distances and histograms": _distances_and_histograms}

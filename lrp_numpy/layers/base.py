@@ -99,7 +99,7 @@ class Layer:
     def keeping(self, trains: bool = False) -> "Layer":
         """A twin with the same arrays, for one pass forward and back: what its forward pass
         computes is there for what follows. trains: it computes as in training."""
-        twin = object.__new__(type(self))       # sooner than by `copy`, for every batch
+        twin = object.__new__(type(self))       # faster than copy(self)
         twin.__dict__.update(self.__dict__, kept={}, trains=trains)
         return twin
 

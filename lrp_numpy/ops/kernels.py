@@ -48,7 +48,7 @@ LONG = 32       # rows of W with at least this many numbers are worth looping al
 LINE = 1200     # numbers: images smaller than that lie several in a line
 VECTOR = 16     # a line of so many numbers, or a multiple, is added without a remainder
 BLOCK = 1024    # numbers whose sum is taken in their own type; sums of blocks, in float64
-MANY_WEIGHTS = 4096     # of a convolution: see `convolve_gradients`
+MANY_WEIGHTS = 4096     # of a convolution: with more, skipping zeros is worth compiling a loop
 DIVISION = 8    # multiplications that take as long as a division and its ledger
 
 
@@ -82,8 +82,9 @@ def pad_rows(W: np.ndarray) -> np.ndarray:
     return rows
 
 
-# The two sums that all other kernels use, and what they need. (`fill` and `copy_row`, because numba
-# takes seconds to compile z[:] = b, with its error message for shapes that do not fit.)
+# The two sums that all other kernels use, and what they need. (`fill`, `copy_row` and `add_row`,
+# because numba takes seconds to compile z[:] = b, with its error message for shapes that do not
+# fit.)
 
 @compiled(from_python=False)
 def fill(z: np.ndarray, value: float) -> None:
@@ -101,7 +102,7 @@ def copy_row(z: np.ndarray, b: np.ndarray) -> None:
 
 @compiled(from_python=False, apart=True)
 def add_row(z: np.ndarray, b: np.ndarray) -> None:
-    """z_k += b_k."""
+    """z_k += b_k; b is at least as long as z."""
     for k in range(z.size):
         z[k] += b[k]
 
@@ -767,7 +768,7 @@ def every_pixel(a: np.ndarray, stride: int) -> np.ndarray:
 
 
 def has_few_zeros(s: np.ndarray) -> bool:
-    """Whether less than half of s is 0, in about four of its images."""
+    """Whether fewer than half of the numbers in about four images of s are 0."""
     some = s[::max(1, len(s) // 4)]
     return sum(map(np.count_nonzero, some)) > some.size / 2
 
@@ -834,8 +835,9 @@ def convolve_gradients(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: in
     """reference.convolve_gradients: dW[:, k] = the sum of dz_k times the pixels under the kernel,
     db_k = the sum of dz_k.
 
-    By the lines of `_convolve`. If many dz are 0, as below a pooling, position by position, which
-    skips them: for kernels of many weights, where that is worth a second of compiling.
+    It goes line by line, as `_convolve` does. If most dz are 0, as below a max pooling, it goes
+    position by position and skips them, but only for more than MANY_WEIGHTS weights: with fewer,
+    the gain is not worth a second of compiling.
     """
     a, dz = as_contiguous_floats(a, dz)
     C, K = a.shape[1], dz.shape[1]
@@ -844,12 +846,12 @@ def convolve_gradients(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: in
         of_images = np.matmul(every_pixel(a, stride), as_planes(dz).swapaxes(1, 2))
         return of_images.sum(axis=0)[..., None, None], channel_sum(dz)
     work = dz.size * C * h * w      # of all images
-    db = np.zeros((PARTS, K, 1, 1))
+    db = np.zeros((PARTS, K))       # float64: before a BatchNorm, db is nearly 0
     if C * K * h * w > MANY_WEIGHTS and not has_few_zeros(dz):
         dW = np.zeros((PARTS, K + K % 2, h * w * C), dz.dtype)
         share(_convolve_gradients, PARTS, work / PARTS, a, dz, h, w, stride, padding, dW, db)
         dW = dW[:, :K].sum(axis=0).reshape(K, h, w, C).transpose(3, 0, 1, 2).copy()
-        return dW, db.sum(axis=0).astype(dz.dtype)
+        return dW, db.sum(axis=0)[:, None, None].astype(dz.dtype)
     lay = lines_of(a.shape[1:], stride, padding, -(-len(a) // PARTS))
     starts = tap_offsets(C, h, w, lay, 4)
     dW_T = np.zeros((PARTS, K + -K % 4, starts.size), dz.dtype)
@@ -857,7 +859,7 @@ def convolve_gradients(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: in
           pixel_offsets(*a.shape[2:], lay), lay, dW_T, db)
     dW_T = dW_T[:, :K, :C * h * w].sum(axis=0)
     dW = dW_T.reshape(K, C, h, w).transpose(1, 0, 2, 3).copy()
-    return dW, db.sum(axis=0).astype(dz.dtype)
+    return dW, db.sum(axis=0)[:, None, None].astype(dz.dtype)
 
 
 @compiled(from_python=False, fastmath=SUMS)
@@ -873,10 +875,10 @@ def sum_of(row: np.ndarray) -> float:
 def _convolve_gradients_lines(turns, a, dz, starts, pixels, lay, dW_T, db):
     """For every line of images and channel k:
 
-        dW_T[k, j] += lines[starts[j]:] times the line dz_k;   db_k += sum of the line dz_k
+        dW_T[k, j] += lines[starts[j]:] times the line dz_k;   db_k += the sum of dz_k
 
-    dW_T (PARTS, K, C h w), both rounded up to a multiple of four: the sum over each part of the
-    images.
+    dW_T (PARTS, K, C h w), both rounded up to a multiple of four, and db (PARTS, K) in float64: the
+    sums over each part of the images.
     """
     N, K, rows_out, columns_out = dz.shape
     lines = np.zeros((a.shape[1], lay.stride**2 * lay.length), a.dtype)
@@ -895,11 +897,10 @@ def _convolve_gradients_lines(turns, a, dz, starts, pixels, lay, dW_T, db):
                     for y in range(rows_out):
                         begin = (place * lay.rows + y) * lay.columns
                         copy_row(of_dz[k, begin:], dz[first + place, k, y])
+                    db[part, k] += sum_of(dz[first + place, k].reshape(rows_out * columns_out))
             length = length_of(lay, count, rows_out, columns_out)
             for k in range(0, len(of_dz), 4):
                 add_dots(dW_T[part, k:k + 4], of_dz[k:k + 4], flat, starts, length)
-            for k in range(K):
-                db[part, k, 0, 0] += sum_of(of_dz[k])
 
 
 @compiled()
@@ -910,7 +911,8 @@ def _convolve_gradients(turns, a, dz, h, w, stride, padding, dW, db):
         db_k += sum_yx dz_kyx
 
     a row of the kernel after the other, the C channels of a pixel adjacent. Two channels at a time:
-    dW (PARTS, K or K + 1, h w C), an even number of them; the sum over each part of the images.
+    dW (PARTS, K or K + 1, h w C), an even number of them, and db (PARTS, K) in float64: the sums
+    over each part of the images.
     """
     N, C, H, width = a.shape
     _, K, rows_out, columns_out = dz.shape
@@ -939,9 +941,9 @@ def _convolve_gradients(turns, a, dz, h, w, stride, padding, dW, db):
                         copy_row(of_m[y * columns_out:], dz[n, k + 1, y])
                 add_rows_to_two(dW[part, k], dW[part, k + 1], of_k, of_m, rows, starts, places,
                                 places_of_either(of_k, of_m, places))
-                db[part, k, 0, 0] += sum_of(of_k)
+                db[part, k] += sum_of(of_k)
                 if k + 1 < K:
-                    db[part, k + 1, 0, 0] += sum_of(of_m)
+                    db[part, k + 1] += sum_of(of_m)
 
 
 def max_pool(a: np.ndarray, size: int, stride: int) -> np.ndarray:
@@ -1097,8 +1099,8 @@ def moments(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
         mean = s + mean(a - s);   variance = mean((a - s)^2) - mean(a - s)^2
 
-    s is the mean of the first image. (s - mean)^2 is at most N times the variance, so that the
-    difference loses no more digits than N has.
+    s, the mean of the first image, is near the mean: (s - mean)^2 is at most N times the variance,
+    so the subtraction loses at most about log10(N) digits.
     """
     if a.ndim == 2:
         return reference.moments(a)
