@@ -881,6 +881,7 @@ def _convolve_gradients_lines(turns, a, dz, starts, pixels, lay, dW_T, db):
     sums over each part of the images.
     """
     N, K, rows_out, columns_out = dz.shape
+    planes = dz.reshape(N, K, rows_out * columns_out)
     lines = np.zeros((a.shape[1], lay.stride**2 * lay.length), a.dtype)
     flat = lines.reshape(lines.size)
     longest = length_of(lay, lay.images, rows_out, columns_out)
@@ -897,7 +898,7 @@ def _convolve_gradients_lines(turns, a, dz, starts, pixels, lay, dW_T, db):
                     for y in range(rows_out):
                         begin = (place * lay.rows + y) * lay.columns
                         copy_row(of_dz[k, begin:], dz[first + place, k, y])
-                    db[part, k] += sum_of(dz[first + place, k].reshape(rows_out * columns_out))
+                    db[part, k] += sum_of(planes[first + place, k])
             length = length_of(lay, count, rows_out, columns_out)
             for k in range(0, len(of_dz), 4):
                 add_dots(dW_T[part, k:k + 4], of_dz[k:k + 4], flat, starts, length)
