@@ -32,7 +32,6 @@ def compiled(from_python: bool = True, apart: bool = False,
     """
     options |= {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True,
                 "no_cpython_wrapper": not from_python}
-
     if apart:
         options["pipeline_class"] = _Apart
 

@@ -846,20 +846,20 @@ def convolve_gradients(a: np.ndarray, dz: np.ndarray, h: int, w: int, stride: in
         of_images = np.matmul(every_pixel(a, stride), as_planes(dz).swapaxes(1, 2))
         return of_images.sum(axis=0)[..., None, None], channel_sum(dz)
     work = dz.size * C * h * w      # of all images
-    db = np.zeros((PARTS, K))       # float64: before a BatchNorm, db is nearly 0
+    db = np.zeros((PARTS, K + K % 2))       # float64: before a BatchNorm, db is nearly 0
     if C * K * h * w > MANY_WEIGHTS and not has_few_zeros(dz):
         dW = np.zeros((PARTS, K + K % 2, h * w * C), dz.dtype)
         share(_convolve_gradients, PARTS, work / PARTS, a, dz, h, w, stride, padding, dW, db)
-        dW = dW[:, :K].sum(axis=0).reshape(K, h, w, C).transpose(3, 0, 1, 2).copy()
-        return dW, db.sum(axis=0)[:, None, None].astype(dz.dtype)
-    lay = lines_of(a.shape[1:], stride, padding, -(-len(a) // PARTS))
-    starts = tap_offsets(C, h, w, lay, 4)
-    dW_T = np.zeros((PARTS, K + -K % 4, starts.size), dz.dtype)
-    share(_convolve_gradients_lines, PARTS, work / PARTS, a, dz, starts,
-          pixel_offsets(*a.shape[2:], lay), lay, dW_T, db)
-    dW_T = dW_T[:, :K, :C * h * w].sum(axis=0)
-    dW = dW_T.reshape(K, C, h, w).transpose(1, 0, 2, 3).copy()
-    return dW, db.sum(axis=0)[:, None, None].astype(dz.dtype)
+        dW = dW[:, :K].sum(axis=0).reshape(K, h, w, C).transpose(3, 0, 1, 2)
+    else:
+        lay = lines_of(a.shape[1:], stride, padding, -(-len(a) // PARTS))
+        starts = tap_offsets(C, h, w, lay, 4)
+        dW_T = np.zeros((PARTS, K + -K % 4, starts.size), dz.dtype)
+        share(_convolve_gradients_lines, PARTS, work / PARTS, a, dz, starts,
+              pixel_offsets(*a.shape[2:], lay), lay, dW_T, db)
+        dW_T = dW_T[:, :K, :C * h * w].sum(axis=0)
+        dW = dW_T.reshape(K, C, h, w).transpose(1, 0, 2, 3)
+    return dW.copy(), db[:, :K].sum(axis=0)[:, None, None].astype(dz.dtype)
 
 
 @compiled(from_python=False, fastmath=SUMS)
@@ -877,8 +877,8 @@ def _convolve_gradients_lines(turns, a, dz, starts, pixels, lay, dW_T, db):
 
         dW_T[k, j] += lines[starts[j]:] times the line dz_k;   db_k += the sum of dz_k
 
-    dW_T (PARTS, K, C h w), both rounded up to a multiple of four, and db (PARTS, K) in float64: the
-    sums over each part of the images.
+    dW_T (PARTS, K, C h w), both rounded up to a multiple of four, and db (PARTS, K or K + 1) in
+    float64: the sums over each part of the images.
     """
     N, K, rows_out, columns_out = dz.shape
     planes = dz.reshape(N, K, rows_out * columns_out)
@@ -912,8 +912,8 @@ def _convolve_gradients(turns, a, dz, h, w, stride, padding, dW, db):
         db_k += sum_yx dz_kyx
 
     a row of the kernel after the other, the C channels of a pixel adjacent. Two channels at a time:
-    dW (PARTS, K or K + 1, h w C), an even number of them, and db (PARTS, K) in float64: the sums
-    over each part of the images.
+    dW (PARTS, K or K + 1, h w C) and db (PARTS, K or K + 1) in float64, an even number of them; the
+    sums over each part of the images.
     """
     N, C, H, width = a.shape
     _, K, rows_out, columns_out = dz.shape
@@ -943,8 +943,7 @@ def _convolve_gradients(turns, a, dz, h, w, stride, padding, dW, db):
                 add_rows_to_two(dW[part, k], dW[part, k + 1], of_k, of_m, rows, starts, places,
                                 places_of_either(of_k, of_m, places))
                 db[part, k] += sum_of(of_k)
-                if k + 1 < K:
-                    db[part, k + 1] += sum_of(of_m)
+                db[part, k + 1] += sum_of(of_m)
 
 
 def max_pool(a: np.ndarray, size: int, stride: int) -> np.ndarray:
